@@ -1,0 +1,55 @@
+# Everything a fresh machine needs: python3 (3.11 or newer), make, and for the browser tests Chromium.
+PYTHON  ?= python3
+PROFILE ?= classroom
+VENV    := .venv
+BIN     := $(VENV)/bin
+STAMP   := $(VENV)/lock.installed
+SMOKE   := build/smoke-book
+export PYTHONUTF8 := 1
+export TOKENIZERS_PARALLELISM := false
+
+.DEFAULT_GOAL := help
+.PHONY: help setup book test check bench clean tiny-model lock
+
+help: ## Show this list
+	@echo "Usage: make TARGET [PROFILE=classroom] [PYTHON=python3]"; echo
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+setup: ## Make .venv from requirements.lock (once; again only when the lock changes)
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit("Python 3.11 or newer is needed, %s is %d.%d. Install a newer one and run: make setup PYTHON=python3.11" % ("$(PYTHON)", v[0], v[1]) if v < (3, 11) else 0)'
+	@cmp -s requirements.lock $(STAMP) || $(MAKE) --no-print-directory install
+
+.PHONY: install
+install:
+	@echo "Installing the pinned packages into $(VENV) (a few minutes, once) ..."
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' requirements.lock)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@cp requirements.lock $(STAMP)
+
+book: setup ## Execute the notebooks that are out of date and render the book
+	@$(BIN)/tis book --profile $(PROFILE)
+
+check: setup ## Lint, types, unit tests: the inner loop (about a minute)
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -n 2 -m "not slow and not browser and not notebook" tests
+
+test: check ## Check everything: units, slow tests, notebooks executed twice, the rendered book in a browser
+	@$(BIN)/python -m pytest -n 2 -m "slow and not browser and not notebook" tests
+	@TIS_CACHE=build/smoke-cache $(BIN)/tis book --profile smoke --into $(SMOKE)
+	@TIS_BOOK=$(SMOKE) $(BIN)/python -m pytest -m "browser or notebook" tests
+
+bench: setup ## Time the fast code against plain baselines, as ratios
+	@for script in tests/benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+tiny-model: setup ## Pre-train the tiny base model again (about 8 minutes on 2 cores)
+	@$(BIN)/python -m tis_utils.pretraining --out data/models/tiny
+
+clean: ## Remove what was built, keep .venv and the results cache
+	@rm -rf build book/_build book/chapters tests/artifacts
+	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+lock: ## Rewrite requirements.lock from what .venv holds
+	@$(BIN)/python -m pip freeze --all --exclude-editable | grep -viE '^(pip|tis[-_]utils)==' | sed 's/+cpu//' > requirements.lock

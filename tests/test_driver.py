@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from tis_utils import driver, paths
+from tis_utils.errors import InputError, RunError
+
+
+def notebook(path: Path, *cells: str, tags: tuple[str, ...] = ("parameters",)) -> Path:
+    parameters = 'profile = "smoke"\nbudgets = None\nword = "a"'
+    first = new_code_cell(parameters, metadata={"tags": list(tags)})
+    rest = [new_code_cell(source) for source in cells]
+    book = new_notebook(cells=[new_markdown_cell("# Title"), first, *rest])
+    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(book, path)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch) -> Path:
+    monkeypatch.setattr(paths, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(paths, "NOTEBOOKS", tmp_path)
+    return tmp_path
+
+
+def test_parameters_are_read_in_order(folder: Path) -> None:
+    path = notebook(folder / "00_x.ipynb")
+    assert driver.parameters(path) == {"profile": "smoke", "budgets": None, "word": "a"}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("3", 3), ("0.5", 0.5), ("words", "words"), ("50,100", [50, 100]), ("a,b", ["a", "b"]),
+        ("[1, 2]", [1, 2]), ("null", None), ("true", True), ("-5", -5), ("1e-3", "1e-3"), ("a: [", "a: ["),
+    ],
+)  # fmt: skip
+def test_values_of_the_command_line(text: str, value: object) -> None:
+    assert driver.parse_value(text) == value
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"wrod": "b"}, r"has no parameter 'wrod'; it has: profile, budgets, word\. Did you mean 'word'\?"),
+        ({"budgets": -5}, r"budgets\.0 = -5"),
+        ({"budgets": [10, 0]}, r"budgets\.1 = 0"),
+        ({"profile": "nope"}, "no profile 'nope'"),
+    ],
+)
+def test_bad_parameters_are_refused_before_anything_runs(folder: Path, given: dict, message: str) -> None:
+    path = notebook(folder / "00_x.ipynb", "raise SystemError('must not run')")
+    with pytest.raises(InputError, match=message):
+        driver.execute(path, folder / "out.ipynb", given)
+    assert not (folder / "out.ipynb").exists()
+
+
+@pytest.mark.parametrize("tags", [(), ("other",)])
+def test_a_notebook_without_parameters_cell_is_refused(folder: Path, tags: tuple[str, ...]) -> None:
+    path = notebook(folder / "00_x.ipynb", tags=tags)
+    with pytest.raises(InputError, match="0 cells tagged 'parameters', expected exactly one"):
+        driver.parameters(path)
+
+
+def test_a_file_that_is_no_notebook_is_refused(folder: Path) -> None:
+    (folder / "x.ipynb").write_text("not json", encoding="utf-8")
+    with pytest.raises(InputError, match="cannot be read as a notebook"):
+        driver.parameters(folder / "x.ipynb")
+
+
+def test_find_notebook_accepts_numbers_names_and_paths(folder: Path) -> None:
+    path = notebook(folder / "03_selectors.ipynb")
+    for name in ("03", "03_selectors", "03_selectors.ipynb", "notebooks/03_selectors.ipynb", str(path)):
+        assert driver.find_notebook(name) == path
+    with pytest.raises(InputError, match="no notebook '04'; known: 03_selectors"):
+        driver.find_notebook("04")
+
+
+@pytest.mark.slow
+def test_an_executed_notebook_has_values_but_no_times_and_a_hidden_injected_cell(folder: Path) -> None:
+    path = notebook(
+        folder / "00_x.ipynb",
+        "import sys; print(word * 3)",
+        "print('bar\\r', file=sys.stderr)",
+        "print('3 dropped', file=sys.stderr)",
+    )
+    out = folder / "deep" / "out.ipynb"
+    assert driver.execute(path, out, {"word": "b"}, progress=False) > 0
+    cells = nbformat.read(out, as_version=4).cells
+    assert cells[3].outputs[0]["text"] == "bbb\n"
+    assert cells[4].outputs == []
+    assert cells[5].outputs[0]["text"] == "3 dropped\n"
+    assert {"injected-parameters", "hide-cell"} <= set(cells[2].metadata.tags)
+    assert "papermill" not in out.read_text() and 'execution"' not in out.read_text()
+    again = folder / "again.ipynb"
+    driver.execute(path, again, {"word": "b"}, progress=False)
+    assert out.read_bytes() == again.read_bytes()
+
+
+@pytest.mark.slow
+def test_a_failing_cell_names_itself_its_error_and_the_partial_notebook(folder: Path) -> None:
+    path = notebook(folder / "00_x.ipynb", "print('before')", "{}['missing']", "print('never')")
+    with pytest.raises(
+        RunError, match=r"00_x\.ipynb stopped at code cell 4: KeyError: 'missing'.* is "
+    ) as caught:
+        driver.execute(path, folder / "out.ipynb", {"word": "b"}, progress=False)
+    partial = Path(str(caught.value).rsplit(" is ", 1)[1].rstrip("."))
+    assert "before" in partial.read_text()
+    assert not (folder / "out.ipynb").exists()
+
+
+@pytest.mark.slow
+def test_a_chapter_runs_again_only_when_something_it_depends_on_changed(folder: Path) -> None:
+    path = notebook(folder / "00_x.ipynb", "print(1)")
+    assert driver.execute_chapter(path, "smoke", folder).fresh
+    assert not driver.execute_chapter(path, "smoke", folder).fresh
+    assert driver.execute_chapter(path, "classroom", folder).fresh
+    notebook(path, "print(2)")
+    assert driver.execute_chapter(path, "classroom", folder).fresh
+    executed = folder / "chapters" / "00_x.ipynb"
+    executed.write_text(executed.read_text().replace("2", "3"))  # somebody edits the result by hand
+    assert driver.execute_chapter(path, "classroom", folder).fresh
+    record = executed.with_suffix(".run.json")
+    assert json.loads(record.read_text())["seconds"] > 0
+    record.write_text("{")
+    assert driver.execute_chapter(path, "classroom", folder).fresh
+
+
+def test_render_errors_show_the_renderers_words(folder: Path) -> None:
+    (folder / "book").mkdir()
+    with pytest.raises(RunError, match="could not be rendered"):
+        driver.render(folder / "book")

@@ -1,0 +1,135 @@
+"""The command line: ``tis book``, ``tis run``, ``tis doctor``.
+
+Exit codes: 0 fine, 1 the run failed, 2 the command was misused. ``--debug`` (before the command) shows
+tracebacks.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tis_utils.errors import TisError
+
+app = typer.Typer(
+    name="tis",
+    help="Targeted instruction selection: build the book, re-run its notebooks, check this machine.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+_debug = False
+
+ProfileName = Annotated[
+    str,
+    typer.Option("--profile", "-P", help="smoke, classroom, smollm2, paper, or the path of a .yaml file."),
+]
+
+
+@app.callback()
+def _options(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show Python tracebacks instead of short messages.")
+    ] = False,
+) -> None:
+    global _debug
+    _debug = debug
+
+
+@app.command()
+def book(
+    profile: ProfileName = "classroom",
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Forget every cached result and executed notebook first.")
+    ] = False,
+    into: Annotated[
+        Path | None,
+        typer.Option("--into", help="Build in a copy of book/ at this place instead of in book/ itself."),
+    ] = None,
+) -> None:
+    """Execute the chapters that are out of date, then render the book."""
+    from tis_utils import driver, paths
+
+    folder = into or paths.BOOK
+    for done in driver.build_book(profile, folder=folder, fresh=fresh):
+        state = "executed in" if done.fresh else "up to date, took"
+        typer.echo(f"{done.notebook.name}: {state} {done.seconds:.0f} s")
+    typer.echo(f"The book is at {driver.home_page(folder)}")
+
+
+@app.command()
+def run(
+    notebook: Annotated[
+        str, typer.Argument(help="Path, name or number of a notebook: 00, 00_quickstart, ….")
+    ],
+    profile: ProfileName = "classroom",
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--parameter", "-p", metavar="NAME VALUE", help="A parameter, e.g. -p budgets 25,50; repeatable."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Executed notebook to write; by default below build/runs."),
+    ] = None,
+    show: Annotated[
+        bool, typer.Option("--parameters", help="List the notebook's parameters and stop.")
+    ] = False,
+) -> None:
+    """Execute one notebook with your own parameters."""
+    from tis_utils import driver, paths
+    from tis_utils.store import digest
+
+    path = driver.find_notebook(notebook)
+    if show:
+        for name, default in driver.parameters(path).items():
+            typer.echo(f"{name} = {default!r}")
+        return
+    pairs = (pair.partition("=") for pair in parameter or [])
+    given = {name: driver.parse_value(value) for name, _, value in pairs}
+    given.setdefault("profile", profile)
+    target = output or paths.BUILD / "runs" / f"{path.stem}-{digest(given)[:8]}.ipynb"
+    seconds = driver.execute(path, target, given)
+    typer.echo(f"{path.name} ran in {seconds:.0f} s; the result is {target}")
+
+
+@app.command()
+def doctor(profile: ProfileName = "classroom") -> None:
+    """Say what is installed, what is missing, and what each profile needs."""
+    from tis_utils import health
+
+    report = health.examine(profile)
+    typer.echo(report.text)
+    raise typer.Exit(0 if report.healthy else 1)
+
+
+def join_pairs(arguments: list[str]) -> list[str]:
+    """Turn ``-p NAME VALUE`` into ``-p NAME=VALUE``, which the option parser understands."""
+    joined, rest = [], list(arguments)
+    while rest:
+        word = rest.pop(0)
+        joined.append(word)
+        if word in ("-p", "--parameter") and rest:
+            name = rest.pop(0)
+            joined.append(name if "=" in name or not rest else f"{name}={rest.pop(0)}")
+    return joined
+
+
+def main() -> None:
+    """Entry point: errors meant for the user become one paragraph and an exit code."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    try:
+        app(join_pairs(sys.argv[1:]))
+    except TisError as error:
+        if _debug:
+            raise
+        typer.secho(f"tis: {error}", err=True, fg="red" if sys.stderr.isatty() else None)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("tis: stopped; finished work is kept and the next run continues from it.", err=True)
+        sys.exit(1)

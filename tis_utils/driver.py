@@ -1,0 +1,309 @@
+"""Execute parameterised notebooks and build the book from them.
+
+A notebook is executed again only when something it depends on changed: its own text, the profile, the
+package, the shipped data. What it depended on is recorded beside the executed copy.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import hashlib
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import yaml
+
+from tis_utils import paths
+from tis_utils.errors import InputError, RunError
+from tis_utils.profiles import Profile, load_profile
+from tis_utils.store import digest, environment, write_atomically
+
+log = logging.getLogger(__name__)
+
+KERNEL = "python3"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One executed notebook: where it lies and how long it took in seconds."""
+
+    notebook: Path
+    output: Path
+    seconds: float
+    fresh: bool
+
+
+def chapters() -> list[Path]:
+    """The book's notebooks in reading order.
+
+    Raises
+    ------
+    RunError
+        If there are none, for instance outside the repository.
+    """
+    found = sorted(paths.NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+    if not found:
+        raise RunError(
+            f"No notebooks in {paths.NOTEBOOKS}. Install the package from a clone of the repository "
+            "(`make setup`), or set the environment variable TIS_ROOT to the clone."
+        )
+    return found
+
+
+def find_notebook(name: str) -> Path:
+    """Accept a path, a file name, or the start of one (``00``, ``00_quickstart``).
+
+    Raises
+    ------
+    InputError
+        If nothing fits.
+    """
+    if Path(name).is_file():
+        return Path(name)
+    known = chapters()
+    hits = [path for path in known if path.name == Path(name).name or path.stem.startswith(Path(name).stem)]
+    if len(hits) == 1:
+        return hits[0]
+    raise InputError(f"There is no notebook {name!r}; known: {', '.join(path.stem for path in known)}.")
+
+
+# --- parameters -----------------------------------------------------------------------------------
+
+
+def parameters(notebook: Path) -> dict[str, Any]:
+    """Names and defaults of a notebook's parameters, in order, from its cell tagged ``parameters``.
+
+    Raises
+    ------
+    InputError
+        If the file is not a notebook, or has not exactly one such cell with literal values.
+    """
+    try:
+        cells = nbformat.read(notebook, as_version=4).cells
+    except (OSError, ValueError, nbformat.reader.NotJSONError) as error:
+        raise InputError(f"{notebook} cannot be read as a notebook: {error}") from error
+    tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
+    if len(tagged) != 1:
+        raise InputError(f"{notebook} has {len(tagged)} cells tagged 'parameters', expected exactly one.")
+    try:
+        return {name: ast.literal_eval(value) for name, value in _assignments(tagged[0].source)}
+    except ValueError as error:
+        raise InputError(f"{notebook}: the parameters cell must hold plain values only ({error}).") from error
+
+
+def _assignments(source: str) -> Iterable[tuple[str, ast.expr]]:
+    for statement in ast.parse(source).body:
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            yield statement.targets[0].id, statement.value
+        elif (
+            isinstance(statement, ast.AnnAssign)
+            and isinstance(statement.target, ast.Name)
+            and statement.value
+        ):
+            yield statement.target.id, statement.value
+
+
+def parse_value(text: str) -> Any:
+    """Read a value from the command line: YAML, and commas make a list (``50,100``)."""
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+    if isinstance(value, str) and "," in value:
+        return [yaml.safe_load(part) for part in value.split(",")]
+    if isinstance(value, int) and "," in text:  # YAML 1.1 reads 50,100 as 50100
+        return [yaml.safe_load(part) for part in text.split(",")]
+    return value
+
+
+def check_parameters(notebook: Path, given: Mapping[str, Any]) -> None:
+    """Refuse parameters the notebook does not have, and values no profile allows.
+
+    Raises
+    ------
+    InputError
+        Before anything is executed.
+    """
+    known = parameters(notebook)
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise InputError(f"{notebook.name} has no parameter {name!r}; it has: {', '.join(known)}.{hint}")
+    merged = {**known, **given}
+    fields = {k: v for k, v in merged.items() if k in Profile.model_fields}
+    load_profile(merged.get("profile", "classroom"), **fields)
+
+
+# --- execution ------------------------------------------------------------------------------------
+
+
+def execute(notebook: Path, output: Path, given: Mapping[str, Any], *, progress: bool = True) -> float:
+    """Execute one notebook through papermill and return its wall time in seconds.
+
+    The result is renamed into place only when every cell ran; a failed run leaves its partial notebook
+    under ``build/failed``.
+
+    Raises
+    ------
+    InputError
+        For unknown parameters or impossible values.
+    RunError
+        When a cell fails: names the cell, the error and the partial notebook.
+    """
+    import papermill
+
+    check_parameters(notebook, given)
+    partial = paths.BUILD / "failed" / notebook.name
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    start = time.perf_counter()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # papermill passes on its libraries' deprecation notes
+            papermill.execute_notebook(
+                str(notebook),
+                str(partial),
+                parameters=dict(given),
+                kernel_name=KERNEL,
+                cwd=str(paths.NOTEBOOKS),
+                progress_bar={"desc": notebook.stem, "unit": "cell"} if progress else False,
+                autosave_cell_every=0,
+                extra_arguments=["--IPKernelApp.log_level=ERROR"],
+            )
+    except papermill.exceptions.PapermillExecutionError as error:
+        raise RunError(
+            f"{notebook.name} stopped at code cell {error.exec_count}: {error.ename}: {error.evalue} "
+            f"The notebook up to that cell is {partial}."
+        ) from error
+    seconds = time.perf_counter() - start
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(output, _clean(partial, notebook).encode("utf-8"))
+    partial.unlink()
+    return seconds
+
+
+def _clean(executed: Path, source: Path) -> str:
+    """Fold the injected cell away and drop times and machine paths, so equal runs give equal files."""
+    book = nbformat.read(executed, as_version=4)
+    book.metadata.pop("papermill", None)
+    for cell in book.cells:
+        for key in ("papermill", "execution"):
+            cell.metadata.pop(key, None)
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.metadata.tags.append("hide-cell")
+            cell["id"] = "injected-parameters"  # papermill draws a random one
+        if cell.cell_type == "code":
+            cell.outputs = [out for out in cell.outputs if not _is_noise(out)]
+    book.metadata["source"] = source.name
+    return nbformat.writes(book)
+
+
+def _is_noise(output: Mapping[str, Any]) -> bool:
+    """Progress bars and Python warnings (they quote machine paths); messages of this package stay."""
+    text = output.get("text", "")
+    return output.get("name") == "stderr" and ("\r" in text or "Warning:" in text)
+
+
+def _files_digest(files: Iterable[Path]) -> str:
+    entries = [(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in sorted(files)]
+    return digest(entries)
+
+
+def dependencies(notebook: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Digest of everything an executed chapter depends on."""
+    package = Path(__file__).parent
+    return {
+        "notebook": _files_digest([notebook]),
+        "profiles": _files_digest(paths.PROFILES.glob("*.yaml")),
+        "package": _files_digest([*package.rglob("*.py"), *package.rglob("*.mplstyle")]),
+        "data": _files_digest(path for path in paths.DATA.rglob("*") if path.is_file()),
+        "parameters": dict(given),
+    }
+
+
+def execute_chapter(notebook: Path, profile: str, folder: Path = paths.BOOK) -> Run:
+    """Execute a chapter into ``chapters`` below `folder` unless an up-to-date copy is there."""
+    output = folder / "chapters" / notebook.name
+    record = output.with_suffix(".run.json")
+    given = {"profile": profile}
+    key = dependencies(notebook, given)
+    if output.exists() and record.exists():
+        try:
+            last = json.loads(record.read_text(encoding="utf-8"))
+            if last["key"] == key and last["output"] == _files_digest([output]):
+                return Run(notebook, output, last["seconds"], fresh=False)
+        except (ValueError, KeyError) as error:
+            log.warning("Executing %s again: %s is damaged (%s).", notebook.name, record, error)
+    seconds = round(execute(notebook, output, given), 1)
+    facts = {"key": key, "output": _files_digest([output]), "seconds": seconds, "environment": environment()}
+    write_atomically(record, json.dumps(facts, indent=1, sort_keys=True).encode("utf-8"))
+    return Run(notebook, output, seconds, fresh=True)
+
+
+# --- the book -------------------------------------------------------------------------------------
+
+
+def build_book(profile: str = "classroom", *, folder: Path = paths.BOOK, fresh: bool = False) -> list[Run]:
+    """Execute stale chapters, then render the book to ``_build/html`` below `folder`.
+
+    Parameters
+    ----------
+    profile : str
+        Name or file of the profile that every chapter runs under.
+    folder : Path
+        Where to build: ``book/``, or a place that receives a copy of it.
+    fresh : bool
+        Forget executed chapters and cached results first.
+
+    Raises
+    ------
+    RunError
+        When a notebook fails or the renderer warns.
+    """
+    load_profile(profile)
+    if folder.resolve() != paths.BOOK.resolve():
+        skip = shutil.ignore_patterns("_build", "chapters")
+        shutil.copytree(paths.BOOK, folder, ignore=skip, dirs_exist_ok=True)
+    if fresh:
+        shutil.rmtree(folder / "chapters", ignore_errors=True)
+        shutil.rmtree(paths.cache_root(), ignore_errors=True)
+    runs = [execute_chapter(notebook, profile, folder) for notebook in chapters()]
+    render(folder)
+    return runs
+
+
+def home_page(folder: Path = paths.BOOK) -> Path:
+    """Where the rendered book starts."""
+    return folder / "_build" / "html" / "index.html"
+
+
+def render(folder: Path = paths.BOOK) -> None:
+    """Run Jupyter Book with warnings as errors.
+
+    Raises
+    ------
+    RunError
+        With the renderer's own messages.
+    """
+    start = "from jupyter_book.cli.main import main; main()"
+    command = [sys.executable, "-c", start, "build", str(folder), "-n", "-W", "--keep-going"]
+    variables = {**os.environ, "PYTHONUTF8": "1"}
+    done = subprocess.run(
+        command, capture_output=True, encoding="utf-8", errors="replace", check=False, env=variables
+    )
+    if done.returncode:
+        lines = (done.stdout + done.stderr).splitlines()
+        told = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-15:]
+        raise RunError("The book could not be rendered:\n" + "\n".join(told))

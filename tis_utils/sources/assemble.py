@@ -1,0 +1,89 @@
+"""From a profile to data: pool, queries and held-out examples, whatever their source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tis_utils.errors import InputError
+from tis_utils.examples import Example, Query
+from tis_utils.profiles import Profile
+
+Queries = dict[str, list[Query]]
+
+
+@dataclass(frozen=True)
+class Data:
+    """What an experiment works on.
+
+    Attributes
+    ----------
+    pool : list of Example, length N
+    queries, test : dict
+        Per task, M queries and the held-out examples (an empty list where a task has none).
+    """
+
+    pool: list[Example]
+    queries: Queries
+    test: Queries
+
+
+def load_data(profile: Profile, *, seed: int = 0) -> Data:
+    """Load what `profile` names; `seed` draws the classroom pool.
+
+    Raises
+    ------
+    InputError
+        If a source is unknown, or does not have one of the profile's tasks.
+    """
+    if "classroom" in (profile.pool, profile.queries) and profile.pool != profile.queries:
+        raise InputError(
+            f"Profile {profile.name!r} mixes pool {profile.pool!r} with queries {profile.queries!r}: the classroom's "
+            "pool and queries belong together. Set both to 'classroom', or neither."
+        )
+    if profile.pool == "classroom":
+        return _classroom(profile, seed)
+    return Data(_pool(profile), *_queries(profile))
+
+
+def _classroom(profile: Profile, seed: int) -> Data:
+    from tis_utils.sources import classroom
+
+    made = classroom.build(
+        pool_size=profile.pool_size,
+        n_queries=profile.n_queries,
+        n_test=profile.n_test,
+        seed=seed,
+        tasks=profile.tasks,
+    )
+    return Data(made.pool, made.queries, made.test)
+
+
+def _pool(profile: Profile) -> list[Example]:
+    if Path(profile.pool).suffix == ".jsonl":
+        from tis_utils.sources import files
+
+        return files.read_examples(Path(profile.pool))[: profile.pool_size]
+    from tis_utils.sources import hub
+
+    return hub.load_pool(profile.pool, limit=profile.pool_size)
+
+
+def _queries(profile: Profile) -> tuple[Queries, Queries]:
+    load: Callable[[str], tuple[list[Query], list[Query]]]
+    if profile.queries == "benchmarks":
+        from tis_utils.sources import benchmarks
+
+        def load(task: str) -> tuple[list[Query], list[Query]]:
+            return benchmarks.queries(task), benchmarks.held_out(task)
+
+    else:
+        from tis_utils.sources import hub
+
+        def load(task: str) -> tuple[list[Query], list[Query]]:
+            return tuple(hub.load_queries(profile.queries, task, split=split) for split in ("dev", "test"))  # type: ignore[return-value]
+
+    found = {task: load(task) for task in profile.tasks}
+    queries = {task: found[task][0][: profile.n_queries] for task in profile.tasks}
+    return queries, {task: found[task][1][: profile.n_test] for task in profile.tasks}

@@ -1,0 +1,228 @@
+"""A cache keyed by content: anything slow is computed once and read back only when it can be trusted.
+
+An artefact is a payload (``.npy`` or ``.csv``) and a JSON manifest beside it. The file name is a hash of
+everything the result depends on; the manifest repeats that key, and holds the payload's checksum, shape,
+dtype, library versions, wall time and hardware. The manifest is written last, so a killed run leaves
+either a complete artefact or none. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import hashlib
+import importlib
+import importlib.metadata
+import inspect
+import io
+import json
+import logging
+import os
+import platform
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tis_utils.errors import RunError
+from tis_utils.paths import cache_root
+
+log = logging.getLogger(__name__)
+
+LIBRARIES = ("numpy", "pandas", "torch", "transformers", "peft", "sentence-transformers", "POT")
+
+
+def plain(value: Any) -> Any:
+    """Turn nested settings into JSON-able data; arrays and long lists of examples become digests."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in sorted(value.items(), key=lambda kv: str(kv[0]))}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, np.ndarray):
+        head = f"{value.dtype.str}{value.shape}".encode()
+        return "array:" + hashlib.sha256(head + np.ascontiguousarray(value).tobytes()).hexdigest()
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Path):
+        return str(value)
+    return value
+
+
+def digest(*parts: Any) -> str:
+    """SHA-256 (hex) of any nesting of dataclasses, mappings, sequences, arrays and scalars."""
+    text = json.dumps([plain(p) for p in parts], sort_keys=True, ensure_ascii=False, allow_nan=True)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def code_version(*modules: str) -> str:
+    """Digest of the source text of modules of this package: a changed step never meets its old results."""
+    return digest([inspect.getsource(importlib.import_module(f"tis_utils.{name}")) for name in modules])
+
+
+def environment() -> dict[str, str]:
+    """Versions and hardware that a manifest records."""
+    found = {name: importlib.metadata.version(name) for name in LIBRARIES if _installed(name)}
+    return {
+        "python": platform.python_version(),
+        **found,
+        "machine": platform.machine(),
+        "processors": str(os.cpu_count()),
+    }
+
+
+def _installed(name: str) -> bool:
+    try:
+        importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def write_atomically(path: Path, payload: bytes) -> None:
+    """Write bytes under a temporary name in the same folder, flush them to disk, rename.
+
+    Raises
+    ------
+    RunError
+        If the disk is full or the folder cannot be written; nothing is left behind.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as handle:
+            handle.write(payload)
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise RunError(_disk_message(path, len(payload), error)) from error
+    finally:
+        temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
+
+
+def _disk_message(path: Path, size: int, error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        folder = next((p for p in path.parents if p.exists()), Path("/"))
+        free = shutil.disk_usage(folder).free
+        return (
+            f"No space left to write {path} ({size / 1e6:.1f} MB needed, {free / 1e6:.1f} MB free). "
+            "Free some space or point the environment variable TIS_CACHE at a larger disk; finished work is kept."
+        )
+    return (
+        f"Cannot write {path}: {error.strerror or error}. Check the folder's permissions or point the "
+        "environment variable TIS_CACHE at a folder you can write to; finished work is kept."
+    )
+
+
+def _array_bytes(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+class Store:
+    """Content-keyed artefacts below one folder.
+
+    Parameters
+    ----------
+    root : Path, optional
+        Folder of the artefacts; by default :func:`tis_utils.paths.cache_root`.
+    """
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = Path(root) if root is not None else cache_root()
+
+    def array(self, step: str, key: Mapping[str, Any], compute: Callable[[], np.ndarray]) -> np.ndarray:
+        """Return the stored array of `step` for `key`, computing and storing it when needed.
+
+        Parameters
+        ----------
+        step : str
+            Name of the step; a folder below the root.
+        key : mapping
+            Everything the result depends on: content, settings, seed, code version.
+        compute : callable
+            Called without arguments when no trustworthy artefact exists.
+
+        Returns
+        -------
+        np.ndarray
+            Whatever `compute` returned, bit for bit.
+
+        Raises
+        ------
+        RunError
+            If the artefact cannot be written.
+        """
+        path = self.path(step, key, ".npy")
+        payload = self._trusted(path, key)
+        if payload is not None:
+            return np.load(io.BytesIO(payload), allow_pickle=False)
+        start = time.perf_counter()
+        array = np.ascontiguousarray(compute())
+        facts = {"shape": list(array.shape), "dtype": str(array.dtype)}
+        self._commit(path, key, _array_bytes(array), time.perf_counter() - start, facts)
+        return array
+
+    def table(self, step: str, key: Mapping[str, Any], compute: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        """Return the stored table of `step` for `key`; see :meth:`array`.
+
+        The frame always comes back through its CSV text, so a first and a second run see the same types.
+        """
+        path = self.path(step, key, ".csv")
+        payload = self._trusted(path, key)
+        if payload is None:
+            start = time.perf_counter()
+            frame = compute()
+            payload = frame.to_csv(index=False, lineterminator="\n").encode("utf-8")
+            facts = {"shape": list(frame.shape), "columns": list(frame.columns)}
+            self._commit(path, key, payload, time.perf_counter() - start, facts)
+        return pd.read_csv(io.BytesIO(payload), encoding="utf-8", float_precision="round_trip")
+
+    def path(self, step: str, key: Mapping[str, Any], suffix: str) -> Path:
+        """Where the payload of `step` for `key` lives (it may not exist)."""
+        return self.root / step / f"{digest(step, key)[:24]}{suffix}"
+
+    def has(self, step: str, key: Mapping[str, Any], suffix: str) -> bool:
+        """Whether a trustworthy artefact exists for `key`."""
+        return self._trusted(self.path(step, key, suffix), key) is not None
+
+    def _trusted(self, path: Path, key: Mapping[str, Any]) -> bytes | None:
+        """Payload bytes, or None (with the reason in the log) when the artefact must be recomputed."""
+        manifest_path = path.with_suffix(".json")
+        if not manifest_path.exists() or not path.exists():
+            return None
+        try:
+            manifest = json.loads(manifest_path.read_text(encoding="utf-8"))
+            payload = path.read_bytes()
+        except (OSError, ValueError) as error:
+            log.warning("Recomputing %s: its manifest cannot be read (%s).", path, error)
+            return None
+        if manifest.get("key") != json.loads(json.dumps(plain(key))):
+            log.warning("Recomputing %s: the manifest belongs to another key.", path)
+            return None
+        if manifest.get("sha256") != hashlib.sha256(payload).hexdigest():
+            log.warning("Recomputing %s: the file does not match its checksum.", path)
+            return None
+        return payload
+
+    def _commit(
+        self, path: Path, key: Mapping[str, Any], payload: bytes, seconds: float, facts: Mapping[str, Any]
+    ) -> None:
+        manifest = {
+            "key": plain(key),
+            "sha256": hashlib.sha256(payload).hexdigest(),
+            **facts,
+            "seconds": round(seconds, 3),
+            "environment": environment(),
+        }
+        write_atomically(path, payload)
+        text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False)
+        write_atomically(path.with_suffix(".json"), text.encode("utf-8"))

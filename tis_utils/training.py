@@ -1,0 +1,131 @@
+"""Fine-tune a base model on a selected subset (METHODS §4), through the transformers Trainer."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch.nn.utils.rnn import pad_sequence
+from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainingArguments
+
+from tis_utils.errors import InputError
+from tis_utils.examples import IGNORE, Encoded, Example, encode_all
+from tis_utils.models import LanguageModel, add_lora
+from tis_utils.profiles import Training
+
+log = logging.getLogger(__name__)
+
+
+def collate(batch: Sequence[Encoded], pad: int = 0) -> dict[str, torch.Tensor]:
+    """Pad encoded texts on the right: input_ids, attention_mask and labels, each int64 (B, T)."""
+    ids = [torch.from_numpy(text.ids) for text in batch]
+    labels = [torch.from_numpy(text.labels) for text in batch]
+    mask = [torch.ones_like(text) for text in ids]
+    return {
+        "input_ids": pad_sequence(ids, batch_first=True, padding_value=pad),  # (B, T)
+        "attention_mask": pad_sequence(mask, batch_first=True, padding_value=0),  # (B, T)
+        "labels": pad_sequence(labels, batch_first=True, padding_value=IGNORE),  # (B, T)
+    }
+
+
+def trainable(examples: Sequence[Example], model: LanguageModel, max_length: int) -> list[Encoded]:
+    """Tokenise candidates and drop those without a single label token, saying how many.
+
+    Raises
+    ------
+    InputError
+        If none is left.
+    """
+    encoded = [text for text in encode_all(examples, model.tokenizer, max_length) if text.trainable]
+    dropped = len(examples) - len(encoded)
+    if dropped:
+        log.warning(
+            "%d of %d examples have no answer within %d tokens: dropped.", dropped, len(examples), max_length
+        )
+    if not encoded:
+        raise InputError(
+            f"None of the {len(examples)} selected examples has an answer within {max_length} tokens, so there is "
+            "nothing to train on. Raise max_length or check that the examples have assistant turns."
+        )
+    return encoded
+
+
+def fine_tune(
+    base: LanguageModel,
+    examples: Sequence[Example],
+    settings: Training,
+    *,
+    seed: int = 0,
+    max_length: int = 2048,
+) -> LanguageModel:
+    """Train a copy of `base` on `examples`; the base model is left as it was.
+
+    AdamW without weight decay, linear schedule with warm-up, loss = mean cross-entropy over the answer
+    tokens of each effective batch. Full parameters, or LoRA when ``settings.lora_rank`` is positive.
+
+    Parameters
+    ----------
+    base : LanguageModel
+        The untuned model.
+    examples : sequence of Example
+        The selected subset, in any order (batches are shuffled by `seed`).
+    settings : Training
+        Epochs, learning rate, batch size.
+    seed : int
+        Order of the examples and dropout.
+    max_length : int
+        Longest text in tokens.
+
+    Returns
+    -------
+    LanguageModel
+        The fine-tuned model in evaluation mode.
+
+    Raises
+    ------
+    InputError
+        If no example has a label token.
+    """
+    encoded = trainable(examples, base, max_length)
+    model: PreTrainedModel = copy.deepcopy(base.model)
+    if settings.lora_rank:
+        model = add_lora(model, r=settings.lora_rank, alpha=2 * settings.lora_rank, dropout=0.0)  # type: ignore[assignment]
+    with tempfile.TemporaryDirectory() as scratch:  # the Trainer insists on a folder
+        trainer = Trainer(
+            model=model,
+            args=_arguments(settings, seed, scratch, base),
+            train_dataset=encoded,  # type: ignore[arg-type]  # any sized, indexable collection works
+            data_collator=collate,  # type: ignore[arg-type]
+        )
+        trainer.remove_callback(PrinterCallback)  # it prints a line per run
+        trainer.train()
+    return replace(base, model=model.eval(), fingerprint=f"{base.fingerprint}+tuned")
+
+
+def _arguments(settings: Training, seed: int, folder: str, base: LanguageModel) -> TrainingArguments:
+    micro = min(settings.micro_batch_size or settings.batch_size, settings.batch_size)
+    on_cpu = base.model.device.type == "cpu"
+    return TrainingArguments(
+        output_dir=folder,
+        num_train_epochs=settings.epochs,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=settings.warmup_ratio,  # a float below 1 is a share of all steps
+        weight_decay=0.0,
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=max(1, settings.batch_size // micro),
+        bf16=base.model.dtype == torch.bfloat16 and not on_cpu,
+        use_cpu=on_cpu,
+        seed=seed,
+        data_seed=seed,
+        save_strategy="no",
+        logging_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+    )
