@@ -93,7 +93,7 @@ def test_the_manifest_says_what_it_is(tmp_path: Path) -> None:
 
 
 def test_objects_are_never_pickled(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="[Oo]bject"):
+    with pytest.raises(ValueError, match=r"[Oo]bject"):
         Store(tmp_path).array("step", KEY, lambda: np.array([{"a": 1}], dtype=object))
 
 

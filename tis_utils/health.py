@@ -76,8 +76,9 @@ def _summary(profile: Profile) -> str:
 
 def _packages() -> Check:
     """Every requirement of the package, extras left out, against what is installed."""
-    wanted = [Requirement(text) for text in importlib.metadata.requires("tis-utils") or []]
-    problems = [problem for r in wanted if r.marker is None and (problem := _problem(r))]
+    every = [Requirement(text) for text in importlib.metadata.requires("tis-utils") or []]
+    wanted = [requirement for requirement in every if requirement.marker is None]  # extras carry a marker
+    problems = [problem for requirement in wanted if (problem := _problem(requirement))]
     detail = f"Python {platform.python_version()}, {len(wanted)} requirements checked"
     return Check(
         "packages", not problems, "; ".join(problems) + ". Run `make setup`." if problems else detail

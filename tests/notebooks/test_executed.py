@@ -1,0 +1,47 @@
+"""The executed notebooks, run once more from nothing, give the same outputs in every checked cell."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from tis_utils import paths
+
+pytestmark = pytest.mark.notebook
+CHAPTERS = Path(os.environ.get("TIS_BOOK", paths.BOOK)).resolve() / "chapters"
+
+
+def executed() -> list[Path]:
+    found = sorted(CHAPTERS.glob("*.ipynb"))
+    assert found, f"No executed notebooks in {CHAPTERS}: run `make book` or `make test` first."
+    return found
+
+
+def test_every_notebook_was_executed_to_its_end() -> None:
+    sources = [path.name for path in sorted(paths.NOTEBOOKS.glob("*.ipynb"))]
+    assert [path.name for path in executed()] == sources
+    for path in executed():
+        code = [
+            c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code" and c.source.strip()
+        ]
+        assert all(cell.execution_count for cell in code), path
+
+
+def test_a_second_cold_run_gives_the_same_numbers(tmp_path: Path) -> None:
+    checked = [
+        cell
+        for path in executed()
+        for cell in nbformat.read(path, as_version=4).cells
+        if "nbval-check-output" in cell.metadata.get("tags", [])
+    ]
+    assert any(cell.outputs for cell in checked), "nothing would be compared"
+    command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=1200",
+               "-p", "no:xdist", "--rootdir", str(CHAPTERS), "-c", os.devnull, *map(str, executed())]  # fmt: skip
+    environment = {**os.environ, "TIS_CACHE": str(tmp_path / "cold")}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]

@@ -1,0 +1,133 @@
+"""The command line as a user meets it: help, exit codes, one-paragraph errors, no tracebacks."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tis_utils.cli import join_pairs
+from tis_utils.health import Check, Report, examine
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def tis(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from tis_utils.cli import main; main()", *words]
+    environment = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1", **variables}
+    return subprocess.run(
+        command, capture_output=True, text=True, encoding="utf-8", check=False, env=environment
+    )
+
+
+def test_help_names_every_command() -> None:
+    done = tis("--help")
+    assert done.returncode == 0
+    for command in ("book", "run", "doctor"):
+        assert command in done.stdout
+    assert tis().returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "joined"),
+    [
+        (["run", "00", "-p", "a", "1"], ["run", "00", "-p", "a=1"]),
+        (["run", "-p", "a", "-5", "-p", "b=2", "00"], ["run", "-p", "a=-5", "-p", "b=2", "00"]),
+        (["run", "--parameter", "a", "x y", "-P", "smoke"], ["run", "--parameter", "a=x y", "-P", "smoke"]),
+        (["run", "-p"], ["run", "-p"]),
+        (["run", "-p", "a"], ["run", "-p", "a"]),
+    ],
+)
+def test_parameters_are_given_as_name_and_value(words: list[str], joined: list[str]) -> None:
+    assert join_pairs(words) == joined
+
+
+def test_the_parameters_of_a_notebook_can_be_listed() -> None:
+    done = tis("run", "00", "--parameters")
+    assert done.returncode == 0
+    assert "profile = 'classroom'" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "99_nothing"], "There is no notebook '99_nothing'"),
+        (["run", "00", "-p", "budgte", "5"], "has no parameter 'budgte'"),
+        (["run", "00", "-p", "budgets", "-5"], "budgets.0 = -5 is not possible"),
+        (["run", "00", "-p", "budgets", "10,0"], "budgets.1 = 0 is not possible"),
+        (["run", "00", "--profile", "huge"], "There is no profile 'huge'"),
+        (["run", "00", "--profile", "missing/mine.yaml"], "does not exist"),
+        (["book", "--profile", "huge"], "There is no profile 'huge'"),
+        (["doctor", "--profile", "huge"], "There is no profile 'huge'"),
+        (["bok"], "No such command"),
+        (["run"], "Missing argument"),
+    ],
+)
+def test_misuse_is_one_clear_paragraph_and_exit_code_2(words: list[str], message: str) -> None:
+    done = tis(*words)
+    assert done.returncode == 2, done.stderr
+    assert message in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+
+
+def test_a_profile_with_an_unknown_key(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    text = (ROOT / "notebooks" / "profiles" / "smoke.yaml").read_text(encoding="utf-8")
+    path.write_text(text + "bugdets: [1]\n", encoding="utf-8")
+    done = tis("run", "00", "--profile", str(path))
+    assert done.returncode == 2
+    assert "unknown key 'bugdets'; did you mean 'budgets'?" in done.stderr
+
+
+def test_debug_shows_the_traceback() -> None:
+    assert "Traceback" in tis("--debug", "run", "99_nothing").stderr
+
+
+FULL_DISK = """
+import pathlib, sys
+import numpy as np
+from tis_utils import cli
+from tis_utils.store import Store
+
+usual = pathlib.Path.open
+
+def on_a_full_disk(self, *args, **options):
+    if self.name.endswith(".part"):  # /dev/full fails every write for lack of space
+        return usual(pathlib.Path("/dev/full"), "wb", buffering=0)
+    return usual(self, *args, **options)
+
+pathlib.Path.open = on_a_full_disk
+cli.app = lambda words: Store(pathlib.Path(sys.argv[1])).array("features", {}, lambda: np.zeros(9))
+cli.main()
+"""
+
+
+def test_a_full_disk_stops_the_run_with_a_clear_message(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FULL_DISK, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "No space left to write" in done.stderr
+    assert "TIS_CACHE" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.rglob("*.npy*"))
+
+
+def test_doctor_is_healthy_for_the_default_profile() -> None:
+    done = tis("doctor")
+    assert done.returncode == 0, done.stdout
+    assert "Profile classroom can run here." in done.stdout
+    for name in ("smoke", "smollm2", "paper"):
+        assert name in done.stdout
+
+
+def test_doctor_says_what_is_missing(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    report = examine("paper")
+    missing = {check.name for check in report.checks if check.ok is False}
+    assert "hub data" in missing
+    assert not report.healthy
+    assert "MISSING" in report.text
+    assert Report("x", [Check("a", None, "optional thing")], []).healthy
