@@ -58,7 +58,7 @@ class Profile(_Strict):
     model, embedder : str
         Language model and sentence-embedding model: a known name, a folder, or a Hub name.
     pool : str
-        Where candidates come from: ``classroom``, a JSONL file, or a Hub name.
+        Where candidates come from: ``classroom``, ``natural``, a JSONL file, or a Hub name.
     queries : str
         Where queries come from: ``classroom``, ``benchmarks`` (in installed wheels), or a Hub name.
     pool_size, n_queries, n_test : int

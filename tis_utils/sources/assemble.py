@@ -44,7 +44,8 @@ def load_data(profile: Profile, *, seed: int = 0) -> Data:
         )
     if profile.pool == "classroom":
         return _classroom(profile, seed)
-    return Data(_pool(profile), *_queries(profile))
+    queries, test = _queries(profile)
+    return Data(_pool(profile, queries, test, seed), queries, test)
 
 
 def _classroom(profile: Profile, seed: int) -> Data:
@@ -60,7 +61,12 @@ def _classroom(profile: Profile, seed: int) -> Data:
     return Data(made.pool, made.queries, made.test)
 
 
-def _pool(profile: Profile) -> list[Example]:
+def _pool(profile: Profile, queries: Queries, test: Queries, seed: int) -> list[Example]:
+    if profile.pool == "natural":
+        from tis_utils.sources import natural
+
+        reserved = [query for part in (queries, test) for task in profile.tasks for query in part[task]]
+        return natural.load_pool(profile.pool_size, tasks=profile.tasks, reserved=reserved, seed=seed)
     if Path(profile.pool).suffix == ".jsonl":
         from tis_utils.sources import files
 
@@ -76,7 +82,8 @@ def _queries(profile: Profile) -> tuple[Queries, Queries]:
         from tis_utils.sources import benchmarks
 
         def load(task: str) -> tuple[list[Query], list[Query]]:
-            return benchmarks.queries(task), benchmarks.held_out(task)
+            held_out = benchmarks.held_out(task) if task in benchmarks.WITH_HELD_OUT else []
+            return benchmarks.queries(task), held_out
 
     else:
         from tis_utils.sources import hub

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import pytest
+
+from tis_utils.errors import InputError
+from tis_utils.examples import chat_text
+from tis_utils.profiles import load_profile
+from tis_utils.sources import natural
+from tis_utils.sources.assemble import load_data
+
+
+def test_the_smollm2_pool_is_large_varied_and_leaks_nothing() -> None:
+    profile = load_profile("smollm2")
+    data = load_data(profile)
+    assert len(data.pool) == profile.pool_size >= 1000
+    assert len({e.id for e in data.pool}) == len(data.pool)
+    texts = [chat_text(example) for example in data.pool]
+    assert len(set(texts)) == len(texts)
+    assert len({e.source for e in data.pool}) > 25
+    seen = [query for part in (data.queries, data.test) for task in profile.tasks for query in part[task]]
+    assert not any(text.startswith(query.prompt) for query in seen for text in texts)
+    assert (len(data.queries["gsm8k"]), len(data.queries["codex"])) == (8, 16)
+    assert data.test["gsm8k"] == []
+    assert len(data.test["codex"]) == profile.n_test
+
+
+def test_the_pool_is_seeded_and_a_target_task_is_left_out() -> None:
+    first, again, other = (natural.load_pool(500, tasks=("mmlu",), seed=seed) for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+    assert "mmlu" not in {e.source for e in first}
+
+
+def test_a_pool_needs_candidates() -> None:
+    with pytest.raises(InputError, match="at least one candidate"):
+        natural.load_pool(0)

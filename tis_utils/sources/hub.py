@@ -1,0 +1,157 @@
+"""Pools and query sets through Hugging Face ``datasets``: from the Hub or from a folder on disk.
+
+No code of a data set is ever executed. The names below are those of the paper (METHODS §4).
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tis_utils.errors import InputError, RunError
+from tis_utils.examples import Example, Query
+from tis_utils.sources.files import to_example, to_query
+
+log = logging.getLogger(__name__)
+
+POOLS = {
+    "tulu": "Harvard-DCML/tulu-v2-197K-processed",
+    "dolci": "Harvard-DCML/dolci-instruct-sft-200K-processed",
+}
+WARMUP_POOLS = {
+    "tulu": "Harvard-DCML/tulu-v2-10K-warmup-processed",
+    "dolci": "Harvard-DCML/dolci-instruct-sft-10K-warmup-processed",
+}
+QUERY_SETS = "Harvard-DCML/targeted-query-set-processed"
+
+_OF_FOLDERS = "Check that the folder holds parquet or JSON files and that they open."
+_OF_THE_HUB = (
+    "Check the spelling and the network (the Hub may be unreachable or HF_HUB_OFFLINE set). On a machine without "
+    "network, copy the data set's files to a folder and pass that folder instead."
+)
+
+
+def load_pool(name_or_path: str | Path, *, split: str = "train", limit: int | None = None) -> list[Example]:
+    """Load candidates from a ``messages`` column (or any other candidate format of the files module).
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        A key of `POOLS`, a data set name on the Hub, or a folder with parquet, JSON or CSV files.
+    split : str, default "train"
+        In a folder, files whose names carry no split are all "train".
+    limit : int, optional
+        Only the first so many rows are read (streamed, so a large data set is not fetched whole).
+
+    Returns
+    -------
+    list of Example
+        ``id``, ``source`` (or ``dataset``) come from those columns if present; repeated ids get the row
+        number appended, with a warning that says how many.
+
+    Raises
+    ------
+    InputError
+        If the split or a column is not there, a row cannot be a candidate, or `limit` is not positive.
+    RunError
+        If the Hub cannot be reached or a file cannot be read.
+    """
+    if limit is not None and limit < 1:
+        raise InputError(f"limit is {limit}; expected a positive number of rows, or None for all of them.")
+    name = POOLS.get(str(name_or_path), str(name_or_path))
+    pool = [
+        to_example(_plain(row), where=f"{name}, {split} row {i}", name=name, default_id=f"{split}:{i}")
+        for i, row in enumerate(_rows(name, None, split, limit))
+    ]
+    return _unique(pool, name)
+
+
+def load_queries(name_or_path: str | Path, task: str, *, split: str = "dev") -> list[Query]:
+    """Load the queries of one task from columns ``prompts`` and ``labels`` (or ``prompt`` and ``label``).
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        A data set name on the Hub (the paper's: `QUERY_SETS`) or a folder.
+    task : str
+        Name of the configuration. In a folder without a data set card (README.md): the sub-folder, with
+        one file ``<split>.jsonl`` or ``<split>.parquet``.
+    split : str, default "dev"
+        The paper's query set is "dev", its test set "test".
+
+    Raises
+    ------
+    InputError
+        If task, split or columns are not there.
+    RunError
+        If the Hub cannot be reached or a file cannot be read.
+    """
+    name = str(name_or_path)
+    place = f"{name}, {task}/{split}"
+    return [
+        to_query(
+            _singular(_plain(row)), where=f"{place} row {i}", name=task, default_id=f"{task}/{split}:{i}"
+        )
+        for i, row in enumerate(_rows(name, task, split))
+    ]
+
+
+def _rows(name: str, config: str | None, split: str, limit: int | None = None) -> list[Mapping[str, Any]]:
+    """Rows of one split; what goes wrong in `datasets` is said in our words."""
+    import datasets  # slow to import, and most users never come here
+    import pyarrow  # type: ignore[import-untyped]
+
+    local = Path(name).is_dir()
+    arguments: dict[str, Any] = {"path": name, "name": config}
+    if local and config and not (Path(name) / "README.md").exists():
+        file = _task_file(Path(name), config, split)
+        arguments = {
+            "path": "parquet" if file.suffix == ".parquet" else "json",
+            "data_files": {split: str(file)},
+        }
+    try:
+        found = datasets.load_dataset(**arguments, split=split, streaming=limit is not None)
+        return list(itertools.islice(found, limit))  # a streamed file is only read, and found broken, here
+    except (OSError, datasets.exceptions.DatasetsError, pyarrow.ArrowInvalid) as error:
+        advice = _OF_FOLDERS if local else _OF_THE_HUB
+        raise RunError(f"Data set {name!r} could not be loaded: {error}. {advice}") from error
+    except ValueError as error:  # unknown split or configuration; the text lists the known ones
+        raise InputError(f"Data set {name!r}: {error} Choose another task or split.") from error
+
+
+def _task_file(folder: Path, task: str, split: str) -> Path:
+    for suffix in (".parquet", ".jsonl", ".json"):
+        if (file := folder / task / f"{split}{suffix}").is_file():
+            return file
+    known = sorted(p.name for p in folder.iterdir() if p.is_dir())
+    raise InputError(
+        f"{folder} has no {task}/{split}.parquet or {task}/{split}.jsonl. "
+        f"Tasks there: {', '.join(known) or 'none'}."
+    )
+
+
+def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out empty cells: tables fill absent keys with None."""
+    return {key: value for key, value in row.items() if value is not None}
+
+
+def _singular(row: dict[str, Any]) -> dict[str, Any]:
+    return {{"prompts": "prompt", "labels": "label"}.get(key, key): value for key, value in row.items()}
+
+
+def _unique(pool: list[Example], name: str) -> list[Example]:
+    seen: set[str] = set()
+    out = []
+    for i, example in enumerate(pool):
+        out.append(replace(example, id=f"{example.id}#{i}") if example.id in seen else example)
+        seen.add(out[-1].id)
+    changed = sum(a is not b for a, b in zip(pool, out, strict=True))
+    if changed:
+        log.warning(
+            "%s: %d of %d ids occur more than once; the row number was appended", name, changed, len(pool)
+        )
+    return out

@@ -1,0 +1,98 @@
+"""A pool of natural candidates from installed packages, for a real model without a network.
+
+Composition: every HumanEval problem that is neither query nor held out, every MMLU worked example when MMLU is not a
+target task, and the rest in equal parts from reasoning-gym families near and far from the target tasks. All are
+free to use: HumanEval, MMLU and lm-eval (MIT), reasoning-gym (Apache-2.0).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from itertools import count, islice
+
+from reasoning_gym.factory import create_dataset
+
+from tis_utils.errors import InputError
+from tis_utils.examples import Example, Query
+from tis_utils.sources import benchmarks
+
+# Near GSM8K, near BBH, near code, and general. Left out: codeio (it runs code snippets to make an example) and
+# list_functions (its draws do not follow the seed).
+FAMILIES = (
+    "gsm_symbolic", "chain_sum", "leg_counting", "simple_equations", "products", "fraction_simplification",
+    "calendar_arithmetic", "time_intervals", "basic_arithmetic", "gcd",
+    "syllogism", "knights_knaves", "propositional_logic", "family_relationships", "word_sorting", "coin_flip",
+    "letter_counting", "color_cube_rotation", "self_reference", "aiw",
+    "string_manipulation", "string_splitting", "bitwise_arithmetic", "base_conversion",
+    "number_sorting", "spell_backward", "sentence_reordering", "word_sequence_reversal",
+)  # fmt: skip
+_DRAWS = 10_000  # per family, far more than any pool takes
+MAX_CHARACTERS = 1600  # question and answer together: about 500 tokens
+
+
+def load_pool(
+    size: int, *, tasks: Collection[str] = (), reserved: Iterable[Query] = (), seed: int = 0
+) -> list[Example]:
+    """Draw a pool of `size` natural candidates.
+
+    Parameters
+    ----------
+    size : int
+        Number of candidates; at least 1.
+    tasks : collection of str
+        Target tasks, whose own examples must not be in the pool.
+    reserved : iterable of Query
+        Queries and held-out examples; none of their prompts is in the pool.
+    seed : int
+        Seed of the reasoning-gym families.
+
+    Returns
+    -------
+    list of Example
+        ``meta`` has ``family`` (reasoning-gym family, MMLU subject, or ``humaneval``).
+
+    Raises
+    ------
+    InputError
+        If `size` is not positive.
+    """
+    if size < 1:
+        raise InputError(f"size = {size}: a pool needs at least one candidate.")
+    taken = {query.prompt for query in reserved}
+    found = [
+        item
+        for task in ("codex", "mmlu")
+        if task not in tasks or task == "codex"
+        for item in _benchmark(task, taken)
+    ]
+    streams = [_family(name, seed, taken) for name in FAMILIES]
+    rounds = (next(stream) for _ in count() for stream in streams)
+    return [*found[:size], *islice(rounds, max(0, size - len(found)))]
+
+
+def _benchmark(task: str, taken: set[str]) -> Iterator[Example]:
+    queries = benchmarks.queries(task)
+    queries += benchmarks.held_out(task) if task in benchmarks.WITH_HELD_OUT else []
+    for query in queries:
+        if query.prompt not in taken:
+            taken.add(query.prompt)
+            yield _example(query.id, _request(query), query.label, task, str(query.meta["subject"]))
+
+
+def _request(query: Query) -> str:
+    return query.prompt.removeprefix("<|user|>\n").removesuffix("\n<|assistant|>\n")
+
+
+def _family(name: str, seed: int, taken: set[str]) -> Iterator[Example]:
+    data = create_dataset(name, seed=seed, size=_DRAWS)
+    for index in count():
+        entry = data[index]
+        question, answer = entry["question"].strip(), str(entry["answer"]).strip()
+        if question not in taken and answer and len(question) + len(answer) <= MAX_CHARACTERS:
+            taken.add(question)
+            yield _example(f"{name}-{index}", question, answer, f"reasoning-gym/{name}", name)
+
+
+def _example(name: str, question: str, answer: str, source: str, family: str) -> Example:
+    messages = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+    return Example(name, messages, source, {"group": source, "kind": "natural", "family": family})
