@@ -132,6 +132,17 @@ def test_a_read_only_folder_is_one_sentence(tmp_path: Path, monkeypatch) -> None
         write_atomically(tmp_path / "b.npy", b"x")
 
 
+def test_forgetting_removes_artefacts_and_nothing_else(tmp_path: Path) -> None:
+    """Somebody may point TIS_CACHE at a folder that holds other things."""
+    store = Store(tmp_path)
+    store.array("step", KEY, lambda: np.zeros(3))
+    store.table("step/deep", KEY, lambda: pd.DataFrame({"a": [1]}))
+    for mine in (tmp_path / "thesis.csv", tmp_path / "step" / "notes.json"):
+        mine.write_text("precious", encoding="utf-8")
+    store.forget()
+    assert {p.name for p in tmp_path.rglob("*") if p.is_file()} == {"thesis.csv", "notes.json"}
+
+
 @pytest.mark.slow
 def test_a_killed_run_leaves_whole_artefacts_or_none(tmp_path: Path) -> None:
     script = textwrap.dedent(

@@ -28,7 +28,7 @@ import yaml
 from tis_utils import paths
 from tis_utils.errors import InputError, RunError
 from tis_utils.profiles import Profile, load_profile
-from tis_utils.store import digest, environment, write_atomically
+from tis_utils.store import Store, digest, environment, write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -195,14 +195,13 @@ def execute(notebook: Path, output: Path, given: Mapping[str, Any], *, progress:
 
 
 def _clean(executed: Path, source: Path) -> str:
-    """Fold the injected cell away and drop times and machine paths, so equal runs give equal files."""
+    """Drop times, random ids and machine paths, so that equal runs give equal files."""
     book = nbformat.read(executed, as_version=4)
     book.metadata.pop("papermill", None)
     for cell in book.cells:
         for key in ("papermill", "execution"):
             cell.metadata.pop(key, None)
         if "injected-parameters" in cell.metadata.get("tags", []):
-            cell.metadata.tags.append("hide-cell")
             cell["id"] = "injected-parameters"  # papermill draws a random one
         if cell.cell_type == "code":
             cell.outputs = [out for out in cell.outputs if not _is_noise(out)]
@@ -278,7 +277,7 @@ def build_book(profile: str = "classroom", *, folder: Path = paths.BOOK, fresh: 
         shutil.copytree(paths.BOOK, folder, ignore=skip, dirs_exist_ok=True)
     if fresh:
         shutil.rmtree(folder / "chapters", ignore_errors=True)
-        shutil.rmtree(paths.cache_root(), ignore_errors=True)
+        Store().forget()
     runs = [execute_chapter(notebook, profile, folder) for notebook in chapters()]
     render(folder)
     return runs

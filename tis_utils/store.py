@@ -19,6 +19,7 @@ import json
 import logging
 import os
 import platform
+import re
 import shutil
 import time
 import uuid
@@ -34,6 +35,7 @@ from tis_utils.paths import cache_root
 
 log = logging.getLogger(__name__)
 
+ARTEFACT = re.compile(r"[0-9a-f]{24}\.(npy|csv|json)")
 LIBRARIES = ("numpy", "pandas", "torch", "transformers", "peft", "sentence-transformers", "POT")
 
 
@@ -193,6 +195,12 @@ class Store:
     def has(self, step: str, key: Mapping[str, Any], suffix: str) -> bool:
         """Whether a trustworthy artefact exists for `key`."""
         return self._trusted(self.path(step, key, suffix), key) is not None
+
+    def forget(self) -> None:
+        """Remove every artefact below the root, and nothing else that may lie there."""
+        for path in self.root.rglob("*"):
+            if ARTEFACT.fullmatch(path.name):
+                path.unlink(missing_ok=True)
 
     def _trusted(self, path: Path, key: Mapping[str, Any]) -> bytes | None:
         """Payload bytes, or None (with the reason in the log) when the artefact must be recomputed."""
