@@ -1,0 +1,96 @@
+"""The book's Sphinx extension: folded parameters, bundled scripts; and the configuration around it."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+
+BOOK = Path(__file__).resolve().parents[2] / "book"
+
+
+@pytest.fixture(scope="module")
+def extension() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("tis_book", BOOK / "_ext" / "tis_book.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def cell(*tags: str, **more: object) -> dict:
+    return {
+        "cell_type": "code",
+        "metadata": {"tags": list(tags)},
+        "source": "budget = 50",
+        "outputs": [],
+    } | more
+
+
+def test_only_injected_parameters_are_folded(extension):
+    notebook = {"cells": [cell("parameters"), cell("injected-parameters"), cell(), {"cell_type": "markdown"}]}
+    before = copy.deepcopy(notebook)
+    assert extension.fold_parameters(notebook)
+    assert notebook["cells"][1]["metadata"]["tags"] == ["injected-parameters", "hide-input"]
+    assert "parameters of this run" in notebook["cells"][1]["metadata"]["mystnb"]["code_prompt_show"]
+    assert [notebook["cells"][i] for i in (0, 2, 3)] == [before["cells"][i] for i in (0, 2, 3)]
+    assert not extension.fold_parameters(notebook)  # nothing left to do
+
+
+def test_live_only_output_is_dropped_where_html_stands_beside_it(extension):
+    live = "application/vnd.plotly.v1+json"
+    outputs = [{"data": {live: {}, "text/html": "x"}}, {"data": {live: {}}}, {"name": "stdout", "text": "hi"}]
+    notebook = {"cells": [cell(outputs=outputs)]}
+    assert extension.drop_live_only(notebook)
+    assert notebook["cells"][0]["outputs"] == [{"data": {"text/html": "x"}}, {"data": {live: {}}}, outputs[2]]
+    assert not extension.drop_live_only(notebook)
+
+
+def test_bundled_scripts_are_there_and_mathjax_is_the_published_one(extension):
+    assert extension.mathjax_file().stat().st_size > 2_000_000
+    assert b"plotly.js" in extension.plotly_file().read_bytes()[:100]
+
+
+def test_a_changed_mathjax_is_refused(extension, tmp_path, monkeypatch):
+    other = tmp_path / "tex-svg-full.js"
+    other.write_text("alert('not MathJax')")
+    monkeypatch.setattr(extension, "_package_file", lambda *_: other)
+    with pytest.raises(Exception, match="not the published MathJax"):
+        extension.mathjax_file()
+
+
+def test_configuration_names_no_other_machine():
+    config = (BOOK / "_config.yml").read_text(encoding="utf-8")
+    assert not re.search(r"https?://", config)
+    settings = yaml.safe_load(config)
+    assert settings["execute"]["execute_notebooks"] == "off"
+    extensions = settings["sphinx"]["config"]["extensions"]
+    assert not {"sphinx_thebe", "sphinx_comments"} & set(extensions)
+
+
+def test_every_page_in_the_table_of_contents_exists_and_none_is_left_out():
+    toc = yaml.safe_load((BOOK / "_toc.yml").read_text(encoding="utf-8"))
+    listed = {toc["root"]} | {chapter["file"] for part in toc["parts"] for chapter in part["chapters"]}
+    assert {path.stem for path in BOOK.glob("*.md")} == {name for name in listed if "/" not in name}
+    notebooks = {f"chapters/{path.stem}" for path in (BOOK.parent / "notebooks").glob("*.ipynb")}
+    assert {name for name in listed if "/" in name} == notebooks
+
+
+def test_every_cited_work_is_in_the_bibliography():
+    known = set(
+        re.findall(r"^@\w+\{([^,]+),", (BOOK / "references.bib").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    sources = [*BOOK.glob("*.md"), *(BOOK.parent / "notebooks").glob("*.ipynb")]
+    cited = {
+        key.strip()
+        for path in sources
+        for keys in re.findall(r"\{cite:\w+\}`([^`]+)`", path.read_text(encoding="utf-8"))
+        for key in keys.split(",")
+    }
+    assert cited <= known

@@ -1,0 +1,205 @@
+"""The built book in a real browser, read from disk: quiet, complete, legible, offline."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from playwright.sync_api import Browser
+
+pytestmark = pytest.mark.browser
+
+LOCAL = ("file:", "data:", "blob:", "about:")
+MEBIBYTE = 2**20
+
+
+def collect(visits, key: str) -> dict[str, object]:
+    """Facts that should be empty, by visit, where they are not."""
+    return {str(visit): visit.facts[key] for visit in visits if visit.facts[key]}
+
+
+def test_nothing_complains(visits):
+    assert {str(v): v.console for v in visits if v.console} == {}
+
+
+def test_no_request_leaves_the_machine(visits):
+    assert all(visit.requests for visit in visits)
+    assert {url for visit in visits for url in visit.requests if not url.startswith(LOCAL)} == set()
+
+
+def test_no_page_refers_to_scripts_or_styles_elsewhere(site, pages):
+    remote = re.compile(
+        r"<(?:script|link|img|iframe)[^>]*(?:src|href)=[\"'](?:https?:)?//[^\"']*", re.IGNORECASE
+    )
+    assert {name: found for name in pages if (found := remote.findall((site / name).read_text()))} == {}
+
+
+def test_no_cell_failed(visits):
+    assert collect(visits, "failures") == {}
+
+
+def test_formulas_are_drawn(visits):
+    assert sum(visit.facts["formulas"] for visit in visits) > 0
+    undrawn = {str(v): v.facts["formulas"] - v.facts["rendered"] for v in visits}
+    assert {name: count for name, count in undrawn.items() if count} == {}
+    assert collect(visits, "mathErrors") == {}
+
+
+def test_every_picture_has_alternative_text(visits):
+    alts = [alt for visit in visits for alt in visit.facts["alts"]]
+    assert alts, "no picture in the whole book"
+    bare = {str(v): v.facts["alts"].count(None) + v.facts["alts"].count("") for v in visits}
+    assert {name: count for name, count in bare.items() if count} == {}, (
+        "show figures with tis_utils.figures.show"
+    )
+    assert collect(visits, "broken") == {}
+
+
+def test_pictures_have_the_text_that_the_notebook_gave(site, visits):
+    """The alt attribute in the page is, letter for letter, the one in the executed notebook."""
+    checked = 0
+    for notebook in sorted((site / "_sources").rglob("*.ipynb")):
+        name = str(notebook.relative_to(site / "_sources").with_suffix(".html"))
+        facts = next(visit.facts for visit in visits if visit.page == name)
+        for cell in json.loads(notebook.read_text())["cells"]:
+            for output in cell.get("outputs", []):
+                page = "".join(output.get("data", {}).get("text/html", ""))
+                for alt in re.findall(r'<figure class="tis-figure"><img alt="([^"]*)"', page):
+                    assert html.unescape(alt) in facts["alts"]
+                    checked += 1
+    assert checked, "no notebook shows a figure"
+
+
+def test_interactive_figures_are_drawn_and_described(visits):
+    for visit in visits:
+        for figure in visit.facts["interactive"]:
+            assert figure["drawn"], visit
+            assert figure["label"], visit
+            assert 0 < figure["width"] <= visit.width, visit
+
+
+def test_parameters_of_the_run_are_folded(visits):
+    injected = [fact for visit in visits for fact in visit.facts["injected"]]
+    assert injected, "no page was executed with parameters"
+    assert all(fact["folded"] and not fact["shown"] for fact in injected)
+
+
+def test_nothing_is_wider_than_the_screen(visits):
+    assert {str(v): v.facts["wide"] for v in visits if v.facts["overflow"] > 0 or v.facts["wide"]} == {}
+
+
+def test_the_system_decides_between_light_and_dark(visits):
+    assert {str(v): v.facts["theme"] for v in visits if v.facts["theme"] != v.scheme} == {}
+
+
+def test_text_stands_out_from_its_background(visits):
+    assert collect(visits, "faint") == {}  # WCAG 1.4.3, level AA
+
+
+def test_sizes(site, pages):
+    heavy = {name: size for name in pages if (size := (site / name).stat().st_size) > 3 * MEBIBYTE}
+    assert heavy == {}
+    assert sum(path.stat().st_size for path in site.rglob("*") if path.is_file()) < 60 * MEBIBYTE
+
+
+# --- behaviour -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def page(browser: Browser):
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    yield context.new_page()
+    context.close()
+
+
+def test_search_finds_a_word(page, open_page):
+    visit = open_page(page, "search.html?q=budget")
+    page.wait_for_selector("#search-results ul.search li a")
+    targets = page.eval_on_selector_all("#search-results ul.search li a", "links => links.map(a => a.href)")
+    assert any("glossary" in target for target in targets)
+    assert visit.console == []
+    assert [url for url in visit.requests if not url.startswith(LOCAL)] == []
+
+
+def test_search_says_when_there_is_nothing(page, open_page):
+    open_page(page, "search.html?q=xylophonequartz")
+    page.wait_for_function("document.querySelector('#search-results').innerText.includes('did not match')")
+    assert page.query_selector("#search-results ul.search li") is None
+
+
+def test_keyboard_focus_is_visible(page, open_page):
+    open_page(page, "index.html")
+    seen = set()
+    for _ in range(25):
+        page.keyboard.press("Tab")
+        state = page.evaluate(
+            """() => { const e = document.activeElement, s = getComputedStyle(e);
+            return [e.tagName + e.className + e.textContent.trim().slice(0, 20),
+                    s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 2 || s.boxShadow !== 'none',
+                    e === document.body]; }"""
+        )
+        if not state[2]:
+            seen.add(state[0])
+            assert state[1], f"no focus ring on {state[0]}"
+    assert len(seen) >= 8
+
+
+def test_folded_parameters_open_on_click(page, visits, open_page):
+    folded = [visit.page for visit in visits if visit.facts["injected"]]
+    open_page(page, folded[0])
+    fold = page.locator(".cell.tag_injected-parameters details")
+    fold.locator("summary").click()
+    assert fold.locator("pre").is_visible()
+
+
+def test_everything_is_unfolded_on_paper(page, visits, open_page):
+    folded = [visit.page for visit in visits if visit.facts["injected"]]
+    open_page(page, folded[0])
+    page.emulate_media(media="print")
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate("document.querySelectorAll('details:not([open])').length") == 0
+    assert not page.locator(".bd-sidebar-primary").is_visible()
+
+
+# --- links ---------------------------------------------------------------------------------------------
+
+
+class Anchors(HTMLParser):
+    """Links and link targets of a page."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.links: list[str] = []
+        self.ids: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        values = {key: value or "" for key, value in attrs}
+        self.ids |= {values[key] for key in ("id", "name") if key in values}
+        if tag == "a" and "href" in values:
+            self.links.append(values["href"])
+        if tag in ("script", "img", "source") and "src" in values:
+            self.links.append(values["src"])
+        if tag == "link" and "href" in values:
+            self.links.append(values["href"])
+
+
+def test_internal_links_and_anchors_lead_somewhere(site: Path, pages):
+    parsed = {(site / name).resolve(): Anchors((site / name).read_text(encoding="utf-8")) for name in pages}
+    dead = []
+    for source, anchors in parsed.items():
+        for link in anchors.links:
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc:
+                continue
+            target = (source.parent / unquote(parts.path)).resolve() if parts.path else source
+            fragment = unquote(parts.fragment)
+            missing = fragment and target in parsed and fragment not in parsed[target].ids
+            if not target.is_file() or missing:
+                dead.append(f"{source.relative_to(site.resolve())} -> {link}")
+    assert dead == []

@@ -1,0 +1,111 @@
+"""Tidy result frames: checked, aggregated over seeds, labelled by method.
+
+Columns ``representation``, ``selector``, ``task``, ``metric``, then ``budget`` or ``bin``, and either raw
+``value`` and ``seed`` or aggregated ``mean``, ``sd``, ``n``. Rows of the untuned model (zero-shot) have
+representation and selector ``none``; rows of Random have selector ``random``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from tis_utils.errors import InputError
+
+By = Literal["representation", "selector"]
+
+
+def aggregate(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """Mean, sd, n and standard error over seeds.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Raw rows (``value``, one per seed) or aggregated rows (``mean``, ``sd``, ``n``), not both.
+    keys : sequence of str
+        Columns that identify a cell.
+
+    Returns
+    -------
+    DataFrame
+        ``keys`` and ``mean``, ``sd``, ``n``, ``se``; ``sd`` and ``se`` are NaN where n is 1.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, nothing is left, or aggregated rows repeat a cell.
+    """
+    need(frame, keys)
+    if "value" in frame.columns:
+        groups = frame.groupby(list(keys), sort=False, dropna=False)["value"]
+        table = groups.agg(mean="mean", sd="std", n="count").reset_index()
+    else:
+        need(frame, ["mean", "sd", "n"])
+        table = frame[[*keys, "mean", "sd", "n"]].reset_index(drop=True)
+        if table.duplicated(list(keys)).any():
+            raise InputError(
+                f"The frame has several aggregated rows for one cell of {', '.join(keys)}: filter it first "
+                "(one pool, one model, one experiment)."
+            )
+    table["se"] = table["sd"] / np.sqrt(table["n"])
+    return table
+
+
+def need(frame: pd.DataFrame, columns: Iterable[str]) -> None:
+    """Raise InputError unless the frame has these columns and at least one row."""
+    missing = [c for c in columns if c not in frame.columns]
+    if missing:
+        raise InputError(
+            f"The frame lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; it has "
+            f"{', '.join(map(str, frame.columns))}."
+        )
+    if frame.empty:
+        raise InputError("The frame has no rows: check the filter that made it.")
+
+
+def single(frame: pd.DataFrame, columns: Iterable[str]) -> None:
+    """Raise InputError if one of these columns is present with several values."""
+    for column in columns:
+        values = sorted(frame[column].dropna().astype(str).unique()) if column in frame.columns else []
+        if len(values) > 1:
+            raise InputError(
+                f"The frame mixes several values of {column} ({', '.join(values)}), which one figure must "
+                "not average: keep one."
+            )
+
+
+def with_method(frame: pd.DataFrame, by: By) -> pd.DataFrame:
+    """Add the column ``method``: the representation or selector, ``random`` or ``zero_shot``.
+
+    Raises
+    ------
+    InputError
+        If `by` is unknown, or the other ingredient is not fixed (one figure varies one thing).
+    """
+    if by not in ("representation", "selector"):
+        raise InputError(f"by = {by!r}, expected 'representation' or 'selector'.")
+    need(frame, ["representation", "selector"])
+    fixed = "selector" if by == "representation" else "representation"
+    zero_shot = (frame["representation"] == "none") & (frame["selector"] == "none")
+    random = frame["selector"] == "random"
+    single(frame[~zero_shot & ~random], [fixed])
+    method = frame[by].mask(random, "random").mask(zero_shot, "zero_shot")
+    return frame.assign(method=method)
+
+
+def cells_of(frame: pd.DataFrame, metric: str, by: By, axis: str) -> pd.DataFrame:
+    """Rows of one metric, one per method, task and position on the x axis."""
+    need(frame, ["metric", "task"])
+    known = sorted(frame["metric"].unique())
+    frame = frame[frame["metric"] == metric]
+    if frame.empty:
+        raise InputError(f"No rows have metric {metric!r}; the frame has {', '.join(map(str, known))}.")
+    frame = with_method(frame, by)
+    single(frame, ["pool", "model"])
+    single(frame[frame["method"] != "zero_shot"], ["experiment"])  # zero-shot goes with any experiment
+    if axis not in frame.columns:
+        raise InputError(f"The frame lacks the column {axis}.")
+    return aggregate(frame, ["method", "task", axis])
