@@ -48,6 +48,8 @@ _FEATURE_CODE = {  # modules whose text decides a feature's value
 }
 _CELL_CODE = ("examples", "training", "evaluation")
 
+Features = tuple[np.ndarray, dict[str, np.ndarray]]
+
 
 @dataclass(frozen=True, order=True)
 class Cell:
@@ -89,6 +91,7 @@ class Study:
     def __init__(self, profile: Profile, store: Store | None = None) -> None:
         self.profile = profile
         self.store = store or Store()
+        self._features: dict[str, Features] = {}
 
     @functools.cached_property
     def data(self) -> Data:
@@ -111,31 +114,33 @@ class Study:
             return LESS(self.model, max_length=profile.max_length, **less.model_dump())
         raise InputError(f"Unknown representation {name!r}; known: embed, rds, less.")
 
-    def features(self, name: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    def features(self, name: str) -> Features:
         """Candidate features (N, D) and, per task, query features (M, D): float32 unit rows, cached."""
+        if name not in self._features:
+            self._features[name] = self._load_features(name)
+        return self._features[name]
+
+    def _load_features(self, name: str) -> Features:
         tasks = self.profile.tasks
         counts = [len(self.data.queries[task]) for task in tasks]
-        stacked = self.store.array(f"features/{name}", self._feature_key(name), lambda: self._represent(name))
+        representation = self.representation(name)
+        queries = [query for task in tasks for query in self.data.queries[task]]
+        key = {
+            **representation.settings,
+            "pool": digest(self.data.pool),
+            "queries": digest(queries),
+            "code": code_version(*_FEATURE_CODE[name]),
+        }
+
+        def compute() -> np.ndarray:
+            return np.concatenate(
+                [representation.candidates(self.data.pool), representation.queries(queries)]
+            )
+
+        stacked = self.store.array(f"features/{name}", key, compute)  # (N + all queries, D)
         n = len(self.data.pool)
         parts = np.split(stacked[n:], np.cumsum(counts)[:-1])
         return stacked[:n], dict(zip(tasks, parts, strict=True))
-
-    def _represent(self, name: str) -> np.ndarray:
-        representation = self.representation(name)
-        queries = [query for task in self.profile.tasks for query in self.data.queries[task]]
-        return np.concatenate([representation.candidates(self.data.pool), representation.queries(queries)])
-
-    def _feature_key(self, name: str) -> dict[str, object]:
-        settings = {"embed": self.profile.embedder, "less": self.profile.less.model_dump()}.get(name)
-        return {
-            "representation": name,
-            "settings": settings,
-            "model": None if name == "embed" else self.model.fingerprint,
-            "max_length": self.profile.max_length,
-            "pool": digest(self.data.pool),
-            "queries": digest([self.data.queries[task] for task in self.profile.tasks]),
-            "code": code_version(*_FEATURE_CODE[name]),
-        }
 
     def similarity(self, representation: str, task: str) -> np.ndarray:
         """Similarity matrix of one task, float32 (M, N)."""

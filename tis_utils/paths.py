@@ -15,4 +15,4 @@ BUILD = ROOT / "build"  # partial notebooks of failed runs, outputs of `tis run`
 
 def cache_root() -> Path:
     """Folder of recomputable artefacts: the environment variable ``TIS_CACHE``, else ``.cache`` here."""
-    return Path(os.environ.get("TIS_CACHE", ROOT / ".cache"))
+    return Path(os.environ.get("TIS_CACHE") or ROOT / ".cache").expanduser()

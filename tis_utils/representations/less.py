@@ -1,0 +1,322 @@
+"""LESS: what an example would do to the parameters (Xia et al., ICML 2024, arXiv 2402.04333)."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from peft import PeftModel
+from torch import Tensor
+
+from tis_utils.errors import InputError
+from tis_utils.examples import Encoded, Example, Query, encode_all
+from tis_utils.models import LanguageModel, add_lora, load_model, shared_copy
+from tis_utils.representations import warmup
+from tis_utils.representations.batching import Batch, batches, length_batches, progress
+from tis_utils.representations.gradients import (
+    adam_direction,
+    example_gradients,
+    factor_starts,
+    lora_parameters,
+    put_weights,
+)
+from tis_utils.representations.sketch import Sketch, make_sketch
+from tis_utils.representations.warmup import Checkpoint, Recipe
+
+Direction = Callable[[str, Tensor], Tensor]  # factor name, gradients (B, R) -> features (B, R)
+
+
+class LESS:
+    r"""Projected low-rank gradients at several checkpoints of a short warm-up training.
+
+    At checkpoint e a candidate is :math:`\hat c_e`, the unit-length sketch of its Adam direction
+    (:func:`~tis_utils.representations.gradients.adam_direction`), a query :math:`\hat q_e`, that of its plain
+    gradient, both with respect to the LoRA factors and with dropout off. A row of the result is the
+    concatenation of :math:`\sqrt{w_e}\,\hat c_e`, where :math:`w_e` is the mean learning rate of epoch e,
+    normalised to sum 1. Rows then have length 1 and inner products are
+    :math:`\sum_e w_e \langle \hat q_e, \hat c_e \rangle`, the influence score of the paper.
+
+    Parameters
+    ----------
+    model : str or LanguageModel
+        The base model, or its name for :func:`tis_utils.models.load_model`. It is never modified.
+    rank, alpha, dropout, targets : int, int, float, str or names
+        LoRA, see :func:`tis_utils.models.add_lora`.
+    epochs, lr, batch_size, warmup_ratio : int, float, int, float
+        Warm-up training; `warmup_ratio` is the share of steps in which the learning rate rises.
+    warmup_fraction : float
+        Share of the candidates that the warm-up uses when :meth:`warm_up` was not called before.
+    dim, sketch, seed : int, {"count", "rademacher"}, int
+        Length of each checkpoint's projection, its kind (see :mod:`~tis_utils.representations.sketch`), and
+        the seed of projection, LoRA initialisation, warm-up order and warm-up choice.
+    candidate_gradient : {"adam", "sgd"}
+        ``"sgd"`` gives candidates plain gradients as well.
+    checkpoints : {"all", "last"}
+        ``"last"`` uses the final checkpoint only.
+    max_length, batch_tokens : int, int
+        Texts are cut to `max_length` tokens; rows × tokens per batch (only speed and memory depend on it;
+        by default 2,048 on the CPU, 8,192 on a GPU).
+    device, dtype, show_progress : str, str, bool
+        Used when `model` is a name; show bars for long work.
+
+    Attributes
+    ----------
+    skipped : dict of str to str
+        Candidates of the last call that have no usable gradient, id -> reason. Their rows are zero.
+    history : list of Checkpoint
+        Empty before the warm-up.
+    warmup_ids : list of str
+        Ids of the examples that the warm-up trained on.
+
+    Raises
+    ------
+    InputError
+        If an option is unknown or makes no sense.
+
+    Notes
+    -----
+    The defaults are the paper's (METHODS §2), but for the projection: a count sketch keeps inner products
+    as well as a dense one and is hundreds of times faster. There is no gradient clipping in the warm-up.
+    """
+
+    def __init__(
+        self,
+        model: str | LanguageModel,
+        *,
+        rank: int = 128,
+        alpha: int = 512,
+        dropout: float = 0.1,
+        targets: str | Sequence[str] = "auto",
+        epochs: int = 4,
+        lr: float = 2e-5,
+        batch_size: int = 128,
+        warmup_ratio: float = 0.03,
+        warmup_fraction: float = 0.05,
+        dim: int = 8192,
+        sketch: str = "count",
+        seed: int = 0,
+        candidate_gradient: str = "adam",
+        checkpoints: str = "all",
+        max_length: int = 2048,
+        batch_tokens: int | None = None,
+        device: str = "auto",
+        dtype: str = "float32",
+        show_progress: bool = True,
+    ) -> None:
+        _check_choice("candidate_gradient", candidate_gradient, ("adam", "sgd"))
+        _check_choice("checkpoints", checkpoints, ("all", "last"))
+        if not 0 < warmup_fraction <= 1:
+            raise InputError(f"warmup_fraction must lie in (0, 1], not {warmup_fraction}.")
+        self.lm = model if isinstance(model, LanguageModel) else load_model(model, device=device, dtype=dtype)
+        self.batch_tokens = batch_tokens or (2048 if self.lm.device.type == "cpu" else 8192)
+        self.recipe = Recipe(epochs, lr, batch_size, warmup_ratio, self.batch_tokens, seed)
+        self.lora: dict[str, Any] = {"r": rank, "alpha": alpha, "dropout": dropout, "targets": targets}
+        self.model = self._attach()
+        self.sketch: Sketch = make_sketch(sketch, self.parameters, dim, seed)
+        self.candidate_gradient, self.checkpoints = candidate_gradient, checkpoints
+        self.warmup_fraction, self.max_length = warmup_fraction, max_length
+        self.seed, self.show_progress = seed, show_progress
+        self.history: list[Checkpoint] = []
+        self.warmup_ids: list[str] = []
+        self.skipped: dict[str, str] = {}
+
+    @property
+    def parameters(self) -> int:
+        """Number of LoRA parameters, the length P of a gradient before projection."""
+        return sum(p.numel() for p in lora_parameters(self.model).values())
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Weight w_e of each checkpoint used, float64 of shape (E,), sum 1."""
+        rates = np.array([point.lr for point in self._used()])
+        return rates / rates.sum()
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything the features depend on besides the texts and the warm-up examples, ready for JSON."""
+        recipe = {k: v for k, v in asdict(self.recipe).items() if k != "batch_tokens"}
+        targets = self.lora["targets"]
+        return {
+            "representation": "less",
+            "model": self.lm.fingerprint,
+            "dtype": str(self.lm.dtype),
+            "max_length": self.max_length,
+            "lora": {**self.lora, "targets": targets if isinstance(targets, str) else list(targets)},
+            "warm_up": {**recipe, "fraction": self.warmup_fraction},
+            "sketch": [type(self.sketch).__name__, self.sketch.dim_out, self.sketch.seed],
+            "candidate_gradient": self.candidate_gradient,
+            "checkpoints": self.checkpoints,
+        }
+
+    def warm_up(self, examples: Sequence[Example]) -> LESS:
+        """Train LoRA from its seeded start on all `examples`; replaces an earlier warm-up.
+
+        Raises
+        ------
+        InputError
+            If no example has an answer to learn from.
+        """
+        encoded = encode_all(examples, self.lm.tokenizer, self.max_length)
+        kept = [(example, e) for example, e in zip(examples, encoded, strict=True) if e.trainable]
+        if len(kept) < len(encoded):
+            _warn(f"LESS warm-up: {len(encoded) - len(kept)} of {len(encoded)} examples have no label token.")
+        if not kept:
+            raise InputError("LESS warm-up: none of the examples has a label token within max_length.")
+        self.model = self._attach()
+        data = [e for _, e in kept]
+        self.history = warmup.train(self.model, data, self.recipe, self.lm.pad_id, self.show_progress)
+        self.warmup_ids = [example.id for example, _ in kept]
+        return self
+
+    def candidates(self, examples: Sequence[Example]) -> np.ndarray:
+        """Features of candidates, float32 of shape (N, E · dim), rows of length 1 (zero where `skipped`).
+
+        Without an earlier :meth:`warm_up` or :meth:`load`, a random `warmup_fraction` of `examples` is used
+        for it. Shards of one pool must share a warm-up: call one of the two first.
+        """
+        if not self.history:
+            self.warm_up(self._warmup_choice(examples))
+        encoded = encode_all(examples, self.lm.tokenizer, self.max_length)
+        rows, reasons = self._features(encoded, self.candidate_gradient == "adam", "candidates")
+        self.skipped = {examples[i].id: reason for i, reason in sorted(reasons.items())}
+        if self.skipped:
+            listed = ", ".join(f"{key} ({reason})" for key, reason in list(self.skipped.items())[:5])
+            more = " …" if len(self.skipped) > 5 else ""
+            _warn(f"LESS: {len(self.skipped)} of {len(examples)} candidates get a zero row: {listed}{more}.")
+        return rows
+
+    def queries(self, queries: Sequence[Query]) -> np.ndarray:
+        """Features of queries, float32 of shape (M, E · dim), rows of length 1.
+
+        Raises
+        ------
+        InputError
+            Before any warm-up, or if a query has no usable gradient.
+        """
+        if not self.history:
+            raise InputError(
+                "LESS has no checkpoint yet: call warm_up(examples), load(folder) or candidates(examples) "
+                "before queries(...)."
+            )
+        encoded = encode_all(queries, self.lm.tokenizer, self.max_length)
+        rows, reasons = self._features(encoded, False, "queries")
+        if reasons:
+            listed = ", ".join(f"{queries[i].id} ({reason})" for i, reason in sorted(reasons.items())[:5])
+            raise InputError(
+                f"LESS: {len(reasons)} of {len(queries)} queries have no usable gradient: {listed}."
+            )
+        return rows
+
+    def save(self, folder: str | Path) -> None:
+        """Write the warm-up (LoRA weights, Adam moments, learning rates) as safetensors and JSON."""
+        if not self.history:
+            raise InputError("LESS has no checkpoint to save yet: call warm_up(examples) first.")
+        about = {
+            "model": self.lm.fingerprint,
+            "alpha": self.lora["alpha"],
+            "seed": self.seed,
+            "warmup_ids": self.warmup_ids,
+        }
+        warmup.save(Path(folder), self.history, about)
+
+    def load(self, folder: str | Path) -> LESS:
+        """Read a warm-up written by :meth:`save`; tensors are matched by parameter name.
+
+        Raises
+        ------
+        InputError
+            If it was made with another base model, or names or shapes do not fit (the text names them).
+        """
+        history, about = warmup.load(Path(folder), lora_parameters(self.model))
+        if about.get("model") != self.lm.fingerprint:
+            raise InputError(
+                f"The warm-up in {folder} was made with another base model than {self.lm.name!r} (their "
+                "fingerprints differ): load that model, or warm up again."
+            )
+        if about.get("alpha") != self.lora["alpha"]:
+            raise InputError(
+                f"The warm-up in {folder} used LoRA alpha {about.get('alpha')}, this LESS has "
+                f"{self.lora['alpha']}: gradients would not be those of the trained model. Use the same alpha."
+            )
+        self.history, self.warmup_ids = history, list(about.get("warmup_ids", []))
+        return self
+
+    def _attach(self) -> PeftModel:
+        """Put LoRA on a copy that shares the base weights, always from the same random start."""
+        with torch.random.fork_rng():
+            torch.manual_seed(self.recipe.seed)
+            return add_lora(shared_copy(self.lm.model), **self.lora)
+
+    def _warmup_choice(self, examples: Sequence[Example]) -> list[Example]:
+        count = min(len(examples), max(1, round(self.warmup_fraction * len(examples))))
+        chosen = np.random.default_rng(self.seed).choice(len(examples), count, replace=False)
+        return [examples[i] for i in np.sort(chosen)]
+
+    def _used(self) -> list[Checkpoint]:
+        return self.history if self.checkpoints == "all" else self.history[-1:]
+
+    def _features(
+        self, encoded: Sequence[Encoded], adam: bool, what: str
+    ) -> tuple[np.ndarray, dict[int, str]]:
+        """Rows of all checkpoints side by side, and the rows that had to stay zero with the reason."""
+        points, dim = self._used(), self.sketch.dim_out
+        rows = np.zeros((len(encoded), len(points) * dim), dtype=np.float32)  # (N, E d)
+        reasons = {i: "no label token" for i, e in enumerate(encoded) if not e.trainable}
+        usable = np.array([i for i, e in enumerate(encoded) if e.trainable], dtype=np.int64)
+        data = [encoded[i] for i in usable]
+        for e, (point, weight) in enumerate(zip(points, self.weights, strict=True)):
+            part = self._one_checkpoint(data, point, adam, f"LESS {what}, checkpoint {e + 1}/{len(points)}")
+            rows[usable, e * dim : (e + 1) * dim] = np.sqrt(weight) * part
+        norms = np.einsum("nd,nd->n", rows, rows)
+        bad = ~np.isfinite(norms) | (norms == 0)
+        reasons |= {int(i): "loss or gradient is NaN, infinite or zero" for i in usable[bad[usable]]}
+        rows[bad] = 0
+        return rows, reasons
+
+    def _one_checkpoint(
+        self, data: Sequence[Encoded], point: Checkpoint, adam: bool, what: str
+    ) -> np.ndarray:
+        """Unit-length sketches at one checkpoint, (N, d); NaN rows where the loss is not finite."""
+        put_weights(self.model, point.weight)
+        direction = _direction(point, adam, self.lm.device)
+        out = np.zeros((len(data), self.sketch.dim_out), dtype=np.float32)
+        total = len(length_batches([len(e.ids) for e in data], self.batch_tokens))
+        loader = batches(data, self.lm.pad_id, self.lm.device, self.batch_tokens)
+        for batch in progress(loader, total, what, self.show_progress):
+            out[batch.index] = self._sketch_batch(batch, direction).cpu().numpy()
+        return out
+
+    def _sketch_batch(self, batch: Batch, direction: Direction) -> Tensor:
+        out = torch.zeros(len(batch.index), self.sketch.dim_out, device=self.lm.device)  # (B, d)
+        starts = factor_starts(self.model)
+
+        def sink(name: str, grad: Tensor) -> None:
+            # the projection is linear, so it takes one factor after the other: (B, P) never exists
+            self.sketch.add_(out, direction(name, grad.flatten(1)), starts[name])
+
+        losses = example_gradients(self.model, batch, sink)
+        out = torch.nn.functional.normalize(out, dim=1)
+        return torch.where(torch.isfinite(losses)[:, None], out, torch.nan)
+
+
+def _direction(point: Checkpoint, adam: bool, device: torch.device) -> Direction:
+    """Candidates move as Adam would from this checkpoint; queries (and "sgd") keep the plain gradient."""
+    if not adam:
+        return lambda name, grad: grad
+    m = {name: t.to(device).flatten() for name, t in point.m.items()}
+    v = {name: t.to(device).flatten() for name, t in point.v.items()}
+    return lambda name, grad: adam_direction(grad, m[name], v[name])
+
+
+def _check_choice(option: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise InputError(f"LESS: {option} is {value!r}, expected one of {', '.join(known)}.")
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, RuntimeWarning, stacklevel=3)

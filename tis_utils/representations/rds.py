@@ -1,0 +1,102 @@
+"""RDS+: hidden states of the untuned model, averaged with weights that grow towards the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tis_utils.examples import Example, Query, encode_all
+from tis_utils.models import LanguageModel, load_model
+from tis_utils.representations.batching import batches, length_batches, progress
+
+
+class RDS:
+    """Position-weighted mean of the last hidden layer of an untuned model (RDS+; Ivison et al. 2025).
+
+    For a text with hidden states h_1 … h_T (prompt and answer), the feature is
+    Σ_t t·h_t / (1 + … + T), scaled to length 1. "Last hidden layer" is ``hidden_states[-1]`` of the
+    transformers model: the output of the final layer *after* the final norm, what the output head reads.
+
+    Parameters
+    ----------
+    model : str or LanguageModel
+        The untuned base model, or its name for :func:`tis_utils.models.load_model`.
+    max_length : int
+        Texts are cut to this many tokens (2,048 for Tulu, 4,096 for Dolci).
+    batch_tokens : int
+        Upper limit of rows × tokens per batch; only speed and memory depend on it.
+    device, dtype : str
+        Used when `model` is a name.
+    show_progress : bool
+        Show a bar when it takes long.
+    """
+
+    def __init__(
+        self,
+        model: str | LanguageModel,
+        *,
+        max_length: int = 2048,
+        batch_tokens: int = 8192,
+        device: str = "auto",
+        dtype: str = "float32",
+        show_progress: bool = True,
+    ) -> None:
+        self.lm = model if isinstance(model, LanguageModel) else load_model(model, device=device, dtype=dtype)
+        self.max_length, self.batch_tokens, self.show_progress = max_length, batch_tokens, show_progress
+
+    def candidates(self, examples: Sequence[Example]) -> np.ndarray:
+        """Features of candidates, float32 of shape (N, hidden size), rows of length 1."""
+        return self._features(examples)
+
+    def queries(self, queries: Sequence[Query]) -> np.ndarray:
+        """Features of queries, float32 of shape (M, hidden size), rows of length 1."""
+        return self._features(queries)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything the features depend on besides the texts, ready for JSON (a cache key)."""
+        return {
+            "representation": "rds",
+            "model": self.lm.fingerprint,
+            "dtype": str(self.lm.dtype),
+            "max_length": self.max_length,
+        }
+
+    @torch.no_grad()
+    def _features(self, items: Sequence[Example] | Sequence[Query]) -> np.ndarray:
+        encoded = encode_all(items, self.lm.tokenizer, self.max_length)
+        out = np.zeros((len(encoded), self.lm.model.config.hidden_size), dtype=np.float32)  # (N, H)
+        total = len(length_batches([len(e.ids) for e in encoded], self.batch_tokens))
+        loader = batches(encoded, self.lm.pad_id, self.lm.device, self.batch_tokens)
+        for batch in progress(loader, total, "RDS+", self.show_progress):
+            # the body without the output head: its last hidden state is hidden_states[-1] of the whole model
+            body = self.lm.model.base_model
+            hidden = body(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).last_hidden_state
+            out[batch.index] = weighted_mean(hidden, batch.mask).cpu().numpy()
+        return out
+
+
+def weighted_mean(hidden: Tensor, mask: Tensor) -> Tensor:
+    """Position-weighted mean over real tokens, unit rows.
+
+    Parameters
+    ----------
+    hidden : Tensor, shape (B, T, H)
+        Hidden states, any floating type.
+    mask : Tensor, shape (B, T)
+        1 for real tokens; padding may be on either side.
+
+    Returns
+    -------
+    Tensor, float32, shape (B, H)
+        Rows of length 1.
+    """
+    weight = (mask.cumsum(1) * mask).float()  # (B, T): 1, 2, …, T on real tokens, 0 on padding
+    weight = weight / weight.sum(1, keepdim=True)
+    # einsum would turn 0 · inf on padding into NaN, but padded states are finite: they see real tokens only
+    pooled = torch.einsum("bt,bth->bh", weight, hidden.float())
+    return torch.nn.functional.normalize(pooled, dim=1)

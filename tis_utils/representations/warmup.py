@@ -1,0 +1,227 @@
+"""LESS step 1: train LoRA on a little of the pool; keep weights and Adam moments after every epoch."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from peft import PeftModel
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import get_linear_schedule_with_warmup
+
+from tis_utils.errors import InputError, RunError
+from tis_utils.examples import Encoded
+from tis_utils.model_files import replace_folder
+from tis_utils.representations.batching import batches, example_losses, progress
+from tis_utils.representations.gradients import BETA1, BETA2, lora_parameters
+
+log = logging.getLogger(__name__)
+
+ABOUT = "warmup.json"
+PARTS = ("weight", "m", "v")
+ADVICE = "Use a smaller lr, a dtype with a wider range, or look for texts the model cannot read."
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """State after one epoch; all tensors are keyed by parameter *name*.
+
+    Parameters
+    ----------
+    weight : mapping
+        LoRA factors.
+    m, v : mapping
+        Adam's first and second moments, same keys and shapes.
+    lr : float
+        Mean learning rate over the steps of the epoch (the weight w_e of LESS before normalisation).
+    """
+
+    weight: Mapping[str, Tensor]
+    m: Mapping[str, Tensor]
+    v: Mapping[str, Tensor]
+    lr: float
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the warm-up trains: see :class:`tis_utils.representations.LESS` for the defaults."""
+
+    epochs: int
+    lr: float
+    batch_size: int
+    warmup_ratio: float
+    batch_tokens: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "lr", "batch_size"):
+            if getattr(self, name) <= 0:
+                raise InputError(f"LESS warm-up: {name} must be positive, not {getattr(self, name)}.")
+
+
+def train(
+    model: PeftModel, encoded: Sequence[Encoded], recipe: Recipe, pad_id: int, show_progress: bool
+) -> list[Checkpoint]:
+    """Train the LoRA factors of `model` in place; one checkpoint per epoch.
+
+    AdamW without weight decay, linear schedule with warm-up. The loss of a step is the mean over its
+    examples of each example's mean token loss, whatever the number of tokens. Examples without a finite
+    loss are left out of their step and counted in the log.
+
+    Raises
+    ------
+    RunError
+        If the factors stop being finite, or no example of an epoch has a finite loss.
+    """
+    factors = lora_parameters(model)
+    model.requires_grad_(False)
+    for p in factors.values():
+        p.requires_grad_(True)
+    optimizer = torch.optim.AdamW(
+        list(factors.values()), lr=recipe.lr, betas=(BETA1, BETA2), weight_decay=0.0
+    )
+    per_epoch = math.ceil(len(encoded) / recipe.batch_size)
+    total = per_epoch * recipe.epochs
+    rising = min(math.ceil(recipe.warmup_ratio * total), total - 1)  # the first of these steps has rate 0
+    schedule = get_linear_schedule_with_warmup(optimizer, rising, total)
+    rng = np.random.default_rng(recipe.seed)
+    checkpoints = []
+    with torch.random.fork_rng(), torch.enable_grad():
+        torch.manual_seed(recipe.seed)  # dropout
+        for _ in progress(range(recipe.epochs), recipe.epochs, "LESS warm-up (epochs)", show_progress):
+            rates = _epoch(model, encoded, rng, recipe, pad_id, optimizer, schedule)
+            checkpoints.append(_snapshot(factors, optimizer, float(np.mean(rates))))
+    return checkpoints
+
+
+def _epoch(
+    model: PeftModel,
+    encoded: Sequence[Encoded],
+    rng: np.random.Generator,
+    recipe: Recipe,
+    pad_id: int,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+) -> list[float]:
+    """Train for one shuffled pass over the examples; the learning rates used."""
+    model.train()
+    order, rates, used = rng.permutation(len(encoded)), [], 0
+    for start in range(0, len(order), recipe.batch_size):
+        chosen = [encoded[i] for i in order[start : start + recipe.batch_size]]
+        optimizer.zero_grad()
+        used += _accumulate(model, chosen, recipe.batch_tokens, pad_id)
+        rates.append(float(schedule.get_last_lr()[0]))
+        optimizer.step()
+        schedule.step()
+    if not used:
+        raise RunError(f"The LESS warm-up stopped: no example had a finite loss in an epoch. {ADVICE}")
+    return rates
+
+
+def _accumulate(model: PeftModel, chosen: Sequence[Encoded], batch_tokens: int, pad_id: int) -> int:
+    """Add up the gradients of one step, in pieces that fit into memory; the number of examples used."""
+    device, used = next(model.parameters()).device, 0
+    for batch in batches(chosen, pad_id, device, batch_tokens):
+        losses = example_losses(model, batch)
+        finite = torch.isfinite(losses)
+        used += int(finite.sum())
+        if finite.all():
+            (losses.sum() / len(chosen)).backward()
+            continue
+        log.warning("LESS warm-up: %d examples without a finite loss left out of a step.", (~finite).sum())
+        kept = [chosen[i] for i in batch.index[finite.cpu().numpy()]]
+        if kept:  # forward again without them: NaN times zero would still be NaN in the backward pass
+            again = next(iter(batches(kept, pad_id, device, len(kept) * batch.ids.shape[1])))
+            (example_losses(model, again).sum() / len(chosen)).backward()
+    return used
+
+
+def _snapshot(factors: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, lr: float) -> Checkpoint:
+    state = {name: optimizer.state.get(p, {}) for name, p in factors.items()}
+    if not all(torch.isfinite(p).all() for p in factors.values()):
+        raise RunError(f"The LESS warm-up diverged: LoRA weights are no longer finite. {ADVICE}")
+    parts = {
+        key: {n: s[key].detach().clone() if s else torch.zeros_like(factors[n]) for n, s in state.items()}
+        for key in ("exp_avg", "exp_avg_sq")
+    }
+    weight = {name: p.detach().clone() for name, p in factors.items()}
+    return Checkpoint(weight, parts["exp_avg"], parts["exp_avg_sq"], lr)
+
+
+def save(folder: Path, checkpoints: Sequence[Checkpoint], about: Mapping[str, Any]) -> None:
+    """Write checkpoints as ``epoch-<e>.safetensors`` plus a JSON note; a killed call leaves nothing behind.
+
+    Raises
+    ------
+    InputError
+        If the folder exists and holds something else than a warm-up.
+    """
+    if folder.exists() and any(folder.iterdir()) and not (folder / ABOUT).is_file():
+        raise InputError(f"{folder} exists and is not a LESS warm-up: choose a new folder.")
+    note = {**about, "lr": [point.lr for point in checkpoints]}
+
+    def fill(draft: Path) -> None:
+        for epoch, point in enumerate(checkpoints, start=1):
+            save_file(_flat(point), draft / f"epoch-{epoch}.safetensors")
+        (draft / ABOUT).write_text(json.dumps(note, indent=1), encoding="utf-8")
+
+    replace_folder(folder, fill)
+
+
+def load(folder: Path, factors: Mapping[str, Tensor]) -> tuple[list[Checkpoint], dict[str, Any]]:
+    """Read what :func:`save` wrote and match it, by name and shape, to the LoRA factors of a model.
+
+    Raises
+    ------
+    InputError
+        If there is no warm-up, a file is damaged, or names or shapes differ (the text names them).
+    """
+    note = _read_note(folder)
+    rates = note.pop("lr")
+    files = [folder / f"epoch-{epoch}.safetensors" for epoch in range(1, len(rates) + 1)]
+    return [_read_point(file, lr, factors) for file, lr in zip(files, rates, strict=True)], note
+
+
+def _flat(point: Checkpoint) -> dict[str, Tensor]:
+    return {f"{part}/{n}": t.contiguous() for part in PARTS for n, t in getattr(point, part).items()}
+
+
+def _read_note(folder: Path) -> dict[str, Any]:
+    try:
+        note = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        if not note["lr"] or not all(isinstance(lr, float) and lr >= 0 for lr in note["lr"]):
+            raise ValueError("its learning rates make no sense")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{folder} holds no readable LESS warm-up ({ABOUT}: {error}). Run warm_up() and save() first."
+        ) from error
+    return note
+
+
+def _read_point(file: Path, lr: float, factors: Mapping[str, Tensor]) -> Checkpoint:
+    try:
+        flat = load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"The checkpoint {file} is missing or damaged ({error}): warm up again.") from error
+    wanted = {f"{part}/{name}": tuple(p.shape) for part in PARTS for name, p in factors.items()}
+    found = {name: tuple(t.shape) for name, t in flat.items()}
+    wrong = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+    if wrong:
+        listed = "; ".join(
+            f"{name}: model {wanted.get(name)}, checkpoint {found.get(name)}" for name in wrong[:5]
+        )
+        raise InputError(
+            f"The checkpoint {file} does not fit this model's LoRA factors. {len(wrong)} tensors differ: "
+            f"{listed}{' …' if len(wrong) > 5 else ''}. Use the model, rank and targets of the warm-up."
+        )
+    parts = {part: {name: flat[f"{part}/{name}"] for name in factors} for part in PARTS}
+    return Checkpoint(parts["weight"], parts["m"], parts["v"], lr)
