@@ -5,8 +5,8 @@ import logging
 import numpy as np
 import pytest
 import torch
-from tests_support import example, query
 
+from tests_support import example, query
 from tis_utils.errors import InputError
 from tis_utils.evaluation import answers, exact_match, mean_loss, query_losses, token_losses
 from tis_utils.examples import IGNORE, encode_query
@@ -59,6 +59,13 @@ def test_one_step_is_one_adamw_step_on_the_mean_token_loss(random_model) -> None
     optimiser.step()
     expected = torch.cat([p.detach().flatten() for p in reference.parameters()])
     torch.testing.assert_close(weights(tuned), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_even_a_single_step_trains(random_model) -> None:
+    """A schedule whose only step is its warm-up would have learning rate 0."""
+    settings = Training(epochs=1, learning_rate=1e-3, batch_size=8, warmup_ratio=0.05)
+    tuned = fine_tune(random_model, [example("yes", name=str(i)) for i in range(8)], settings, max_length=64)
+    assert not torch.equal(weights(tuned), weights(random_model))
 
 
 def test_lora_training_changes_predictions_but_not_the_base(random_model) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -97,7 +98,7 @@ def fine_tune(
     with tempfile.TemporaryDirectory() as scratch:  # the Trainer insists on a folder
         trainer = Trainer(
             model=model,
-            args=_arguments(settings, seed, scratch, base),
+            args=_arguments(settings, len(encoded), seed, scratch, base),
             train_dataset=encoded,  # type: ignore[arg-type]  # any sized, indexable collection works
             data_collator=collate,  # type: ignore[arg-type]
         )
@@ -106,15 +107,19 @@ def fine_tune(
     return replace(base, model=model.eval(), fingerprint=f"{base.fingerprint}+tuned")
 
 
-def _arguments(settings: Training, seed: int, folder: str, base: LanguageModel) -> TrainingArguments:
+def _arguments(
+    settings: Training, examples: int, seed: int, folder: str, base: LanguageModel
+) -> TrainingArguments:
     micro = min(settings.micro_batch_size or settings.batch_size, settings.batch_size)
     on_cpu = base.model.device.type == "cpu"
+    steps = settings.epochs * math.ceil(examples / settings.batch_size)
+    warm_up = min(math.ceil(settings.warmup_ratio * steps), steps - 1)  # its first step has rate 0
     return TrainingArguments(
         output_dir=folder,
         num_train_epochs=settings.epochs,
         learning_rate=settings.learning_rate,
         lr_scheduler_type="linear",
-        warmup_steps=settings.warmup_ratio,  # a float below 1 is a share of all steps
+        warmup_steps=warm_up,
         weight_decay=0.0,
         per_device_train_batch_size=micro,
         gradient_accumulation_steps=max(1, settings.batch_size // micro),
