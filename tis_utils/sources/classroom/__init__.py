@@ -1,0 +1,29 @@
+"""The classroom data source: small enough for a laptop, built so that representation matters.
+
+General reasoning-gym filler plus five skill groups. Each group holds clean target examples, look-alikes
+that teach another function, corrupted answers, and the target function under other words. How the pool
+and the base model were designed is said openly in :mod:`tis_utils.sources.classroom.corpus`.
+
+Examples
+--------
+>>> from tis_utils.sources import classroom
+>>> room = classroom.build(pool_size=100, n_queries=2, n_test=2, tasks=["pick"])
+>>> len(room.pool), len(room.queries["pick"])
+(100, 2)
+"""
+
+from tis_utils.sources.classroom.corpus import pretraining_corpus
+from tis_utils.sources.classroom.filler import FAMILIES
+from tis_utils.sources.classroom.pool import SHARES, TASKS, Classroom, build, composition
+from tis_utils.sources.classroom.skills import SKILLS
+
+__all__ = [
+    "FAMILIES",
+    "SHARES",
+    "SKILLS",
+    "TASKS",
+    "Classroom",
+    "build",
+    "composition",
+    "pretraining_corpus",
+]

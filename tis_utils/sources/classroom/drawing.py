@@ -1,0 +1,76 @@
+"""Turn skills into examples and queries: draw problems of one split, phrase them, answer them."""
+
+from __future__ import annotations
+
+from random import Random
+
+from tis_utils.examples import Example, Query, chat_prompt
+from tis_utils.sources.classroom.skills import Function, Items, Skill
+from tis_utils.sources.classroom.splits import digest, split_of
+
+VAGUE = "vague"
+
+
+def draw_problem(skill: Skill, split: str, rng: Random, taken: set[str]) -> Items:
+    """Draw items that belong to `split` and were not taken before; mark them as taken."""
+    while True:
+        items = skill.draw_clear(rng)
+        problem = " ".join(items)
+        if split_of(problem) == split and problem not in taken:
+            taken.add(problem)
+            return items
+
+
+def phrase(skill: Skill, function: Function, items: Items, wording: str) -> str:
+    """Write the request in a wording: "vague", "explicit-1" or "explicit-2"."""
+    if wording == VAGUE:
+        return skill.vague.format(" ".join(items))
+    return function.wordings[int(wording.removeprefix("explicit-")) - 1].format(" ".join(items))
+
+
+def explicit(function: Function, rng: Random) -> str:
+    """Choose one of the explicit wordings."""
+    return f"explicit-{rng.randint(1, len(function.wordings))}"
+
+
+def skill_example(
+    skill: Skill,
+    function: Function,
+    items: Items,
+    wording: str,
+    kind: str,
+    seed: int,
+    answer: str | None = None,
+) -> Example:
+    """One candidate; `answer` replaces the right answer (corrupted examples)."""
+    request = phrase(skill, function, items, wording)
+    reply = function.apply(items) if answer is None else answer
+    return Example(
+        id=f"{skill.name}-{kind}-{digest(request, reply)}",
+        messages=[{"role": "user", "content": request}, {"role": "assistant", "content": reply}],
+        source=f"skills/{skill.name}",
+        meta=_meta(skill, function, wording, kind, seed),
+    )
+
+
+def skill_query(skill: Skill, items: Items, split: str, seed: int) -> Query:
+    """One query or test example: the vague wording, answered with the target function."""
+    request = phrase(skill, skill.target, items, VAGUE)
+    return Query(
+        id=f"{skill.name}-{split}-{digest(request)}",
+        prompt=chat_prompt(request),
+        label=skill.target.apply(items),
+        task=skill.name,
+        meta=_meta(skill, skill.target, VAGUE, split, seed),
+    )
+
+
+def _meta(skill: Skill, function: Function, wording: str, kind: str, seed: int) -> dict[str, str | int]:
+    return {
+        "group": skill.name,
+        "family": f"{skill.name}/{function.name}",
+        "function": function.name,
+        "wording": wording,
+        "kind": kind,
+        "seed": seed,
+    }

@@ -1,0 +1,29 @@
+"""Which split a problem belongs to: a fixed partition of all possible problems.
+
+The split is read off a hash of the problem itself, not off a seed. No problem can therefore appear in
+two splits, whatever the seeds, the sizes or the wordings: what the tiny model was pre-trained on is
+never in a pool, and what is in a pool is never in a query or test set.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+SPLITS = ("pretraining", "pool", "query", "test", "check")
+# Twentieths of the space of problems: most of it for pre-training and the pool, which need the most.
+_SHARES = ("pretraining",) * 10 + ("pool",) * 6 + ("query",) + ("test",) * 2 + ("check",)
+
+
+def digest(*parts: object) -> str:
+    """Hash the parts to 16 hexadecimal digits, the same on every machine."""
+    return blake2b("\x1f".join(map(str, parts)).encode(), digest_size=8).hexdigest()
+
+
+def split_of(problem: str) -> str:
+    """Name the split (one of :data:`SPLITS`) that owns this problem text."""
+    return _SHARES[int(digest("split", problem), 16) % len(_SHARES)]
+
+
+def seed_of(*parts: object) -> int:
+    """A seed in [0, 2**31) that depends on all parts: independent streams from one base seed."""
+    return int(digest("seed", *parts), 16) % 2**31
