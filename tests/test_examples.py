@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests_support import byte_tokenizer
 
+from tests_support import byte_tokenizer
 from tis_utils.errors import InputError
 from tis_utils.examples import IGNORE, Example, Query, chat_prompt, chat_text, encode_example, encode_query
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tests_support import example, query
 
+from tests_support import example, query
 from tis_utils import experiments
 from tis_utils.errors import InputError
 from tis_utils.experiments import NONE, ROW_COLUMNS, Cell, Study, grid

@@ -1,0 +1,71 @@
+"""The best subset by W1 against brute force; approximations on their stated side."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import ot
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tis_utils.errors import InputError, RunError
+from tis_utils.geometry import w1
+from tis_utils.optimality import best_subset, best_subset_bound, sinkhorn_w1, sliced_w1
+
+
+def instance(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    rng = np.random.default_rng(seed)
+    queries, pool = rng.normal(size=(rng.integers(1, 5), 3)), rng.normal(size=(9, 3))
+    return queries, pool, ot.dist(queries, pool, "euclidean"), int(rng.integers(1, 10))
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=40, deadline=None)
+def test_best_subset_is_the_best_of_all(seed: int) -> None:
+    queries, pool, cost, budget = instance(seed)
+    brute = min(w1(pool[list(picks)], queries) for picks in combinations(range(9), budget))
+    found = best_subset(cost, budget)
+    assert found.proved
+    assert len(set(found.picks)) == budget
+    assert found.w1 == pytest.approx(brute)
+    assert w1(pool[found.picks], queries) == pytest.approx(brute)
+    bound, share = best_subset_bound(cost, budget)
+    assert bound <= brute + 1e-9
+    assert share.sum() == pytest.approx(budget)
+    assert share.min() >= -1e-12
+    assert share.max() <= 1 + 1e-12
+    if budget % len(queries) == 0:
+        assert bound == pytest.approx(brute)
+
+
+def test_relaxation_can_be_strictly_lower() -> None:
+    """Three queries, one pick: sharing candidates would be cheaper than any single one."""
+    cost = 1 - np.eye(3)
+    assert best_subset(cost, 1).w1 == pytest.approx(2 / 3)
+    assert best_subset_bound(cost, 1)[0] == pytest.approx(0)
+
+
+def test_approximations_lie_on_their_side() -> None:
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        a, b = rng.normal(size=(20, 4)), rng.normal(size=(8, 4)) + rng.uniform(0, 2)
+        exact = w1(a, b)
+        assert sliced_w1(a, b) <= exact
+        assert exact * (1 - 1e-3) <= sinkhorn_w1(a, b) <= exact * 1.1
+    line = rng.normal(size=(9, 1))
+    assert sliced_w1(line, line + 0.5) == pytest.approx(0.5)
+
+
+def test_bad_input_is_refused() -> None:
+    with pytest.raises(InputError, match="finite matrix"):
+        best_subset(np.array([[np.nan]]), 1)
+    with pytest.raises(InputError, match="between 1 and the 3"):
+        best_subset_bound(np.ones((2, 3)), 4)
+
+
+def test_no_time_is_a_run_error() -> None:
+    cost = np.random.default_rng(0).random((30, 400))
+    with pytest.raises(RunError, match="No subset was found"):
+        best_subset(cost, 37, time_limit=1e-6)

@@ -1,0 +1,298 @@
+"""From the published numbers to a recommendation: one rule, its evidence, and a small page to ask it."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tis_utils import stats
+from tis_utils.claim_statistics import EMBED, METHODS, RANDOM, RDS
+from tis_utils.evidence import MODELS, ZERO_SHOT, Cube, Estimate, cube, name
+from tis_utils.stats import Floats
+
+ANY = "any"
+COMPUTE = {
+    "nothing": ("no compute for selecting", (RANDOM,)),
+    "forward": ("one forward pass over the pool", (RANDOM, EMBED, RDS)),
+    "gradients": ("warm-up training and a gradient per candidate", METHODS),
+}
+KINDS = {
+    ANY: "none of these: all five tasks",
+    "bbh": "reasoning puzzles (BBH)",
+    "codex": "code (HumanEval)",
+    "gsm8k": "maths word problems (GSM8K)",
+    "tydiqa": "questions in many languages (TyDiQA)",
+    "mmlu_pro": "exam knowledge (MMLU-Pro)",
+}
+GOALS = {
+    "downstream": "a better score",
+    "test_loss": "a lower loss on new examples",
+    "query_loss": "a lower loss on the queries themselves",
+}
+
+
+class Choice(NamedTuple):
+    """What the rule says: the method, its lead over Random, its lead over not fine-tuning."""
+
+    method: str
+    over_random: Estimate
+    over_zero_shot: Estimate
+    best: str  # largest lead over Random among the affordable methods, shown or not
+    best_lead: Estimate
+
+    @property
+    def worth(self) -> str:
+        """Whether fine-tuning beats the untuned model: "yes", "no" or "open"."""
+        if self.over_zero_shot.low > 0:
+            return "yes"
+        return "no" if self.over_zero_shot.high < 0 else "open"
+
+
+def strength_groups(data: Cube) -> dict[str, tuple[str, ...]]:
+    """Models in three groups by their zero-shot score (mean over tasks), and all of them as "any"."""
+    score = data.mean[:, :, 0, data.methods.index(ZERO_SHOT), 0].mean(axis=1)  # (M,)
+    thirds = np.array_split(np.argsort(score, kind="stable"), 3)
+    groups = zip(("weak", "middle", "strong"), thirds, strict=True)
+    return {ANY: data.models} | {g: tuple(data.models[int(i)] for i in third) for g, third in groups}
+
+
+class Leads(NamedTuple):
+    """Leads of every method over Random and over zero-shot, (K, S), and their draws, (R, K, S)."""
+
+    random: Floats
+    random_draws: Floats
+    zero_shot: Floats
+    zero_shot_draws: Floats
+
+    def at(self, s: int) -> Leads:
+        """The same at one budget: (K,) and (R, K)."""
+        return Leads(*(values[..., s] for values in self))
+
+
+def leads(data: Cube, draws: int, seed: int) -> Leads:
+    """Mean leads over all models, tasks and pools of `data`, with bootstrap draws."""
+    cloud = data.draws(draws, seed)  # (R, M·T, L, K, S)
+    found = []
+    for over in (RANDOM, ZERO_SHOT):
+        found += [data.lead(data.mean, over).mean(axis=(0, 1, 2)), data.lead(cloud, over).mean(axis=(1, 2))]
+    return Leads(*found)
+
+
+def choose(leads: Leads, methods: Sequence[int], random: int) -> Choice:
+    """Apply the rule at one budget.
+
+    The affordable method with the largest mean lead over Random is taken if its interval, widened for having
+    looked at that many methods (Bonferroni), lies above zero; otherwise Random.
+
+    Parameters
+    ----------
+    leads : Leads
+        At one budget, see :meth:`Leads.at`.
+    methods : sequence of int
+        What is affordable, including Random.
+    random : int
+        Index of Random.
+    """
+    rivals = [k for k in methods if k != random]
+    pick = best = max(rivals, key=lambda k: leads.random[k], default=random)
+    level = 1 - (1 - stats.LEVEL) / max(1, len(rivals))
+    lead = Estimate(float(leads.random[best]), *stats.interval(leads.random_draws[:, best], level))
+    if lead.low <= 0:
+        pick = random
+    over_random = lead if pick == best else Estimate(0.0, 0.0, 0.0)
+    over_zero = Estimate(float(leads.zero_shot[pick]), *stats.interval(leads.zero_shot_draws[:, pick]))
+    order = (*METHODS, ZERO_SHOT)
+    return Choice(order[pick], over_random, over_zero, order[best], lead)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A row of the decision page: the question, the choice, and the evidence for every affordable method."""
+
+    goal: str
+    strength: str
+    kind: str
+    budget: int
+    compute: str
+    unit: str
+    models: int
+    choice: Choice
+    evidence: tuple[tuple[str, Estimate, Estimate], ...]  # method, over Random, over zero-shot
+
+    @property
+    def headline(self) -> str:
+        """The recommendation in a few words."""
+        method = "Random" if self.choice.method == RANDOM else name(self.choice.method)
+        if self.choice.worth == "no":
+            return "Do not fine-tune"
+        if self.choice.worth == "open":
+            return f"Fine-tuning is not shown to help; if you must: {method}"
+        return "Just use Random" if self.choice.method == RANDOM else f"Use {method}"
+
+    @property
+    def reason(self) -> str:
+        """The evidence in one or two sentences."""
+        pick, text = self.choice.method, []
+        if pick != RANDOM:
+            rivals = len(self.evidence) - 1
+            wide = f" (interval widened for a look at {rivals} methods)" if rivals > 1 else ""
+            text.append(f"{name(pick)} beats Random by {self.choice.over_random.text()} {self.unit}{wide}.")
+        elif self.choice.best != RANDOM:
+            text.append(
+                f"The best of the others, {name(self.choice.best)}, is ahead of Random by "
+                f"{self.choice.best_lead.text()} {self.unit}: that includes nothing at all."
+            )
+        change = self.choice.over_zero_shot.text()
+        text.append(f"Against the untuned model, {name(pick)} gains {change} {self.unit}.")
+        basis = "one model" if self.models == 1 else f"{self.models} models"
+        text.append(
+            f"Basis: {basis}, {'five tasks' if self.kind == ANY else 'one task'}, two pools, three seeds."
+        )
+        return " ".join(text)
+
+
+def answers(draws: int, seed: int = 0) -> list[Answer]:
+    """Ask the rule about every goal, model strength, kind of task, budget and amount of compute."""
+    groups, found = strength_groups(cube("downstream")), []
+    for goal, (strength, models), kind in product(GOALS, groups.items(), KINDS):
+        data = cube(goal).part(models, None if kind == ANY else [kind])
+        every = leads(data, draws, seed)
+        for s, budget in enumerate(data.budgets):
+            here = every.at(s)
+            evidence = [_evidence(here, k, method) for k, method in enumerate(METHODS)]
+            for compute, (_, allowed) in COMPUTE.items():
+                methods = [data.methods.index(m) for m in allowed]
+                choice = choose(here, methods, data.methods.index(RANDOM))
+                rows = tuple(evidence[k] for k in methods)
+                found.append(
+                    Answer(goal, strength, kind, budget, compute, data.unit, len(models), choice, rows)
+                )
+    return found
+
+
+def _evidence(leads: Leads, k: int, method: str) -> tuple[str, Estimate, Estimate]:
+    over_random = Estimate(float(leads.random[k]), *stats.interval(leads.random_draws[:, k]))
+    over_zero = Estimate(float(leads.zero_shot[k]), *stats.interval(leads.zero_shot_draws[:, k]))
+    return method, over_random, over_zero
+
+
+# --- the page ---------------------------------------------------------------------------------------
+
+CSS = """
+.tis-advice{color:#1F2430;width:100%!important}
+.tis-advice .ask{display:flex;flex-wrap:wrap;gap:.6rem 1.2rem}
+.tis-advice label{display:flex;flex-direction:column;font-weight:600;font-size:.9rem;flex:1 1 12rem;min-width:0;
+max-width:100%}
+.tis-advice select{font:inherit;font-weight:400;padding:.3rem;border:1px solid #6A707C;border-radius:.3rem;
+width:100%;min-width:0;background:#fff;color:#1F2430}
+.tis-advice .say{margin:1rem 0;padding:.6rem .9rem;border-left:4px solid #332288;background:#F3F2F8}
+.tis-advice .say strong{display:block;font-size:1.2rem}
+.tis-advice table{border-collapse:collapse;font-size:.88rem;width:100%;color:#1F2430}
+.tis-advice :is(td,th){padding:.2rem .5rem;text-align:left;border-bottom:1px solid #E4E6EA;min-width:0!important;
+background:#fff;color:#1F2430}
+.tis-advice tr.pick :is(td,th){background:#E8E6EF;font-weight:600}
+"""
+SCRIPT = """
+(() => {
+  const here = document.currentScript;
+  const root = here ? here.closest("figure") : [...document.querySelectorAll("figure.tis-advice")].pop();
+  const data = JSON.parse(root.querySelector("script[type='application/json']").textContent);
+  const selects = [...root.querySelectorAll("select")];
+  const cell = (row, tag, text) => { const c = row.appendChild(document.createElement(tag)); c.textContent = text;
+    if (tag === "th") c.scope = "row"; };
+  function answer() {
+    const values = selects.map((s) => s.value);
+    const compute = values.pop();
+    const found = data[values.join("|")];
+    const [headline, reason, pick, count] = found.answers[compute];
+    root.querySelector(".say strong").textContent = headline;
+    root.querySelector(".say span").textContent = reason;
+    const body = root.querySelector("tbody");
+    body.replaceChildren();
+    for (const [method, random, zero] of found.rows.slice(0, count)) {
+      const row = body.appendChild(document.createElement("tr"));
+      if (method === pick) row.className = "pick";
+      cell(row, "th", method); cell(row, "td", random); cell(row, "td", zero);
+    }
+    root.querySelector(".unit").textContent = found.unit;
+  }
+  selects.forEach((s) => s.addEventListener("change", answer));
+  answer();
+})();
+"""
+
+
+def _rows(answer: Answer) -> list[tuple[str, str, str]]:
+    return [(name(m), "—" if m == RANDOM else r.text(), z.text()) for m, r, z in answer.evidence]
+
+
+def _select(title: str, options: dict[str, str]) -> str:
+    items = "".join(f'<option value="{html.escape(k)}">{html.escape(v)}</option>' for k, v in options.items())
+    return f"<label>{html.escape(title)}<select>{items}</select></label>"
+
+
+class DecisionPage:
+    """The answers as a static page: four menus, a sentence, a table. Works from disk and by keyboard."""
+
+    def __init__(self, answers: Iterable[Answer]) -> None:
+        self.answers = list(answers)
+
+    def _menus(self) -> str:
+        data = cube("downstream")
+        groups = strength_groups(data)
+        score = dict(zip(data.models, data.mean[:, :, 0, -1, 0].mean(axis=1), strict=True))
+        about = {
+            g: f"{g}: like {' or '.join(f'{MODELS[m]} ({score[m]:.0f} %)' for m in models)}"
+            for g, models in groups.items()
+        }
+        about[ANY] = f"not sure: all {len(data.models)} models"
+        return (
+            _select("I want", GOALS)
+            + _select("My model, by mean zero-shot score", about)
+            + _select("My task is like", KINDS)
+            + _select("Examples to train on", {str(b): f"{b:,}" for b in data.budgets})
+            + _select("For selecting I can afford", {k: text for k, (text, _) in COMPUTE.items()})
+        )
+
+    def _data(self) -> dict[str, Any]:
+        """By question without compute: the rows of all methods, and the answer to each amount of compute.
+
+        What a smaller amount can afford are the first rows of what a larger one can (see COMPUTE).
+        """
+        data: dict[str, Any] = {}
+        for a in self.answers:
+            entry = data.setdefault(
+                f"{a.goal}|{a.strength}|{a.kind}|{a.budget}", {"unit": a.unit, "answers": {}}
+            )
+            pick = "" if a.choice.worth == "no" else name(a.choice.method)
+            entry["answers"][a.compute] = (a.headline, a.reason, pick, len(a.evidence))
+            entry["rows"] = max(entry.get("rows", []), _rows(a), key=len)
+        return data
+
+    def _repr_html_(self) -> str:
+        first = self.answers[0]
+        payload = json.dumps(self._data(), separators=(",", ":"), ensure_ascii=False).replace("</", "<\\/")
+        rows = "".join(
+            f"<tr><th scope='row'>{html.escape(m)}</th><td>{r}</td><td>{z}</td></tr>"
+            for m, r, z in _rows(first)
+        )
+        return (
+            f'<figure class="tis-figure tis-advice"><style>{CSS}</style><div class="ask">{self._menus()}</div>'
+            f'<div class="say" role="status"><strong>{html.escape(first.headline)}</strong>'
+            f"<span>{html.escape(first.reason)}</span></div>"
+            f'<table><thead><tr><th scope="col">Method</th><th scope="col">lead over Random</th>'
+            f'<th scope="col">lead over no fine-tuning</th></tr></thead><tbody>{rows}</tbody></table>'
+            f'<figcaption>In <span class="unit">{first.unit}</span>, positive is better, with 95 % intervals over '
+            f"seeds, tasks and models of the chosen kind.<noscript> The menus need JavaScript; the main answers "
+            f"are also in the table below.</noscript></figcaption>"
+            f'<script type="application/json">{payload}</script><script>{SCRIPT}</script></figure>'
+        )
+
+    def __repr__(self) -> str:
+        return f"Decision page with {len(self.answers)} answers"

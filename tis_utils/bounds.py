@@ -1,0 +1,311 @@
+"""Generalization bounds for selected subsets: the constants and both sides of every inequality.
+
+The setting is ridge regression on a bounded domain, where every constant is computed, none guessed:
+``|x| <= x_max``, ``|y| <= y_max``, training objective ``mean((<theta, x> - y)^2) / 2 + mu |theta|^2 / 2``.
+Statements and proofs are on the page ``05_bounds``; the names of the lemmas there are repeated here. They
+are our own versions of the shapes of Theorems 6.1 and 6.2 of Nayak et al. (2026), not quotations.
+
+Examples are points ``z = (x, y)`` with the Euclidean metric, and W1 is the 1-Wasserstein distance with
+that metric. Arguments that are costs or counts may be arrays; they broadcast.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tis_utils.concentration import mcdiarmid, rademacher_linear
+from tis_utils.errors import InputError
+
+Array = NDArray[np.float64]
+
+SYMMETRISATION = 2.0  # Lemma "symmetrisation": a ghost sample costs two signed sums
+
+
+# --- the setting and its constants -----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class RidgeSetting:
+    """Ridge regression on a bounded domain, and the constants that follow from its three numbers.
+
+    Parameters
+    ----------
+    x_max, y_max : float
+        Largest Euclidean norm of an input and largest absolute target (same units as the data).
+    mu : float
+        Weight of the regulariser; the training objective is mu-strongly convex.
+
+    Raises
+    ------
+    InputError
+        If one of the three is not a positive finite number.
+    """
+
+    x_max: float
+    y_max: float
+    mu: float
+
+    def __post_init__(self) -> None:
+        for name in ("x_max", "y_max", "mu"):
+            if not (np.isfinite(getattr(self, name)) and getattr(self, name) > 0):
+                raise InputError(
+                    f"{name} is {getattr(self, name)!r}; the bounds need a positive finite number."
+                )
+
+    @classmethod
+    def of(cls, x: ArrayLike, y: ArrayLike, mu: float) -> RidgeSetting:
+        """Read the two radii off the data: x is (N, p), y is (N,)."""
+        x_max = np.linalg.norm(np.asarray(x, dtype=np.float64), axis=-1).max()
+        return cls(float(x_max), float(np.abs(np.asarray(y)).max()), mu)
+
+    @property
+    def rho(self) -> float:
+        """Every minimiser has norm at most rho (Lemma "radius")."""
+        return self.y_max / (2.0 * np.sqrt(self.mu))
+
+    @property
+    def max_residual(self) -> float:
+        """Largest absolute error of a parameter in the ball of radius rho, and range of the absolute loss."""
+        return self.rho * self.x_max + self.y_max
+
+    @property
+    def risk_lipschitz(self) -> float:
+        """K: the squared loss is K-Lipschitz in theta on the ball (Lemma "constants")."""
+        return self.x_max * self.max_residual
+
+    @property
+    def gradient_lipschitz(self) -> float:
+        """G: the loss gradient in theta is G-Lipschitz in z on the domain (Lemma "constants")."""
+        return float(np.hypot(self.rho * self.x_max + self.max_residual, self.x_max))
+
+    @property
+    def gap_factor(self) -> float:
+        """K G / mu: what one unit of W1 can cost in risk."""
+        return self.risk_lipschitz * self.gradient_lipschitz / self.mu
+
+    def check(self, x: ArrayLike, y: ArrayLike) -> None:
+        """Refuse data outside the domain; without this the bounds say nothing.
+
+        Raises
+        ------
+        InputError
+            With the number of examples outside.
+        """
+        slack = 1 + 1e-9  # rounding of norms
+        outside = (np.linalg.norm(np.asarray(x), axis=-1) > self.x_max * slack) | (
+            np.abs(np.asarray(y)) > self.y_max * slack
+        )
+        if outside.any():
+            raise InputError(
+                f"{int(outside.sum())} examples lie outside |x| <= {self.x_max:g}, |y| <= {self.y_max:g}. "
+                "Use RidgeSetting.of on all data, or clip them."
+            )
+
+
+def ridge_fit(x: ArrayLike, y: ArrayLike, mu: float) -> Array:
+    """Minimise mean((<theta, x> - y)^2) / 2 + mu |theta|^2 / 2 exactly.
+
+    Parameters
+    ----------
+    x : array, shape (..., n, p)
+    y : array, shape (..., n)
+    mu : float
+
+    Returns
+    -------
+    float64 array, shape (..., p); leading axes are independent problems.
+    """
+    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    n, p = x.shape[-2:]
+    xt = np.swapaxes(x, -1, -2)  # (..., p, n)
+    return np.linalg.solve(xt @ x / n + mu * np.eye(p), xt @ y[..., None] / n)[..., 0]
+
+
+def residuals(theta: ArrayLike, x: ArrayLike, y: ArrayLike) -> Array:
+    """<theta, x> - y: theta (..., p), x (n, p), y (n,) -> (..., n)."""
+    return np.asarray(theta) @ np.asarray(x).T - np.asarray(y)
+
+
+def squared_risk(theta: ArrayLike, x: ArrayLike, y: ArrayLike) -> Array:
+    """Mean of (<theta, x> - y)^2 / 2 over the examples, shape (...)."""
+    return (residuals(theta, x, y) ** 2).mean(-1) / 2
+
+
+def absolute_risk(theta: ArrayLike, x: ArrayLike, y: ArrayLike) -> Array:
+    """Mean of |<theta, x> - y| over the examples, shape (...)."""
+    return np.abs(residuals(theta, x, y)).mean(-1)
+
+
+def stack(x: ArrayLike, y: ArrayLike) -> Array:
+    """Points z = (x, y): (n, p) and (n,) -> (n, p + 1)."""
+    return np.column_stack([np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)])
+
+
+# --- one inequality each ---------------------------------------------------------------------------
+
+
+def mean_gap_bound(w1: ArrayLike, lipschitz: float) -> Array:
+    """Bound |E_P f - E_Q f| for a Lipschitz f (Lemma "duality")."""
+    return lipschitz * np.asarray(w1, dtype=np.float64)
+
+
+def stability_bound(w1: ArrayLike, gradient_lipschitz: float, mu: float) -> Array:
+    """Bound |theta_P - theta_Q| for minimisers of mu-strongly convex objectives (Lemma "stability")."""
+    return gradient_lipschitz / mu * np.asarray(w1, dtype=np.float64)
+
+
+# --- query risk: the shape of Theorem 6.1 ----------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class QueryRiskBound:
+    """Terms of the query-risk bound, in units of the absolute loss."""
+
+    train_error: float
+    transport: float
+    joint_error: float
+    sampling: float
+
+    @property
+    def total(self) -> float:
+        """The right-hand side."""
+        return self.train_error + self.transport + self.joint_error + self.sampling
+
+
+def sampling_term(setting: RidgeSetting, n: ArrayLike, delta: float) -> Array:
+    """Uniform deviation of the absolute risk over the ball: zeta(n, delta), of order 1 / sqrt(n)."""
+    mean = SYMMETRISATION * rademacher_linear(setting.rho, setting.x_max, n)
+    return mean + mcdiarmid(setting.max_residual, n, delta)
+
+
+def reference_parameter(
+    x: ArrayLike, y: ArrayLike, weights: ArrayLike, rho: float, steps: int = 300
+) -> Array:
+    """Find a parameter in the ball with a small weighted absolute error; its error bounds the joint error.
+
+    Projected subgradient descent, the best iterate is returned. The bounds hold for *every* parameter in
+    the ball, so the minimum need not be exact.
+
+    Parameters
+    ----------
+    x, y, weights : arrays, shapes (n, p), (n,), (n,)
+    rho : float
+    steps : int
+
+    Returns
+    -------
+    float64 array, shape (p,)
+    """
+    x, y, weights = (np.asarray(v, dtype=np.float64) for v in (x, y, weights))
+    theta = np.zeros(x.shape[1])
+    best, lowest = theta, weights @ np.abs(y)
+    for step in range(1, steps + 1):
+        slope = (weights * np.sign(x @ theta - y)) @ x  # (p,)
+        theta = theta - rho / np.sqrt(step) * slope / max(float(np.linalg.norm(slope)), 1e-12)
+        theta *= min(1.0, rho / max(float(np.linalg.norm(theta)), 1e-12))
+        value = weights @ np.abs(x @ theta - y)
+        if value < lowest:
+            best, lowest = theta, value
+    return best
+
+
+def joint_error(x_s: ArrayLike, y_s: ArrayLike, x_q: ArrayLike, y_q: ArrayLike, rho: float) -> float:
+    """Upper bound of min_{|theta| <= rho} absolute_risk(theta; S) + absolute_risk(theta; Q)."""
+    y_s, y_q = np.asarray(y_s), np.asarray(y_q)
+    weights = np.concatenate([np.full(len(y_s), 1 / len(y_s)), np.full(len(y_q), 1 / len(y_q))])
+    theta = reference_parameter(np.concatenate([x_s, x_q]), np.concatenate([y_s, y_q]), weights, rho)
+    return float(absolute_risk(theta, x_s, y_s) + absolute_risk(theta, x_q, y_q))
+
+
+def query_risk_bound(
+    setting: RidgeSetting,
+    theta: ArrayLike,
+    subset: tuple[ArrayLike, ArrayLike],
+    queries: tuple[ArrayLike, ArrayLike],
+    w1_x: float,
+    delta: float,
+) -> QueryRiskBound:
+    """Right-hand side of the query-risk bound, term by term.
+
+    Parameters
+    ----------
+    setting : RidgeSetting
+    theta : array, shape (p,)
+        Any parameter of norm at most ``setting.rho``, such as ``ridge_fit`` of the subset.
+    subset, queries : (x, y) pairs of shapes (B, p), (B,) and (M, p), (M,)
+    w1_x : float
+        W1 between the *inputs* of subset and queries.
+    delta : float
+        Allowed probability of failure over the draw of the queries.
+
+    Raises
+    ------
+    InputError
+        If theta or the data lie outside the setting.
+    """
+    norm = float(np.linalg.norm(theta))
+    if norm > setting.rho * (1 + 1e-9):
+        raise InputError(f"theta has norm {norm:g}, the setting allows {setting.rho:g}.")
+    for part in (subset, queries):
+        setting.check(*part)
+    return QueryRiskBound(
+        train_error=float(absolute_risk(theta, *subset)),
+        transport=float(mean_gap_bound(w1_x, 2 * setting.rho)),
+        joint_error=joint_error(*subset, *queries, setting.rho),
+        sampling=float(sampling_term(setting, len(np.asarray(queries[1])), delta)),
+    )
+
+
+# --- random against best subset: the shape of Theorem 6.2 ------------------------------------------
+
+
+@dataclass(frozen=True)
+class RandomGapBound:
+    """Terms of the random-versus-best gap, already multiplied by K G / mu (units of the squared loss)."""
+
+    expectation: Array
+    deviation: Array
+    pool_mismatch: Array
+    residual: Array
+
+    @property
+    def total(self) -> Array:
+        """The right-hand side."""
+        return self.expectation + self.deviation + self.pool_mismatch + self.residual
+
+
+def random_gap_bound(
+    factor: float,
+    expected_w1: ArrayLike,
+    diameter: float,
+    budget: ArrayLike,
+    delta: float,
+    w1_pool: ArrayLike,
+    w1_best: ArrayLike,
+) -> RandomGapBound:
+    """Right-hand side of the random-versus-best bound, term by term.
+
+    Parameters
+    ----------
+    factor : float
+        K G / mu, see :attr:`RidgeSetting.gap_factor`.
+    expected_w1 : float or array
+        A bound of E W1(random subset, pool), by ``concentration.expected_w1_tree`` or ``..._dyadic``.
+    diameter : float
+        Largest distance between two candidates.
+    budget : int or array of int
+    delta : float
+    w1_pool, w1_best : float or array
+        W1(pool, queries) and W1(best subset, queries).
+    """
+    terms = (expected_w1, mcdiarmid(diameter, budget, delta), w1_pool, w1_best)
+    return RandomGapBound(*(factor * np.asarray(term, dtype=np.float64) for term in terms))
+
+
+def as_row(bound: QueryRiskBound | RandomGapBound) -> dict[str, Any]:
+    """Terms and total of a bound as a plain dictionary, for a table row."""
+    return {**{name: getattr(bound, name) for name in bound.__dataclass_fields__}, "bound": bound.total}

@@ -1,0 +1,149 @@
+"""Concentration: how far a random sample can be from what it was drawn from.
+
+Three facts, each with an explicit constant and proved on the page ``05_bounds``: McDiarmid's inequality,
+the complexity of linear functions, and the expected W1 between an empirical measure and its source, once
+in closed form and once computed for a given pool.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.cluster.hierarchy import linkage
+
+from tis_utils.errors import InputError
+
+Array = NDArray[np.float64]
+
+
+def rademacher_linear(rho: float, x_max: float, n: ArrayLike) -> Array:
+    """Bound E sup_{|theta| <= rho} mean_i s_i <theta, x_i> for random signs s (Lemma "complexity")."""
+    return rho * x_max / np.sqrt(np.asarray(n, dtype=np.float64))
+
+
+def mcdiarmid(width: float, n: ArrayLike, delta: float) -> Array:
+    """Deviation above the mean, with probability 1 - delta (Lemma "bounded differences").
+
+    Parameters
+    ----------
+    width : float
+        Replacing one of the n independent draws changes the statistic by at most ``width / n``.
+    n : int or array of int
+    delta : float in (0, 1)
+
+    Raises
+    ------
+    InputError
+        If delta is not in (0, 1).
+    """
+    if not 0 < delta < 1:
+        raise InputError(
+            f"delta is {delta!r}; it is a probability of failure, so give a number between 0 and 1."
+        )
+    return width * np.sqrt(np.log(1 / delta) / (2 * np.asarray(n, dtype=np.float64)))
+
+
+# --- W1 of an empirical measure -------------------------------------------------------------------
+
+
+def dyadic_constant(dim: int) -> float:
+    """C_d of E W1(P_B, P) <= C_d diameter B^(-1/d) (Theorem "empirical measure"), for d >= 3.
+
+    Raises
+    ------
+    InputError
+        For d < 3: the rate is another one there; use :func:`expected_w1_tree`.
+    """
+    if dim < 3:
+        raise InputError(
+            f"The rate B^(-1/d) needs dimension 3 or more, got {dim}; use expected_w1_tree instead."
+        )
+    growth = 2.0 ** (dim / 2 - 1)
+    return np.sqrt(dim) * (2 + 1 / (2 * (growth - 1)))
+
+
+def expected_w1_dyadic(diameter: float, dim: int, budget: ArrayLike) -> Array:
+    """Bound E W1(P_B, P) by C_d diameter B^(-1/d): knows nothing of the pool but its diameter and dimension."""
+    return dyadic_constant(dim) * diameter * np.asarray(budget, dtype=np.float64) ** (-1 / dim)
+
+
+@dataclass(frozen=True)
+class ClusterTree:
+    """Nested clusters of a pool of N points: N single points first, then N - 1 merged clusters.
+
+    Attributes
+    ----------
+    children : int array, shape (N - 1, 2)
+        The two clusters that each merged cluster consists of.
+    diameter : float64 array, shape (2 N - 1,)
+        Largest distance inside each cluster; 0 for single points.
+    """
+
+    children: NDArray[np.intp]
+    diameter: Array
+
+    @classmethod
+    def of(cls, points: ArrayLike) -> ClusterTree:
+        """Complete linkage: the height of a merge is the diameter of the merged cluster. (N, d) points."""
+        points = np.asarray(points, dtype=np.float64)
+        if points.ndim != 2 or len(points) < 2:
+            raise InputError(f"A cluster tree needs a matrix of at least 2 points, got shape {points.shape}.")
+        merges = linkage(points, "complete")  # (N - 1, 4)
+        return cls(merges[:, :2].astype(np.intp), np.concatenate([np.zeros(len(points)), merges[:, 2]]))
+
+    @cached_property
+    def parent(self) -> NDArray[np.intp]:
+        """Parent of every cluster but the last (the whole pool), shape (2 N - 2,)."""
+        n_merges = len(self.children)
+        parent = np.empty(2 * n_merges, dtype=np.intp)
+        parent[self.children] = np.arange(n_merges + 1, 2 * n_merges + 1)[:, None]
+        return parent
+
+    def masses(self, weights: ArrayLike) -> Array:
+        """Mass of every cluster from the masses of the N points, shape (2 N - 1,)."""
+        n_points = len(self.children) + 1
+        mass = np.concatenate([np.asarray(weights, dtype=np.float64), np.zeros(n_points - 1)])
+        for node, pair in enumerate(self.children, start=n_points):
+            mass[node] = mass[pair].sum()
+        return mass
+
+    def w1_bound(self, weights_a: ArrayLike, weights_b: ArrayLike) -> float:
+        """Upper bound of W1 between two weightings of the pool (Lemma "tree")."""
+        surplus = np.maximum(self.masses(weights_a) - self.masses(weights_b), 0)[:-1]
+        return float((self.diameter[self.parent] - self.diameter[:-1]) @ surplus)
+
+
+def binomial_surplus(mass: ArrayLike, budget: ArrayLike) -> Array:
+    """Bound E (K / B - p)_+ for K ~ Binomial(B, p) by half a standard deviation (Lemma "surplus")."""
+    mass = np.clip(np.asarray(mass, dtype=np.float64), 0, 1)
+    return 0.5 * np.sqrt(mass * (1 - mass) / np.asarray(budget, dtype=np.float64))
+
+
+def expected_w1_tree(points: ArrayLike, budget: ArrayLike) -> Array:
+    """Bound E W1(P_B, P) for this pool, P uniform over its points (Theorem "empirical measure").
+
+    Clusters too fine to matter at a budget are cut off where that lowers the bound.
+
+    Parameters
+    ----------
+    points : array, shape (N, d)
+    budget : int or array of int
+        Number of draws with replacement.
+
+    Returns
+    -------
+    float64 array, the shape of ``budget``.
+    """
+    tree = ClusterTree.of(points)
+    n_points = len(tree.children) + 1
+    mass = tree.masses(np.full(n_points, 1 / n_points))
+    budgets = np.atleast_1d(np.asarray(budget, dtype=np.float64))
+    cost = np.zeros((len(mass), len(budgets)))  # of moving mass inside each cluster
+    for node, pair in enumerate(tree.children, start=n_points):
+        step = (tree.diameter[node] - tree.diameter[pair])[:, None]  # (2, 1)
+        split = (step * binomial_surplus(mass[pair, None], budgets) + cost[pair]).sum(0)
+        cost[node] = np.minimum(split, tree.diameter[node] * mass[node])
+    return cost[-1].reshape(np.shape(budget))

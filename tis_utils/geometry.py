@@ -1,0 +1,204 @@
+"""Geometry of unit rows: cosine similarity in blocks, nearest neighbours, exact Wasserstein distance.
+
+Every representation returns rows of length one, so one matrix product gives all cosines, and for two
+rows ``x``, ``y`` the squared Euclidean distance is ``2 (1 - x·y)``. A row of zeros is allowed: it means
+"this example could not be represented" (for instance, LESS found no token that carries a loss); its
+similarity to everything is 0.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import ot
+from numpy.typing import ArrayLike, NDArray
+
+from tis_utils.errors import InputError, RunError
+
+NORM_TOLERANCE = 5e-3  # rows stored in bfloat16 are of length one only up to this
+BLOCK_BYTES = 1 << 26  # 64 MiB of candidate features at a time
+ITERATIONS = 10_000_000  # of the network simplex; far more than subsets of 10,000 need
+
+
+def similarity(queries: ArrayLike, candidates: ArrayLike, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
+    """Cosine similarity of every query with every candidate.
+
+    Parameters
+    ----------
+    queries : array_like, shape (M, D)
+        Unit rows, or rows of zeros for what could not be represented.
+    candidates : array_like, shape (N, D)
+        The same; may be a ``np.memmap`` larger than memory, it is read in blocks of 64 MiB.
+    out : ndarray, shape (M, N), float32, optional
+        Where to write the result (for instance a ``np.memmap`` or ``np.lib.format.open_memmap``).
+
+    Returns
+    -------
+    ndarray, shape (M, N), float32
+        ``S[i, j]`` = cosine of query `i` and candidate `j`, clipped to [-1, 1].
+
+    Raises
+    ------
+    InputError
+        If shapes disagree, a value is not finite, a row is neither of length one nor zero, or `out`
+        has another shape or dtype.
+
+    Notes
+    -----
+    METHODS: ``S`` is the one matrix all selectors read; distance is ``1 - S``. Not more than one block
+    of candidates and the result are held in memory.
+    """
+    queries, candidates = _matrix(queries, "queries"), _matrix(candidates, "candidates")
+    if queries.shape[1] != candidates.shape[1]:
+        raise InputError(
+            f"Queries have {queries.shape[1]} columns, candidates have {candidates.shape[1]}. Both must come "
+            "from the same representation: compute them again with one model and the same settings."
+        )
+    shape = (len(queries), len(candidates))
+    if out is None:
+        out = np.empty(shape, dtype=np.float32)
+    elif out.shape != shape or out.dtype != np.float32:
+        raise InputError(
+            f"`out` is {out.dtype} of shape {out.shape}, expected float32 of shape {shape} "
+            "(queries by candidates)."
+        )
+    queries = _unit_rows(queries, "queries", 0)
+    rows = max(1, BLOCK_BYTES // (4 * queries.shape[1]))
+    for start in range(0, len(candidates), rows):
+        block = _unit_rows(candidates[start : start + rows], "candidates", start)  # (rows, D)
+        np.clip(queries @ block.T, -1, 1, out=out[:, start : start + rows])
+    return out
+
+
+def _matrix(values: ArrayLike, name: str) -> NDArray[Any]:
+    """See `values` as a real matrix with at least one row and column, without copying."""
+    matrix = np.asarray(values)
+    if matrix.ndim != 2 or 0 in matrix.shape or matrix.dtype.kind not in "fiu":
+        raise InputError(
+            f"{name.capitalize()} must be a matrix of real numbers with at least one row and one column; "
+            f"got {matrix.dtype} of shape {matrix.shape}."
+        )
+    return matrix
+
+
+def _unit_rows(rows: NDArray[Any], name: str, first: int) -> NDArray[np.float32]:
+    """Float32 copy of `rows`; complain about the first one that is neither of length one nor zero."""
+    rows = np.asarray(rows, dtype=np.float32)
+    norm = np.sqrt(np.einsum("ij,ij->i", rows, rows))  # (rows,); NaN or inf wherever a row has one
+    wrong = np.flatnonzero(~((np.abs(norm - 1) <= NORM_TOLERANCE) | (norm == 0)))
+    if wrong.size == 0:
+        return rows
+    worst = int(wrong[0])
+    if not np.isfinite(rows[wrong]).all():
+        worst = int(next(i for i in wrong if not np.isfinite(rows[i]).all()))
+        raise InputError(
+            f"{name.capitalize()} hold NaN or infinite values, first in row {first + worst}. Find out which "
+            "example made them (an empty answer, or an overflow in half precision) and compute it again."
+        )
+    raise InputError(
+        f"Row {first + worst} of the {name} has length {norm[worst]:.4g}, expected 1 (or 0 for an example "
+        "that could not be represented). Divide every row by its Euclidean norm first."
+    )
+
+
+def largest(values: NDArray[Any], k: int | None = None) -> NDArray[np.int64]:
+    """Find the `k` largest values: their indices, largest first; among equals the lower index first.
+
+    Parameters
+    ----------
+    values : ndarray, shape (N,)
+        Finite real numbers.
+    k : int, optional
+        How many; default all.
+
+    Returns
+    -------
+    ndarray, shape (min(k, N),), int64
+
+    Notes
+    -----
+    Equal to ``np.argsort(-values, kind="stable")[:k]``, several times faster: a partial sort finds the
+    `k`-th value, and single-precision values are sorted as integers that carry their index.
+    """
+    n = len(values)
+    k = n if k is None else min(k, n)
+    if values.dtype.kind != "f" or values.dtype.itemsize > 8:
+        values = values.astype(np.float64)
+    if k == n:
+        return _stable_descending(values)
+    kth = np.partition(values, n - k)[n - k]  # the k-th largest value
+    among = np.flatnonzero(values >= kth)  # at least k, more when kth is tied
+    return among[_stable_descending(values[among])[:k]]
+
+
+def _stable_descending(values: NDArray[Any]) -> NDArray[np.int64]:
+    """Stable argsort of ``-values``."""
+    if values.dtype.itemsize > 4 or len(values) >= 1 << 32:
+        return np.argsort(-values, kind="stable")
+    bits = (np.float32(0) - values.astype(np.float32)).view(np.uint32)  # ascending now; no -0.0 is left
+    # IEEE floats sort like integers once negative ones are flipped whole and the others in their sign
+    flip = (bits.view(np.int32) >> 31).view(np.uint32) | np.uint32(1 << 31)
+    keys = ((bits ^ flip).astype(np.uint64) << np.uint64(32)) | np.arange(len(values), dtype=np.uint64)
+    keys.sort()
+    return (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
+
+
+def nearest(S: NDArray[Any], k: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """For every query its `k` most similar candidates, most similar first, ties to the lower index.
+
+    Parameters
+    ----------
+    S : ndarray, shape (M, N)
+        Similarities; may be memory-mapped, one row is read at a time.
+    k : int
+        How many, at most N.
+
+    Returns
+    -------
+    indices : ndarray, shape (M, k), int64
+    similarities : ndarray, shape (M, k), float64
+    """
+    indices = np.stack([largest(row, k) for row in S])  # (M, k)
+    return indices, np.take_along_axis(S, indices, axis=1).astype(np.float64)
+
+
+def w1(a: ArrayLike, b: ArrayLike) -> float:
+    """Exact Wasserstein-1 distance between two point sets, uniform weights, Euclidean ground distance.
+
+    Parameters
+    ----------
+    a : array_like, shape (A, D)
+    b : array_like, shape (B, D)
+        Points. For unit rows the ground distance is ``sqrt(2 (1 - cosine))``, between 0 and 2: a metric,
+        which ``1 - cosine`` itself is not.
+
+    Returns
+    -------
+    float
+        In the units of the features.
+
+    Raises
+    ------
+    InputError
+        If the shapes disagree or a value is not finite.
+    RunError
+        If the network simplex stops before the optimum.
+
+    Notes
+    -----
+    Solved exactly by ``ot.emd2`` (network simplex); memory and time grow with A·B.
+    """
+    first, second = (np.asarray(_matrix(x, "points"), dtype=np.float64) for x in (a, b))
+    if first.shape[1] != second.shape[1]:
+        raise InputError(
+            f"The two point sets have {first.shape[1]} and {second.shape[1]} columns; a distance needs both "
+            "in the same space."
+        )
+    if not (np.isfinite(first).all() and np.isfinite(second).all()):
+        raise InputError("A point set holds NaN or infinite values, so it has no distances.")
+    cost = ot.dist(first, second, metric="euclidean")  # (A, B)
+    value, log = ot.emd2([], [], cost, numItermax=ITERATIONS, log=True)
+    if log["warning"]:
+        raise RunError(f"The exact Wasserstein distance was not reached: {log['warning']}")
+    return float(value)

@@ -1,0 +1,144 @@
+"""The subset nearest to the queries in optimal transport, a certified bound of it, and approximations of W1.
+
+Exact W1 between two point sets is :func:`tis_utils.geometry.w1`. Here: the subset with the smallest W1 to
+the queries (integer programme), a lower bound that scales to whole pools, and two approximations for sizes
+where exact W1 is too slow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import ot
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+from scipy.optimize import Bounds, LinearConstraint, milp
+
+from tis_utils.errors import InputError, RunError
+
+
+@dataclass(frozen=True)
+class BestSubset:
+    """Outcome of the integer programme.
+
+    Attributes
+    ----------
+    picks : int64 array, shape (B,)
+        Candidate indices, increasing.
+    w1 : float
+        W1 between the picks and the queries, uniform weights.
+    proved : bool
+        Whether no subset of this size has a smaller W1.
+    """
+
+    picks: NDArray[np.int64]
+    w1: float
+    proved: bool
+
+
+def _checked(cost: ArrayLike, budget: int) -> NDArray[np.float64]:
+    cost = np.asarray(cost, dtype=np.float64)
+    if cost.ndim != 2 or not np.isfinite(cost).all():
+        raise InputError(f"cost must be a finite matrix (queries, candidates), got shape {cost.shape}.")
+    if not 1 <= budget <= cost.shape[1]:
+        raise InputError(f"budget is {budget}; choose between 1 and the {cost.shape[1]} candidates.")
+    return cost
+
+
+def best_subset(cost: ArrayLike, budget: int, *, time_limit: float = 20.0) -> BestSubset:
+    """Choose B of N candidates with the smallest W1 to the queries, by mixed-integer programming.
+
+    Minimise sum(cost * plan) over a plan (M, N) >= 0 and s in {0, 1}^N with row sums 1 / M, column sums
+    s_j / B and sum(s) = B. For pools of some dozens; :func:`best_subset_bound` scales further.
+
+    Parameters
+    ----------
+    cost : array, shape (M, N)
+        Distances between queries and candidates.
+    budget : int
+    time_limit : float
+        Seconds; when they run out the best subset so far is returned with ``proved=False``.
+
+    Raises
+    ------
+    InputError
+        For a cost that is not a finite matrix or a budget outside 1..N.
+    RunError
+        If no subset was found in time.
+    """
+    cost = _checked(cost, budget)
+    m, n = cost.shape
+    rows = sparse.hstack(
+        [sparse.kron(sparse.eye(m), np.ones((1, n))), sparse.csr_array((m, n))]
+    )  # (M, MN + N)
+    columns = sparse.hstack(
+        [sparse.kron(np.ones((1, m)), sparse.eye(n)), -sparse.eye(n) / budget]
+    )  # (N, MN + N)
+    equal = np.concatenate([np.full(m, 1 / m), np.zeros(n)])
+    result = milp(
+        np.concatenate([cost.ravel(), np.zeros(n)]),
+        constraints=LinearConstraint(sparse.vstack([rows, columns]), equal, equal),
+        integrality=np.concatenate([np.zeros(m * n), np.ones(n)]),
+        bounds=Bounds(0, np.concatenate([np.full(m * n, np.inf), np.ones(n)])),
+        options={"time_limit": time_limit, "mip_rel_gap": 1e-9},
+    )
+    if result.x is None:
+        raise RunError(
+            f"No subset was found in {time_limit:g} seconds: {result.message} Use fewer candidates."
+        )
+    picks = np.flatnonzero(result.x[m * n :] > 0.5)
+    return BestSubset(picks.astype(np.int64), float(result.fun), bool(result.status == 0))
+
+
+def best_subset_bound(cost: ArrayLike, budget: int) -> tuple[float, NDArray[np.float64]]:
+    """Lower bound of W1(subset, queries) over all subsets of size B; exact when M divides B.
+
+    Drops the integrality of :func:`best_subset`. What is left is a transport problem: the unused capacity
+    of the candidates goes to a dummy query at no cost. Its vertices are whole numbers when B / M is one,
+    so the bound is then the optimum (proved on the page ``05_bounds``).
+
+    Parameters
+    ----------
+    cost : array, shape (M, N)
+    budget : int
+
+    Returns
+    -------
+    bound : float
+    share : float64 array, shape (N,)
+        How much of each candidate is used, between 0 and 1, summing to B.
+
+    Raises
+    ------
+    InputError
+        As :func:`best_subset`.
+    """
+    cost = _checked(cost, budget)
+    m, n = cost.shape
+    supply, padded = np.full(m, budget / m), cost
+    if budget < n:
+        supply = np.append(supply, n - budget)
+        padded = np.vstack([cost, np.zeros(n)])  # (M + 1, N)
+    plan = ot.emd(supply, np.ones(n), padded, numItermax=10_000_000)[:m]  # (M, N), units of 1 / B
+    return float((plan * cost).sum() / budget), plan.sum(0)
+
+
+def sliced_w1(a: ArrayLike, b: ArrayLike, *, n_projections: int = 200, seed: int = 0) -> float:
+    """Approximate W1 from below: the mean of exact 1-D distances along random directions.
+
+    Each direction's distance is at most W1, so the mean is too, in high dimension by a wide margin: use it
+    to compare subsets, not as a value of W1. a is (n, d), b is (m, d).
+    """
+    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    return float(ot.sliced_wasserstein_distance(a, b, n_projections=n_projections, p=1, seed=seed))
+
+
+def sinkhorn_w1(a: ArrayLike, b: ArrayLike, *, regularisation: float = 0.01) -> float:
+    """Approximate W1 from above: the cost of the entropic plan (regularisation relative to the mean cost)."""
+    cost = ot.dist(np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64), metric="euclidean")
+    scale = regularisation * max(float(cost.mean()), 1e-12)
+    plan = ot.sinkhorn(
+        ot.unif(len(cost)), ot.unif(cost.shape[1]), cost, scale, method="sinkhorn_log", warn=False
+    )
+    return float((plan * cost).sum())

@@ -1,0 +1,146 @@
+"""Comparing methods over many cells: ranks, Friedman's test, Nemenyi's critical difference, regret, advice.
+
+The rank tests follow Demšar, *Statistical Comparisons of Classifiers over Multiple Data Sets*, JMLR 7 (2006).
+They take blocks to be independent; model × task × pool are not (the same model in many blocks, the same
+test set in many blocks), so their p-values are too small. Read them together with
+:func:`tis_utils.stats.bootstrap`, which resamples models and tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import friedmanchisquare, rankdata, studentized_range
+
+from tis_utils.errors import InputError
+from tis_utils.stats import Floats
+
+
+class RankTest(NamedTuple):
+    """Mean rank of each method (1 is best), Friedman's test, Nemenyi's critical difference."""
+
+    ranks: Floats  # (K,)
+    statistic: float
+    p: float
+    difference: float
+    blocks: int
+
+
+def mean_ranks(costs: Floats) -> Floats:
+    """Mean rank over blocks, lower costs first, ties share their average rank.
+
+    Parameters
+    ----------
+    costs : ndarray, shape (..., B, K)
+        B blocks, K methods, lower is better.
+
+    Returns
+    -------
+    ndarray, shape (..., K)
+        1 is best.
+    """
+    return rankdata(costs, axis=-1).mean(axis=-2)
+
+
+def critical_difference(methods: int, blocks: int, alpha: float = 0.05) -> float:
+    """Difference of mean ranks that Nemenyi's test calls significant (Demšar 2006, section 3.2.2).
+
+    ``q · sqrt(K (K + 1) / (6 B))`` where q is the studentized range for infinitely many degrees of freedom
+    divided by √2.
+    """
+    q = studentized_range.ppf(1 - alpha, methods, np.inf) / np.sqrt(2)
+    return float(q * np.sqrt(methods * (methods + 1) / (6 * blocks)))
+
+
+def rank_test(costs: Floats, alpha: float = 0.05) -> RankTest:
+    """Friedman's test with Nemenyi's critical difference.
+
+    Parameters
+    ----------
+    costs : ndarray, shape (B, K)
+        B blocks (at least 2), K methods (at least 3), lower is better.
+    alpha : float
+        Level of the critical difference.
+
+    Raises
+    ------
+    InputError
+        If there are too few blocks or methods, or a cost is missing.
+    """
+    costs = np.asarray(costs, dtype=float)
+    if costs.ndim != 2 or len(costs) < 2 or costs.shape[1] < 3 or np.isnan(costs).any():
+        raise InputError(
+            f"costs has shape {costs.shape} and {int(np.isnan(costs).sum())} missing values: expected at least "
+            "2 blocks × 3 methods without gaps. Leave out incomplete blocks first."
+        )
+    test = friedmanchisquare(*costs.T)
+    b, k = costs.shape
+    return RankTest(
+        mean_ranks(costs), float(test.statistic), float(test.pvalue), critical_difference(k, b, alpha), b
+    )
+
+
+def cliques(ranks: Floats, difference: float) -> list[list[int]]:
+    """Largest groups of methods whose mean ranks lie less than `difference` apart.
+
+    Returns
+    -------
+    list of lists of int
+        Indices into `ranks`, best first; groups inside larger groups and single methods are left out.
+    """
+    order = np.argsort(ranks, kind="stable")
+    groups: list[list[int]] = []
+    for start in range(len(order)):
+        group = [int(i) for i in order[start:] if ranks[i] - ranks[order[start]] < difference]
+        if len(group) > 1 and not (groups and set(group) <= set(groups[-1])):
+            groups.append(group)
+    return groups
+
+
+def noise_regret(se: Floats, draws: int, rng: np.random.Generator) -> float:
+    """Mean regret that K *equal* methods would show because of seed noise alone.
+
+    Parameters
+    ----------
+    se : ndarray, shape (B, K)
+        Standard error of each cell, in the unit of the regret.
+
+    Returns
+    -------
+    float
+        Expected distance of a method to the luckiest one, mean over blocks and methods.
+    """
+    noise = se * rng.standard_normal((draws, *se.shape))  # (R, B, K)
+    return float((noise - noise.min(axis=-1, keepdims=True)).mean())
+
+
+def leave_one_out(costs: Floats, options: Sequence[int] | None = None) -> tuple[Floats, np.ndarray]:
+    """Take the method with the lowest mean cost of the other units, and pay its cost in the unit left out.
+
+    Parameters
+    ----------
+    costs : ndarray, shape (U, C, K)
+        U units (here: models), C cells of each, K methods; costs must be comparable between cells (regrets).
+    options : sequence of int, optional
+        Methods that may be chosen; default: all.
+
+    Returns
+    -------
+    paid : ndarray, shape (U, C)
+    chosen : int64 ndarray, shape (U,)
+        Ties: the first option.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than 2 units.
+    """
+    if len(costs) < 2:
+        raise InputError("Leaving one unit out needs at least 2 units; there is only one model or group.")
+    allowed = np.arange(costs.shape[-1]) if options is None else np.asarray(options)
+    total = costs.mean(axis=1)  # (U, K)
+    others = (total.sum(axis=0) - total) / (len(costs) - 1)  # (U, K)
+    chosen = allowed[others[:, allowed].argmin(axis=1)]  # (U,)
+    return np.take_along_axis(costs, chosen[:, None, None], axis=2)[..., 0], chosen

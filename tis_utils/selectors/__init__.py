@@ -1,0 +1,172 @@
+"""Selectors: from a similarity matrix to an ordered list of candidates.
+
+`SELECTORS` maps names to functions ``f(S, budget, **options) -> indices``. A function that needs the
+candidates' features or a seed has a keyword ``candidates`` or ``seed``; every other keyword is an option
+that `select` hands through. Add your own method by adding it to the dictionary.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tis_utils.errors import InputError
+from tis_utils.selectors.greedy import doubly_greedy, round_robin
+from tis_utils.selectors.neighbours import knn_kde, knn_uniform
+from tis_utils.selectors.random import random
+from tis_utils.selectors.ranking import check_count
+from tis_utils.selectors.transport import uot
+
+SELECTORS: dict[str, Callable[..., NDArray[Any]]] = {
+    "random": random,
+    "round_robin": round_robin,
+    "doubly_greedy": doubly_greedy,
+    "knn_uniform": knn_uniform,
+    "knn_kde": knn_kde,
+    "uot": uot,
+}
+PARTIAL = ("knn_uniform", "knn_kde")  # these order only candidates with mass, not the whole pool
+
+__all__ = ["SELECTORS", "select"]
+
+
+def select(
+    name: str,
+    S: ArrayLike,
+    budget: int | None,
+    *,
+    candidates: ArrayLike | None = None,
+    seed: int = 0,
+    **options: Any,
+) -> NDArray[np.int64]:
+    """Select `budget` candidates with the named method.
+
+    Parameters
+    ----------
+    name : str
+        One of `SELECTORS`: random, round_robin, doubly_greedy, knn_uniform, knn_kde, uot.
+    S : array_like, shape (M, N)
+        Similarity of every query with every candidate, see :func:`tis_utils.geometry.similarity`;
+        may be memory-mapped.
+    budget : int or None
+        How many. None orders the whole pool where the method defines an order of it: random,
+        round_robin, doubly_greedy and uot do; the two TSDS methods only order candidates with mass
+        (ask for N to have the others filled in by distance).
+    candidates : array_like, shape (N, D), optional
+        Features of the candidates, unit rows; needed by knn_kde; the others only check its shape.
+    seed : int
+        For methods that draw: random, and the TSDS methods with ``sample=True``.
+    **options
+        Options of the method, see its docstring.
+
+    Returns
+    -------
+    ndarray, shape (min(budget, N),), int64
+        Distinct column indices of `S`, best first; among equals the lower index first.
+
+    Raises
+    ------
+    InputError
+        (a ValueError) For an unknown name or option; for a matrix that is not 2-D, empty, or holds NaN or
+        infinite values; for a budget or seed that is not a whole number in range; for features that are
+        missing or have another number of rows.
+
+    Examples
+    --------
+    >>> S = np.array([[0.9, 0.8, 0.1], [0.7, 0.2, 0.6]])
+    >>> select("round_robin", S, 2).tolist()
+    [0, 2]
+    >>> select("doubly_greedy", S, 2).tolist()
+    [0, 1]
+    """
+    method = _method(name, options)
+    S = _similarities(S)
+    if budget is not None:
+        check_count("The budget", budget)
+    elif name in PARTIAL:
+        raise InputError(
+            f"{name} orders only the candidates it gives mass to, so budget=None has no answer. Ask for "
+            f"budget={S.shape[1]} to get the whole pool, the rest filled in by distance."
+        )
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise InputError(f"The seed must be a whole number of at least 0; got {seed!r}.")
+    keywords = inspect.signature(method).parameters
+    features = _features(name, candidates, S.shape[1], needed="candidates" in keywords)
+    if "candidates" in keywords:
+        options["candidates"] = features
+    if "seed" in keywords:
+        options["seed"] = seed
+    picks = np.asarray(method(S, budget, **options))
+    return _distinct(name, picks, S.shape[1] if budget is None else min(budget, S.shape[1]))
+
+
+def _method(name: str, options: dict[str, Any]) -> Callable[..., NDArray[Any]]:
+    """Look up the function and check that it knows the options."""
+    if name not in SELECTORS:
+        raise InputError(f"There is no selector {name!r}. Known selectors: {', '.join(SELECTORS)}.")
+    method = SELECTORS[name]
+    keywords = inspect.signature(method).parameters.values()
+    known = {p.name for p in keywords if p.kind is p.KEYWORD_ONLY} - {"candidates", "seed"}
+    unknown = sorted(set(options) - known)
+    if unknown:
+        raise InputError(
+            f"{name} has no option {', '.join(unknown)}. Its options: {', '.join(sorted(known)) or 'none'}."
+        )
+    return method
+
+
+def _similarities(S: ArrayLike) -> NDArray[Any]:
+    """See `S` as a finite, non-empty matrix, without copying floats."""
+    matrix = np.asarray(S)
+    if matrix.ndim != 2 or matrix.dtype.kind not in "fiub":
+        raise InputError(
+            f"The similarities must be a matrix of real numbers, one row per query and one column per "
+            f"candidate; got {matrix.dtype} of shape {matrix.shape}."
+        )
+    if matrix.size == 0:
+        raise InputError(
+            f"The similarity matrix is empty: it has shape {matrix.shape} (queries, candidates)."
+        )
+    if matrix.dtype not in (np.float16, np.float32, np.float64):
+        matrix = matrix.astype(np.float64)
+    bad = np.array([row.size - np.count_nonzero(np.isfinite(row)) for row in matrix])  # (M,)
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        column = int(np.isfinite(matrix[row]).argmin())
+        raise InputError(
+            f"The similarity matrix holds {bad.sum()} NaN or infinite values, the first in row {row} (query) "
+            f"and column {column} (candidate). Find out which feature row they come from and compute it again."
+        )
+    return matrix
+
+
+def _features(name: str, candidates: ArrayLike | None, n: int, *, needed: bool) -> NDArray[Any] | None:
+    """Check the candidates' features against the number of candidates."""
+    if candidates is None:
+        if not needed:
+            return None
+        raise InputError(
+            f"{name} compares candidates with each other: pass their features, candidates=(N, D) unit rows, "
+            "the same rows the similarity matrix was computed from."
+        )
+    features = np.asarray(candidates)
+    if features.ndim != 2 or len(features) != n or features.dtype.kind not in "fiu":
+        raise InputError(
+            f"The features are {features.dtype} of shape {features.shape}, but the similarity matrix has {n} "
+            f"candidates (columns): expected real numbers of shape ({n}, D)."
+        )
+    return features
+
+
+def _distinct(name: str, picks: NDArray[Any], count: int) -> NDArray[np.int64]:
+    """Hold every method, also one added by the reader, to the contract."""
+    if picks.shape != (count,) or picks.dtype.kind not in "iu" or len(np.unique(picks)) != count:
+        raise InputError(
+            f"Selector {name!r} must return {count} distinct indices; it returned {picks.dtype} of shape "
+            f"{picks.shape} with {len(np.unique(picks))} distinct values. Correct the function in SELECTORS."
+        )
+    return picks.astype(np.int64, copy=False)
