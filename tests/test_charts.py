@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from tis_utils import charts, evidence_figures, figures
+from tis_utils import charts, evidence_figures
 from tis_utils.claim_statistics import METHODS
 from tis_utils.claims import PAPER_SOURCES, scorecard
 from tis_utils.errors import InputError
@@ -49,14 +49,6 @@ def test_scatter_fits_draw_the_least_squares_line() -> None:
     frame = pd.DataFrame({"x": x, "y": 3 + 2 * x, "panel": "p", "series": "s"})
     ax = charts.scatter_fits(frame, panel="panel", series="series", xlabel="x", ylabel="y").axes[0]
     np.testing.assert_allclose(ax.get_lines()[1].get_xydata(), [[0, 3], [9, 21]])
-
-
-def test_show_keeps_size_and_text_and_saves_bytes() -> None:
-    figure = charts.heat_maps({"t": pd.DataFrame(np.eye(5))}, limit=1)
-    small, large = (module.show(figure, "A heat map of the identity.") for module in (charts, figures))
-    assert (small.alt, small.width) == (large.alt, large.width)
-    assert len(small.png) < len(large.png)
-    assert small.png == charts.show(figure, "A heat map of the identity.").png
 
 
 def test_rank_diagram_names_every_method_with_its_rank() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import math
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
+from PIL import Image
 
 from tis_utils import figures
 from tis_utils.errors import InputError
@@ -379,3 +381,14 @@ def test_interactive_carries_the_figure_without_plotly_js():
     live = bundle["application/vnd.plotly.v1+json"]
     assert live["data"] == data["data"]
     assert bundle["text/plain"] == "Interactive figure: A line that rises from 3.5 to 4.5."
+
+
+def test_pictures_have_few_colours_and_stay_small():
+    """A page of figures must stay light; a plot does not need millions of colours."""
+    figure = figures.budget_curves(results(), metric="query_loss")
+    full = io.BytesIO()
+    with figures.style():
+        figure.savefig(full, format="png")
+    small = figures.show(figure, "Query loss by budget for four methods.").png
+    assert len(small) < len(full.getvalue())
+    assert len(Image.open(io.BytesIO(small)).getcolors(256)) <= 256

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,30 +11,17 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, TwoSlopeNorm
 from matplotlib.figure import Figure
-from PIL import Image
 
-from tis_utils import figures
 from tis_utils.errors import InputError
 from tis_utils.figures import PAGE
 from tis_utils.looks import style
-from tis_utils.pictures import Picture
 from tis_utils.stats import Floats
 
 INK, MUTED, LINE = "#1F2430", "#4A4F5A", "#B8BDC6"
 # Blue is good, orange is bad: apart for red- and green-blind eyes; the numbers and symbols say it again.
 DIVERGING = colormaps["PuOr"]
 SEQUENTIAL = colormaps["Purples"]
-COLOURS = 256
 SERIES = (("#332288", "o"), ("#D55E00", "s"), ("#00754A", "^"), ("#C0399F", "D"), ("#767676", "v"))
-
-
-def show(figure: Figure, alt: str, *, caption: str = "") -> Picture:
-    """As :func:`tis_utils.figures.show`, with at most 256 colours: a third of the bytes, and no visible change."""
-    picture = figures.show(figure, alt, caption=caption)
-    image = Image.open(io.BytesIO(picture.png)).convert("RGB")
-    buffer = io.BytesIO()
-    image.quantize(COLOURS, dither=Image.Dither.NONE).save(buffer, "png", optimize=True)
-    return replace(picture, png=buffer.getvalue())
 
 
 def axes_grid(rows: int, columns: int, height: float) -> tuple[Figure, list[Axes]]:

@@ -82,7 +82,7 @@ def answers(
             model.model.device
         )
         batch.pop("token_type_ids", None)
-        out = model.model.generate(
+        out = model.model.generate(  # type: ignore[operator]  # a mixin method
             **batch,
             max_new_tokens=max_new_tokens,
             do_sample=False,

@@ -152,7 +152,7 @@ def large(n: int, folder: Path) -> None:
     candidates = np.load(path, mmap_mode="r")
     out = np.lib.format.open_memmap(folder / "S.npy", "w+", np.float32, (M, n))
     say(f"from files, {M} x {n:,} x {DIM}, budget {BUDGET:,}", "seconds", "processor")
-    seconds, busy = timed(lambda: similarity(rows(M, 2, TARGETS), candidates, out=out))[:2]
+    seconds, busy = timed(lambda out=out: similarity(rows(M, 2, TARGETS), candidates, out=out))[:2]
     out.flush()
     del out  # or its pages would count twice
     say("  similarity", f"{seconds:.1f}", f"{busy:.1f}")
