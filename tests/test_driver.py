@@ -86,7 +86,7 @@ def test_an_executed_notebook_has_values_but_no_times_and_no_noise(folder: Path)
     path = notebook(
         folder / "00_x.ipynb",
         "import sys; print(word * 3)",
-        "print('bar\\r', file=sys.stderr)",
+        "print('bar\\r', file=sys.stderr); sys.stderr.flush(); print(file=sys.stderr)",
         "print('3 dropped', file=sys.stderr)",
     )
     out = folder / "deep" / "out.ipynb"

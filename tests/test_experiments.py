@@ -90,6 +90,7 @@ def test_rows_are_tidy_and_the_zero_shot_row_is_the_untuned_model(study: Study) 
     assert set(rows.query("metric == 'query_loss'")["status"]) == {"ok"}
 
 
+@pytest.mark.slow  # two worker processes import everything
 def test_finished_cells_are_not_run_again_and_jobs_do_not_change_numbers(
     study: Study, tmp_path, monkeypatch
 ) -> None:

@@ -210,9 +210,9 @@ def _clean(executed: Path, source: Path) -> str:
 
 
 def _is_noise(output: Mapping[str, Any]) -> bool:
-    """Progress bars and Python warnings (they quote machine paths); messages of this package stay."""
+    """Progress bars, what they leave behind, and Python warnings (they quote machine paths); messages stay."""
     text = output.get("text", "")
-    return output.get("name") == "stderr" and ("\r" in text or "Warning:" in text)
+    return output.get("name") == "stderr" and ("\r" in text or "Warning:" in text or not text.strip())
 
 
 def _files_digest(files: Iterable[Path]) -> str:

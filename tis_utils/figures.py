@@ -35,7 +35,7 @@ PAGE = 7.0  # inches: the width of a page column, so that text is not scaled dow
 
 def _panels(titles: Sequence[str], *, columns: int = 3, height: float = 2.2) -> tuple[Figure, list[Axes]]:
     """Small multiples, one per title, at the width of a page column."""
-    columns = min(columns, len(titles))
+    columns = 2 if len(titles) == 4 else min(columns, len(titles))  # no lonely panel
     rows = math.ceil(len(titles) / columns)
     figure = Figure(figsize=(PAGE if columns > 1 else 0.7 * PAGE, height * rows + 0.5), layout="constrained")
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)

@@ -140,6 +140,12 @@ def six(n: int) -> None:
         _all(list(SELECTORS), S, candidates)
 
 
+def write_similarities(candidates: NDArray[Any], path: Path) -> None:
+    out = np.lib.format.open_memmap(path, "w+", np.float32, (M, len(candidates)))
+    similarity(rows(M, 2, TARGETS), candidates, out=out)
+    out.flush()
+
+
 def large(n: int, folder: Path) -> None:
     """Everything from files: features are written block by block, similarities into a mapped file."""
     path = folder / "features.npy"
@@ -150,11 +156,8 @@ def large(n: int, folder: Path) -> None:
     features.flush()
     del features
     candidates = np.load(path, mmap_mode="r")
-    out = np.lib.format.open_memmap(folder / "S.npy", "w+", np.float32, (M, n))
     say(f"from files, {M} x {n:,} x {DIM}, budget {BUDGET:,}", "seconds", "processor")
-    seconds, busy = timed(lambda out=out: similarity(rows(M, 2, TARGETS), candidates, out=out))[:2]
-    out.flush()
-    del out  # or its pages would count twice
+    seconds, busy, _ = timed(lambda: write_similarities(candidates, folder / "S.npy"))
     say("  similarity", f"{seconds:.1f}", f"{busy:.1f}")
     S = np.load(folder / "S.npy", mmap_mode="r")
     _all([name for name in SELECTORS if name != "knn_kde"], S, candidates)
