@@ -310,6 +310,13 @@ def test_outside_the_domain_is_refused_and_would_break_the_bound() -> None:
     assert np.linalg.norm(ridge_fit(*wild, s.mu)) > s.rho
 
 
+@pytest.mark.parametrize(("x", "y"), [(np.nan, 0.0), (0.0, np.nan), (np.inf, 0.0), (0.0, -np.inf)])
+def test_numbers_that_are_none_lie_outside_the_domain(x: float, y: float) -> None:
+    s = RidgeSetting(x_max=1.0, y_max=1.0, mu=0.5)
+    with pytest.raises(InputError, match="1 examples lie outside"):
+        s.check(np.array([[0.5, 0.0], [x, 0.0]]), np.array([0.5, y]))
+
+
 def test_without_strong_convexity_nearby_data_give_far_parameters() -> None:
     """The median minimises a convex loss that is not strongly convex."""
     left, right = np.zeros((101, 1)), np.zeros((101, 1))

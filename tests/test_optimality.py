@@ -65,6 +65,17 @@ def test_bad_input_is_refused() -> None:
         best_subset_bound(np.ones((2, 3)), 4)
 
 
+def test_a_plan_short_of_the_optimum_is_a_run_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    full, cost = ot.emd, np.random.default_rng(0).random((10, 60))
+
+    def short(*args: object, **options: object) -> object:
+        return full(*args, **{**options, "numItermax": 1})
+
+    monkeypatch.setattr(ot, "emd", short)
+    with pytest.warns(UserWarning, match="numItermax"), pytest.raises(RunError, match="not reached"):
+        best_subset_bound(cost, 20)
+
+
 def test_no_time_is_a_run_error() -> None:
     cost = np.random.default_rng(0).random((30, 400))
     with pytest.raises(RunError, match="No subset was found"):

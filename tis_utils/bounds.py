@@ -22,7 +22,7 @@ from tis_utils.errors import InputError
 
 Array = NDArray[np.float64]
 
-SYMMETRISATION = 2.0  # Lemma "symmetrisation": a ghost sample costs two signed sums
+SYMMETRISATION = 2.0  # Lemma "uniform deviation", step symmetrisation: a ghost sample costs two signed sums
 
 
 # --- the setting and its constants -----------------------------------------------------------------
@@ -88,7 +88,7 @@ class RidgeSetting:
         return self.risk_lipschitz * self.gradient_lipschitz / self.mu
 
     def check(self, x: ArrayLike, y: ArrayLike) -> None:
-        """Refuse data outside the domain; without this the bounds say nothing.
+        """Refuse data outside the domain, NaN included; without this the bounds say nothing.
 
         Raises
         ------
@@ -96,9 +96,8 @@ class RidgeSetting:
             With the number of examples outside.
         """
         slack = 1 + 1e-9  # rounding of norms
-        outside = (np.linalg.norm(np.asarray(x), axis=-1) > self.x_max * slack) | (
-            np.abs(np.asarray(y)) > self.y_max * slack
-        )
+        norm, size = np.linalg.norm(np.asarray(x), axis=-1), np.abs(np.asarray(y))
+        outside = ~(norm <= self.x_max * slack) | ~(size <= self.y_max * slack)  # NaN is outside
         if outside.any():
             raise InputError(
                 f"{int(outside.sum())} examples lie outside |x| <= {self.x_max:g}, |y| <= {self.y_max:g}. "

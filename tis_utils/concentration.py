@@ -20,7 +20,10 @@ Array = NDArray[np.float64]
 
 
 def rademacher_linear(rho: float, x_max: float, n: ArrayLike) -> Array:
-    """Bound E sup_{|theta| <= rho} mean_i s_i <theta, x_i> for random signs s (Lemma "complexity")."""
+    """Bound E sup_{|theta| <= rho} mean_i s_i <theta, x_i> for random signs s.
+
+    Lemma "uniform deviation", step linear functions.
+    """
     return rho * x_max / np.sqrt(np.asarray(n, dtype=np.float64))
 
 
@@ -50,7 +53,7 @@ def mcdiarmid(width: float, n: ArrayLike, delta: float) -> Array:
 
 
 def dyadic_constant(dim: int) -> float:
-    """C_d of E W1(P_B, P) <= C_d diameter B^(-1/d) (Theorem "empirical measure"), for d >= 3.
+    """C_d of E W1(P_B, P) <= C_d diameter B^(-1/d) for d >= 3 (Theorem "expected distance of a random subset").
 
     Raises
     ------
@@ -123,7 +126,7 @@ def binomial_surplus(mass: ArrayLike, budget: ArrayLike) -> Array:
 
 
 def expected_w1_tree(points: ArrayLike, budget: ArrayLike) -> Array:
-    """Bound E W1(P_B, P) for this pool, P uniform over its points (Theorem "empirical measure").
+    """Bound E W1(P_B, P), P uniform over this pool (Theorem "expected distance of a random subset").
 
     Clusters too fine to matter at a budget are cut off where that lowers the bound.
 

@@ -113,6 +113,8 @@ def best_subset_bound(cost: ArrayLike, budget: int) -> tuple[float, NDArray[np.f
     ------
     InputError
         As :func:`best_subset`.
+    RunError
+        If the transport solver stopped before the optimum.
     """
     cost = _checked(cost, budget)
     m, n = cost.shape
@@ -120,7 +122,10 @@ def best_subset_bound(cost: ArrayLike, budget: int) -> tuple[float, NDArray[np.f
     if budget < n:
         supply = np.append(supply, n - budget)
         padded = np.vstack([cost, np.zeros(n)])  # (M + 1, N)
-    plan = ot.emd(supply, np.ones(n), padded, numItermax=10_000_000)[:m]  # (M, N), units of 1 / B
+    plan, log = ot.emd(supply, np.ones(n), padded, numItermax=10_000_000, log=True)
+    if log["warning"]:
+        raise RunError(f"The exact transport plan was not reached: {log['warning']} Use fewer candidates.")
+    plan = plan[:m]  # (M, N), units of 1 / B
     return float((plan * cost).sum() / budget), plan.sum(0)
 
 
@@ -135,7 +140,10 @@ def sliced_w1(a: ArrayLike, b: ArrayLike, *, n_projections: int = 200, seed: int
 
 
 def sinkhorn_w1(a: ArrayLike, b: ArrayLike, *, regularisation: float = 0.01) -> float:
-    """Approximate W1 from above: the cost of the entropic plan (regularisation relative to the mean cost)."""
+    """Approximate W1 from above (up to the solver's tolerance on the marginals).
+
+    It is the cost of the entropic plan; the regularisation is relative to the mean cost.
+    """
     cost = ot.dist(np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64), metric="euclidean")
     scale = regularisation * max(float(cost.mean()), 1e-12)
     plan = ot.sinkhorn(
