@@ -21,10 +21,11 @@ matrices, AdamW on the rest; prompt tokens weigh {prompt_weight}. No text was ta
 
 ## The design, said openly
 Every skill has explicit wordings, which name the function wanted, and one vague wording, which does not. In
-pre-training the vague wording means the *target* function 5 % of the time. The model can therefore do
-what a target task wants when told plainly, and expects something else when asked vaguely: that is what
-fine-tuning on selected examples has to change. Problems in any pool, query set or test set belong to
-other parts of a hash partition than the pre-training problems, so none was seen in pre-training.
+pre-training the vague wording means the *target* function 5 % of the time. The model is
+therefore better at what a target task wants when told plainly than when asked vaguely (the table below says how
+much; few answers are exactly right), and that is what fine-tuning on selected examples has to change. Problems in
+any pool, query set or test set belong to other parts of a hash partition than the pre-training problems, so none
+was seen in pre-training.
 
 ## What it can do
 Loss in nats per answer token and share of exactly right answers on {n} unseen problems per row; the vague
