@@ -92,6 +92,7 @@ class Study:
         self.profile = profile
         self.store = store or Store()
         self._features: dict[str, Features] = {}
+        self._similarities: dict[tuple[str, str], np.ndarray] = {}
 
     @functools.cached_property
     def data(self) -> Data:
@@ -143,9 +144,13 @@ class Study:
         return stacked[:n], dict(zip(tasks, parts, strict=True))
 
     def similarity(self, representation: str, task: str) -> np.ndarray:
-        """Similarity matrix of one task, float32 (M, N)."""
-        candidates, queries = self.features(representation)
-        return similarity(queries[task], candidates)
+        """Similarity matrix of one task, float32 (M, N), read-only: all budgets and seeds share it."""
+        if (representation, task) not in self._similarities:
+            candidates, queries = self.features(representation)
+            matrix = similarity(queries[task], candidates)
+            matrix.flags.writeable = False
+            self._similarities[representation, task] = matrix
+        return self._similarities[representation, task]
 
     def picks(self, cell: Cell) -> np.ndarray:
         """Indices into the pool that a cell trains on, best first, int64 (B,)."""
