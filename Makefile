@@ -9,7 +9,7 @@ export PYTHONUTF8 := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book test check bench clean tiny-model lock
+.PHONY: help setup book test check bench clean tiny-model mini-model lock
 
 help: ## Show this list
 	@echo "Usage: make TARGET [PROFILE=classroom] [PYTHON=python3]"; echo
@@ -46,6 +46,9 @@ bench: setup ## Time the fast code against plain baselines, as ratios
 
 tiny-model: setup ## Pre-train the tiny base model again (about 8 minutes on 2 cores)
 	@$(BIN)/python -m tis_utils.pretraining --out data/models/tiny
+
+mini-model: setup ## Pre-train the smaller proxy model again (about 6 minutes on 1 core)
+	@$(BIN)/python -m tis_utils.pretraining --out data/models/mini --threads 1 --hidden 64 --layers 2 --feed-forward 168
 
 clean: ## Remove what was built, keep .venv and the results cache
 	@rm -rf build book/_build book/chapters tests/artifacts

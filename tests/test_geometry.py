@@ -60,12 +60,13 @@ def test_similarity_from_and_to_files(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.load(tmp_path / "S.npy"), similarity(Q, X))
 
 
-def test_zero_rows_are_similar_to_nothing() -> None:
+def test_a_candidate_of_zeros_is_farthest_from_everything_and_a_query_of_zeros_has_no_preference() -> None:
     Q, X = unit(0, 2, 8), unit(1, 5, 8)
-    X[3] = 0
+    X[3], Q[1] = 0, 0
     S = similarity(Q, X)
-    assert (S[:, 3] == 0).all()
-    assert (S[:, :3] != 0).all()
+    assert (S[:, 3] == -1).all()
+    assert (S[1, [0, 1, 2, 4]] == 0).all()
+    np.testing.assert_allclose(S[0, [0, 1, 2, 4]], (Q @ X.T)[0, [0, 1, 2, 4]], atol=1e-6)
 
 
 def test_half_precision_features_are_accepted() -> None:

@@ -27,7 +27,6 @@ from tis_utils.pretraining.loop import batches, optimizers, rate, weighted_loss
 from tis_utils.pretraining.muon import Muon, orthogonalise
 from tis_utils.sources.classroom import SKILLS, pretraining_corpus
 
-SHIPPED = Path(__file__).parents[1] / "data" / "models" / "tiny"
 MINI = Settings(
     n_skills=60, n_mixture=60, vocabulary=300, hidden=16, layers=1, heads=2, feed_forward=24, threads=1
 )
@@ -271,29 +270,39 @@ class TestRelease:
         assert (tmp_path / "m" / "model.safetensors").is_file()
 
 
+MODELS = Path(__file__).parents[1] / "data" / "models"
+SMALLER = {"hidden": 64, "layers": 2, "feed_forward": 168, "threads": 1}  # what `make mini-model` sets
+
+
+@pytest.fixture(scope="class", params=["tiny", "mini"])
+def shipped(request: pytest.FixtureRequest) -> Path:
+    return MODELS / request.param
+
+
 class TestShipped:
     @pytest.fixture(scope="class")
-    def manifest(self) -> dict:
-        return json.loads((SHIPPED / "manifest.json").read_text())
+    def manifest(self, shipped: Path) -> dict:
+        return json.loads((shipped / "manifest.json").read_text())
 
-    def test_weights_card_and_log_are_of_one_run(self, manifest: dict) -> None:
-        weights = (SHIPPED / "model.safetensors").read_bytes()
+    def test_weights_card_and_log_are_of_one_run(self, shipped: Path, manifest: dict) -> None:
+        weights = (shipped / "model.safetensors").read_bytes()
         assert manifest["weights_sha256"] == hashlib.sha256(weights).hexdigest()
         assert len(weights) <= 8_000_000
-        assert (SHIPPED / "README.md").read_text(encoding="utf-8") == model_card(manifest)
-        assert pd.read_csv(SHIPPED / "training_log.csv")["tokens"].iloc[-1] == manifest["tokens"]
-        assert manifest["settings"] == vars(Settings())  # what the command makes is what is shipped
+        assert (shipped / "README.md").read_text(encoding="utf-8") == model_card(manifest, shipped.name)
+        assert pd.read_csv(shipped / "training_log.csv")["tokens"].iloc[-1] == manifest["tokens"]
+        wanted = Settings() if shipped.name == "tiny" else Settings(**SMALLER)
+        assert manifest["settings"] == vars(wanted)  # what the command makes is what is shipped
 
-    def test_items_are_single_tokens(self) -> None:
-        tokenizer = AutoTokenizer.from_pretrained(SHIPPED)
+    def test_items_are_single_tokens(self, shipped: Path) -> None:
+        tokenizer = AutoTokenizer.from_pretrained(shipped)
         assert len(tokenizer) <= 1280
         text = "lamp 12 Anna 99"
         assert tokenizer.convert_ids_to_tokens(tokenizer(text)["input_ids"])[::2] == text.split()
         assert tokenizer("<|assistant|>")["input_ids"] == [tokenizer.convert_tokens_to_ids("<|assistant|>")]
 
-    def test_it_does_what_its_card_says(self, manifest: dict) -> None:
-        model = AutoModelForCausalLM.from_pretrained(SHIPPED).eval()
-        found = check_skills(model, AutoTokenizer.from_pretrained(SHIPPED), Settings())
+    def test_it_does_what_its_card_says(self, shipped: Path, manifest: dict) -> None:
+        model = AutoModelForCausalLM.from_pretrained(shipped).eval()
+        found = check_skills(model, AutoTokenizer.from_pretrained(shipped), Settings())
         said = pd.DataFrame(manifest["checks"])
         np.testing.assert_allclose(found["loss"], said["loss"], atol=0.02)  # other CPUs round otherwise
         np.testing.assert_allclose(found["exact_match"], said["exact_match"], atol=0.041)

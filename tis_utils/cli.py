@@ -1,4 +1,4 @@
-"""The command line: ``tis book``, ``tis run``, ``tis doctor``.
+"""The command line: ``tis book``, ``tis run``, ``tis represent``, ``tis doctor``.
 
 Exit codes: 0 fine, 1 the run failed, 2 the command was misused. ``--debug`` (before the command) shows
 tracebacks.
@@ -9,11 +9,14 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tis_utils.errors import TisError
+from tis_utils.errors import InputError, TisError
+
+if TYPE_CHECKING:
+    from tis_utils.experiments import Study
 
 app = typer.Typer(
     name="tis",
@@ -96,6 +99,64 @@ def run(
     target = output or paths.BUILD / "runs" / f"{path.stem}-{digest(given)[:8]}.ipynb"
     seconds = driver.execute(path, target, given)
     typer.echo(f"{path.name} ran in {seconds:.0f} s; the result is {target}")
+
+
+@app.command()
+def represent(
+    profile: ProfileName = "classroom",
+    representation: Annotated[
+        list[str] | None,
+        typer.Option("--representation", "-R", help="embed, rds or less; repeatable. Default: all three."),
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            "--shard",
+            metavar="I/N",
+            help="Only the I-th of N parts of the pool (0/N … N-1/N), for job arrays.",
+        ),
+    ] = None,
+    ship: Annotated[
+        bool, typer.Option("--ship", help="Also store them, compactly, in data/results/<profile>.")
+    ] = False,
+) -> None:
+    """Compute the features of a profile's pool and queries: resumable, alone or as a job array.
+
+    Run `--shard 0/4` … `--shard 3/4` anywhere the cache (TIS_CACHE) is shared, then once without `--shard`: that
+    joins the shards, adds the queries, and computes what is missing.
+    """
+    from tis_utils.experiments import Study
+    from tis_utils.profiles import load_profile
+
+    if shard and ship:
+        raise InputError("--ship needs the whole pool; run it without --shard.")
+    study = Study(load_profile(profile))
+    for name in representation or ["embed", "rds", "less"]:
+        typer.echo(_represent(study, name, shard, ship))
+
+
+def _represent(study: Study, name: str, shard: str | None, ship: bool) -> str:
+    from tis_utils import shipped
+
+    job = study.pool_features(name)
+    if shard:
+        part, parts = _share(shard)
+        job.compute(range(part, job.shards, parts))
+        return f"{name}: part {part} of {parts} is done, {len(job.missing())} of {job.shards} shards are missing."
+    rows = job.matrix()
+    text = f"{name}: {rows.shape[0]} rows of {rows.shape[1]} numbers, {job.seconds():.0f} s of work."
+    if ship:
+        path = shipped.write_features(study.profile.name, name, job.key, rows, job.seconds())
+        text += f" Stored in {path} ({path.stat().st_size / 1e6:.1f} MB)."
+    return text
+
+
+def _share(text: str) -> tuple[int, int]:
+    """Read "i/n" with 0 <= i < n."""
+    left, _, right = text.partition("/")
+    if not (left.isdecimal() and right.isdecimal() and int(left) < int(right)):
+        raise InputError(f"--shard {text!r} is not I/N with 0 <= I < N, for example 0/4.")
+    return int(left), int(right)
 
 
 @app.command()

@@ -6,41 +6,20 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
+from tis_utils.batching import batches, example_losses
 from tis_utils.errors import InputError
-from tis_utils.examples import IGNORE, Query, encode_query
+from tis_utils.examples import Query, encode_query
 from tis_utils.models import LanguageModel
-from tis_utils.training import collate
-
-
-def token_losses(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean cross-entropy over label tokens and their number, per row.
-
-    Parameters
-    ----------
-    logits : Tensor, shape (B, T, V)
-    labels : Tensor, int64, shape (B, T)
-        -100 where no loss is taken.
-
-    Returns
-    -------
-    mean, count : Tensor, shape (B,)
-        Mean in nats per token; NaN for a row without label tokens.
-    """
-    shifted = labels[:, 1:]  # (B, T-1): position t predicts token t+1
-    losses = F.cross_entropy(
-        logits[:, :-1].transpose(1, 2).float(), shifted, ignore_index=IGNORE, reduction="none"
-    )
-    count = (shifted != IGNORE).sum(1)  # (B,)
-    return losses.sum(1) / count, count
 
 
 @torch.no_grad()
 def query_losses(
-    model: LanguageModel, queries: Sequence[Query], *, max_length: int = 2048, batch_size: int = 32
+    model: LanguageModel, queries: Sequence[Query], *, max_length: int = 2048, batch_tokens: int = 4096
 ) -> np.ndarray:
     """Mean answer-token cross-entropy of each query, in nats, float64 of shape (M,) (METHODS §4).
+
+    NaN for a query without answer tokens. Rows × tokens per batch stay within `batch_tokens`.
 
     Raises
     ------
@@ -50,17 +29,9 @@ def query_losses(
     if not queries:
         raise InputError("There are no queries to evaluate on; give at least one.")
     encoded = [encode_query(query, model.tokenizer, max_length) for query in queries]
-    order = np.argsort(
-        [len(text.ids) for text in encoded], kind="stable"
-    )  # like lengths together: less padding
     result = np.empty(len(encoded))  # (M,)
-    for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size]
-        batch = {
-            key: value.to(model.model.device) for key, value in collate([encoded[r] for r in rows]).items()
-        }
-        labels = batch.pop("labels")
-        result[rows] = token_losses(model.model(**batch).logits, labels)[0].double().cpu().numpy()
+    for batch in batches(encoded, model.pad_id, model.device, batch_tokens):
+        result[batch.index] = example_losses(model.model, batch).double().cpu().numpy()
     return result
 
 

@@ -1,19 +1,19 @@
 """A grid of cells becomes tidy rows: cached cell by cell, resumable, in parallel.
 
-A *cell* is one fine-tuning run: which task, which representation and selector chose the subset, how many
-examples, which seed. A :class:`Study` holds what all cells of a profile share: pool, queries, held-out
-examples, features.
+A :class:`Study` holds what all cells of a profile share: pool, queries, held-out examples, features. Cells that came
+with the repository (``data/results``) are read from there while their key fits; all others run here.
 """
 
 from __future__ import annotations
 
 import functools
 import logging
+import math
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from itertools import product
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,61 +21,33 @@ import torch
 from joblib import Parallel, delayed
 from tqdm.auto import tqdm
 
-from tis_utils.errors import InputError
-from tis_utils.evaluation import exact_match, mean_loss
-from tis_utils.examples import Example, Query
+from tis_utils import picks, runs, shipped
+from tis_utils.cells import (
+    BINS,
+    CELL_COLUMNS,
+    NONE,
+    ROW_COLUMNS,
+    Cell,
+    grid,
+    quantile_grid,
+    zero_shot,
+)
+from tis_utils.errors import InputError, RunError
+from tis_utils.features import PoolFeatures
 from tis_utils.geometry import similarity
 from tis_utils.models import LanguageModel, load_model
-from tis_utils.profiles import Profile, Training
+from tis_utils.profiles import Profile
 from tis_utils.representations import LESS, RDS, Embed
+from tis_utils.runs import CellTask, distinct, run_cell
 from tis_utils.selectors import select
 from tis_utils.sources.assemble import Data, load_data
 from tis_utils.store import Store, code_version, digest
-from tis_utils.training import fine_tune
 
 log = logging.getLogger(__name__)
 
-NONE = "none"  # representation of Random, representation and selector of the zero-shot model
-ROW_COLUMNS = ["task", "representation", "selector", "budget", "seed", "metric", "value", "status"]
-_FEATURE_CODE = {  # modules whose text decides a feature's value
-    "embed": ("examples", "representations.embed"),
-    "rds": ("examples", "models", "representations.batching", "representations.rds"),
-    "less": (
-        "examples",
-        "models",
-        *(f"representations.{m}" for m in ("batching", "gradients", "sketch", "warmup", "less")),
-    ),
-}
-_CELL_CODE = ("examples", "training", "evaluation")
+__all__ = ["BINS", "NONE", "ROW_COLUMNS", "Cell", "Study", "grid", "quantile_grid", "zero_shot"]
 
 Features = tuple[np.ndarray, dict[str, np.ndarray]]
-
-
-@dataclass(frozen=True, order=True)
-class Cell:
-    """One fine-tuning run; ``budget=0`` with ``selector="none"`` is the untuned model."""
-
-    task: str
-    representation: str
-    selector: str
-    budget: int
-    seed: int
-
-
-def grid(
-    tasks: Iterable[str],
-    methods: Iterable[tuple[str, str]],
-    budgets: Iterable[int],
-    seeds: Iterable[int],
-    *,
-    baselines: bool = True,
-) -> list[Cell]:
-    """All cells of ``methods`` = (representation, selector) pairs; Random and zero-shot join unless told not to."""
-    tasks, budgets, seeds = list(tasks), list(budgets), list(seeds)
-    pairs = [*methods, (NONE, "random")] if baselines else list(methods)
-    cells = [Cell(t, r, s, b, seed) for t, (r, s), b, seed in product(tasks, pairs, budgets, seeds)]
-    zero_shot = [Cell(task, NONE, NONE, 0, 0) for task in tasks] if baselines else []
-    return zero_shot + cells
 
 
 class Study:
@@ -86,13 +58,21 @@ class Study:
     profile : Profile
     store : Store, optional
         Where features and finished cells are kept.
+    live : bool
+        True: nothing is taken from ``data/results``.
+    compute : bool
+        False: features come from the store or from ``data/results``; if they are in neither, it is an error.
     """
 
-    def __init__(self, profile: Profile, store: Store | None = None) -> None:
-        self.profile = profile
+    def __init__(
+        self, profile: Profile, store: Store | None = None, *, live: bool = False, compute: bool = True
+    ) -> None:
+        self.profile, self.live, self.compute = profile, live, compute
         self.store = store or Store()
         self._features: dict[str, Features] = {}
         self._similarities: dict[tuple[str, str], np.ndarray] = {}
+        self._orders: dict[tuple[str, str], np.ndarray] = {}
+        self._recipes: dict[str, Any] = {}
 
     @functools.cached_property
     def data(self) -> Data:
@@ -113,7 +93,18 @@ class Study:
             return RDS(self.model, max_length=profile.max_length)
         if name == "less":
             return LESS(self.model, max_length=profile.max_length, **less.model_dump())
-        raise InputError(f"Unknown representation {name!r}; known: embed, rds, less.")
+        if name == "less_proxy":
+            return LESS(self._proxy, max_length=profile.max_length, **less.model_dump())
+        raise InputError(f"Unknown representation {name!r}; known: embed, rds, less, less_proxy.")
+
+    @functools.cached_property
+    def _proxy(self) -> LanguageModel:
+        if self.profile.proxy is None:
+            raise InputError(
+                f"Profile {self.profile.name!r} names no proxy model, so there are no less_proxy features. Set proxy "
+                "to the name or folder of a smaller model."
+            )
+        return load_model(self.profile.proxy, dtype=self.profile.dtype)
 
     def features(self, name: str) -> Features:
         """Candidate features (N, D) and, per task, query features (M, D): float32 unit rows, cached."""
@@ -121,27 +112,28 @@ class Study:
             self._features[name] = self._load_features(name)
         return self._features[name]
 
+    def pool_features(self, name: str) -> PoolFeatures:
+        """The shards of one representation's features; see :class:`tis_utils.features.PoolFeatures`."""
+        queries = [query for task in self.profile.tasks for query in self.data.queries[task]]
+        return PoolFeatures(name, self.representation(name), self.data.pool, queries, self.store)
+
     def _load_features(self, name: str) -> Features:
-        tasks = self.profile.tasks
+        job = self.pool_features(name)
+        known = None if self.live else shipped.read_features(self.profile.name, name, job.key)
+        if known is None:
+            self._may_compute(name, job)
+        stacked = job.matrix() if known is None else known  # (N + all queries, D)
+        n, tasks = len(self.data.pool), self.profile.tasks
         counts = [len(self.data.queries[task]) for task in tasks]
-        representation = self.representation(name)
-        queries = [query for task in tasks for query in self.data.queries[task]]
-        key = {
-            **representation.settings,
-            "pool": digest(self.data.pool),
-            "queries": digest(queries),
-            "code": code_version(*_FEATURE_CODE[name]),
-        }
-
-        def compute() -> np.ndarray:
-            return np.concatenate(
-                [representation.candidates(self.data.pool), representation.queries(queries)]
-            )
-
-        stacked = self.store.array(f"features/{name}", key, compute)  # (N + all queries, D)
-        n = len(self.data.pool)
         parts = np.split(stacked[n:], np.cumsum(counts)[:-1])
         return stacked[:n], dict(zip(tasks, parts, strict=True))
+
+    def _may_compute(self, name: str, job: PoolFeatures) -> None:
+        if not self.compute and job.missing():
+            raise RunError(
+                f"The {name} features of profile {self.profile.name!r} are not stored, or were stored for other data "
+                f"or code. `tis represent -R {name} --profile {self.profile.name}` computes them."
+            )
 
     def similarity(self, representation: str, task: str) -> np.ndarray:
         """Similarity matrix of one task, float32 (M, N), read-only: all budgets and seeds share it."""
@@ -154,15 +146,20 @@ class Study:
 
     def picks(self, cell: Cell) -> np.ndarray:
         """Indices into the pool that a cell trains on, best first, int64 (B,)."""
-        if cell.selector == NONE:
-            return np.empty(0, dtype=np.int64)
-        if cell.representation == NONE:
-            blank = np.zeros((1, len(self.data.pool)), dtype=np.float32)  # Random looks at nothing
-            return select(cell.selector, blank, cell.budget, seed=cell.seed)
-        candidates, _ = self.features(cell.representation)
-        return select(
-            cell.selector, self.similarity(cell.representation, cell.task), cell.budget, candidates=candidates
-        )
+        return picks.picks(self, cell)
+
+    def order(self, representation: str, task: str) -> np.ndarray:
+        """The whole pool in round-robin order, int64 (N,): what the distance bins are cut from."""
+        if (representation, task) not in self._orders:
+            self._orders[representation, task] = select(
+                "round_robin", self.similarity(representation, task), None
+            )
+        return self._orders[representation, task]
+
+    @functools.cached_property
+    def answer_tokens(self) -> np.ndarray:
+        """Tokens of each candidate that carry a loss, int64 (N,)."""
+        return picks.answer_tokens(self)
 
     def run(self, cells: Sequence[Cell], *, jobs: int | None = None, engine: str = "loky") -> pd.DataFrame:
         """Fine-tune and evaluate every cell; finished cells are read from the store.
@@ -178,33 +175,122 @@ class Study:
         Returns
         -------
         DataFrame
-            One row per cell and metric: task, representation, selector, budget, seed, metric, value, status.
+            One row per cell and metric, columns ``ROW_COLUMNS``.
 
         Raises
         ------
         InputError
-            If a budget is larger than the pool.
+            If a budget is larger than the pool, or than a distance bin.
         """
-        too_large = sorted({c.budget for c in cells if c.budget > len(self.data.pool)})
-        if too_large:
-            raise InputError(
-                f"Budget {too_large[0]} is larger than the pool of {len(self.data.pool)} candidates. "
-                "Lower the budget or raise pool_size."
-            )
+        self._check(cells)
+        finished = self._stored(cells)
+        finished |= self._run_here([cell for cell in cells if cell not in finished], jobs, engine)
+        return labelled({cell: finished[cell] for cell in cells})
+
+    def _run_here(self, cells: Sequence[Cell], jobs: int | None, engine: str) -> dict[Cell, pd.DataFrame]:
         jobs = jobs or (1 if torch.cuda.is_available() else os.cpu_count() or 1)
-        tasks = [self._task(cell) for cell in cells]
-        todo = [task for task in tasks if not self.store.has("cells", task.key, ".csv")]
+        tasks = {cell: self._task(cell) for cell in dict.fromkeys(cells)}
+        todo = [task for task in distinct(tasks.values()) if not self.store.has("cells", task.key, ".csv")]
         if todo:
             results = Parallel(n_jobs=min(jobs, len(todo)), backend=engine, return_as="generator_unordered")(
                 delayed(run_cell)(task) for task in todo
             )
             for _ in tqdm(results, total=len(todo), desc="fine-tuning", unit="run"):
                 pass
-        return pd.concat([run_cell(task) for task in tasks], ignore_index=True)[ROW_COLUMNS]
+        return {cell: run_cell(task) for cell, task in tasks.items()}
+
+    def _check(self, cells: Sequence[Cell]) -> None:
+        n = len(self.data.pool)
+        for cell in cells:
+            room = n // {"quantile": BINS, "focus": BINS**2}.get(cell.experiment, 1)
+            if cell.budget > room:
+                where = (
+                    f"a {cell.experiment} bin of {room} candidates"
+                    if room < n
+                    else f"the pool of {n} candidates"
+                )
+                raise InputError(
+                    f"Budget {cell.budget} is larger than {where}. Lower the budget or raise pool_size."
+                )
+
+    def recipe(self, cell: Cell) -> dict[str, Any]:
+        """Everything that decides a cell's result, by what it was made from: the key of stored results.
+
+        It names data, models, settings and code, not the picks themselves: on another machine rounding may swap
+        two candidates of almost equal similarity. :meth:`recheck` says what such things do to the numbers.
+        """
+        queries, test = self.data.queries[cell.task], self.data.test[cell.task]
+        return {
+            "cell": asdict(cell),
+            "features": self._feature_recipe(cell.representation),
+            "queries": digest(queries),
+            "test": digest(test),
+            **self._run_settings,
+            "code": code_version(*picks.CODE, *runs.CODE),
+        }
+
+    def _feature_recipe(self, name: str) -> Any:
+        if name == NONE:
+            return self._pool_digest
+        if name not in self._recipes:
+            self._recipes[name] = self.pool_features(name).key
+        return self._recipes[name]
+
+    @functools.cached_property
+    def _pool_digest(self) -> str:
+        return digest(self.data.pool)
+
+    @functools.cached_property
+    def _run_settings(self) -> dict[str, Any]:
+        profile = self.profile
+        return {
+            "model": self.model.fingerprint,
+            "dtype": profile.dtype,
+            "max_length": profile.max_length,
+            "training": profile.training.model_dump(),
+        }
+
+    def _stored(self, cells: Sequence[Cell]) -> dict[Cell, pd.DataFrame]:
+        """Finished cells that came with the repository and whose key still fits."""
+        known = {} if self.live else shipped.read_cells(self.profile.name)
+        found = {cell: known.get(shipped.cell_key(self.recipe(cell))) for cell in (cells if known else ())}
+        return {cell: frame for cell, frame in found.items() if frame is not None}
+
+    def ship(self, name: str, cells: Sequence[Cell]) -> Path:
+        """Store the cells of one grid in ``data/results/<profile>/<name>.csv``, see :mod:`tis_utils.shipped`."""
+        keys = {cell: shipped.cell_key(self.recipe(cell)) for cell in cells}
+        return shipped.write_cells(self.profile.name, name, self.run(cells), keys)
+
+    def recheck(self, cells: Sequence[Cell], *, share: float = 0.05, seed: int = 0) -> pd.DataFrame:
+        """Run a random sample of cells here and compare with the stored numbers.
+
+        Parameters
+        ----------
+        cells : sequence of Cell
+        share : float
+            At least this share of the cells, and at least one, is drawn with `seed`.
+
+        Returns
+        -------
+        DataFrame
+            One row per drawn cell and metric: the cell's columns, metric, ``stored``, ``live``, ``difference``;
+            empty when nothing was stored.
+        """
+        stored = self._stored(cells)
+        candidates = sorted(stored)
+        count = min(len(candidates), max(1, math.ceil(share * len(cells)))) if candidates else 0
+        drawn = [
+            candidates[i] for i in np.random.default_rng(seed).choice(len(candidates), count, replace=False)
+        ]
+        live = self._run_here(drawn, None, "loky")
+        left = labelled({cell: stored[cell] for cell in drawn}).rename(columns={"value": "stored"})
+        right = labelled(live).rename(columns={"value": "live"})
+        both = left.merge(right, on=[*CELL_COLUMNS, "metric"], suffixes=("", "_live"))
+        return both.assign(difference=both["live"] - both["stored"])
 
     def _task(self, cell: Cell) -> CellTask:
         return CellTask(
-            cell=cell,
+            seed=cell.seed if cell.budget else 0,
             subset=[self.data.pool[i] for i in self.picks(cell)],
             queries=self.data.queries[cell.task],
             test=self.data.test[cell.task],
@@ -217,65 +303,9 @@ class Study:
         )
 
 
-@dataclass(frozen=True)
-class CellTask:
-    """A cell with all it needs, so that any worker process can run it alone."""
-
-    cell: Cell
-    subset: list[Example]
-    queries: list[Query]
-    test: list[Query]
-    model: str
-    model_fingerprint: str
-    dtype: str
-    max_length: int
-    training: Training
-    root: Path
-
-    @functools.cached_property
-    def key(self) -> dict[str, object]:
-        """What the rows depend on: contents, weights, settings and code, not where the files lie."""
-        return {
-            "cell": asdict(self.cell),
-            "subset": digest(self.subset),
-            "queries": digest(self.queries),
-            "test": digest(self.test),
-            "model": self.model_fingerprint,
-            "dtype": self.dtype,
-            "max_length": self.max_length,
-            "training": self.training.model_dump(),
-            "code": code_version(*_CELL_CODE),
-        }
-
-
-def run_cell(task: CellTask) -> pd.DataFrame:
-    """Rows of one cell, from the store when they are there."""
-    return Store(task.root).table("cells", task.key, lambda: _train_and_evaluate(task))
-
-
-def _train_and_evaluate(task: CellTask) -> pd.DataFrame:
-    torch.set_num_threads(1)  # the same sums in the same order, however many workers share the machine
-    tuned = _model(task.model, task.dtype)
-    if task.subset:
-        tuned = fine_tune(tuned, task.subset, task.training, seed=task.cell.seed, max_length=task.max_length)
-    values = {
-        "query_loss": mean_loss(tuned, task.queries, max_length=task.max_length),
-        "test_loss": mean_loss(tuned, task.test, max_length=task.max_length) if task.test else np.nan,
-        "exact_match": exact_match(tuned, task.test) if task.test else np.nan,
-    }
-    rows = [
-        {**asdict(task.cell), "metric": k, "value": v, "status": _status(k, v, task)}
-        for k, v in values.items()
-    ]
-    return pd.DataFrame(rows, columns=ROW_COLUMNS)
-
-
-def _status(metric: str, value: float, task: CellTask) -> str:
-    if np.isfinite(value):
-        return "ok"
-    return "no held-out examples" if metric != "query_loss" and not task.test else "diverged"
-
-
-@functools.lru_cache(maxsize=2)
-def _model(name: str, dtype: str) -> LanguageModel:
-    return load_model(name, dtype=dtype)
+def labelled(finished: Mapping[Cell, pd.DataFrame]) -> pd.DataFrame:
+    """One tidy table of all cells: what a cell is, then metric, value and status."""
+    if not finished:
+        return pd.DataFrame(columns=ROW_COLUMNS)
+    rows = [frame.assign(**asdict(cell)) for cell, frame in finished.items()]
+    return pd.concat(rows, ignore_index=True)[ROW_COLUMNS]

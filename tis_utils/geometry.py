@@ -2,8 +2,8 @@
 
 Every representation returns rows of length one, so one matrix product gives all cosines, and for two
 rows ``x``, ``y`` the squared Euclidean distance is ``2 (1 - x·y)``. A row of zeros is allowed: it means
-"this example could not be represented" (for instance, LESS found no token that carries a loss); its
-similarity to everything is 0.
+"this example could not be represented" (for instance, LESS found no token that carries a loss). Such a
+candidate counts as farthest from everything, similarity -1, so that no selector takes it before others.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ def similarity(queries: ArrayLike, candidates: ArrayLike, *, out: NDArray[Any] |
     Returns
     -------
     ndarray, shape (M, N), float32
-        ``S[i, j]`` = cosine of query `i` and candidate `j`, clipped to [-1, 1].
+        ``S[i, j]`` = cosine of query `i` and candidate `j`, clipped to [-1, 1]; -1 for a candidate of zeros, 0 for
+        a query of zeros and any other candidate.
 
     Raises
     ------
@@ -67,7 +68,9 @@ def similarity(queries: ArrayLike, candidates: ArrayLike, *, out: NDArray[Any] |
     rows = max(1, BLOCK_BYTES // (4 * queries.shape[1]))
     for start in range(0, len(candidates), rows):
         block = _unit_rows(candidates[start : start + rows], "candidates", start)  # (rows, D)
-        np.clip(queries @ block.T, -1, 1, out=out[:, start : start + rows])
+        part = out[:, start : start + rows]
+        np.clip(queries @ block.T, -1, 1, out=part)
+        part[:, ~block.any(axis=1)] = -1
     return out
 
 

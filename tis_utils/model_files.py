@@ -28,6 +28,9 @@ TOKENIZER_FILES = ("tokenizer*.json", "vocab.*", "merges.txt", "*.model", "speci
 CONVERTED = "converted.json"  # marks a finished conversion and says what it should look like
 
 
+SHIPPED = ("tiny", "mini")  # folders of data/models
+
+
 def fingerprint(folder: Path) -> str:
     """SHA-256 (hex) over the weights, configuration and tokenizer files of a model folder.
 
@@ -43,15 +46,15 @@ def fingerprint(folder: Path) -> str:
 
 def find_folder(name: str) -> Path:
     """Folder of a shipped, local or Hub model; the error says where it was looked for."""
-    if name == "tiny":
-        hint = "It is part of the repository: restore it with `git checkout -- data/models/tiny`."
-        return _checked(paths.DATA / "models" / "tiny", "The model 'tiny'", hint)
+    if name in SHIPPED:
+        hint = f"It is part of the repository: restore it with `git checkout -- data/models/{name}`."
+        return _checked(paths.DATA / "models" / name, f"The model {name!r}", hint)
     path = Path(name).expanduser()
     if path.is_dir():
         return _checked(path, f"The model folder {name!r}", "Write it with save_pretrained.")
     if looks_like_path(name):
         raise InputError(
-            f"There is no folder {name!r}. Name an existing model folder, 'tiny', 'smollm2', or a Hub "
+            f"There is no folder {name!r}. Name an existing model folder, 'tiny', 'mini', 'smollm2', or a Hub "
             "repository such as 'HuggingFaceTB/SmolLM2-135M'."
         )
     return _checked(_hub_folder(name), f"The Hub repository {name!r}", "Choose one that ships safetensors.")
@@ -76,7 +79,7 @@ def _hub_folder(name: str) -> Path:
         return Path(snapshot_download(name, allow_patterns=patterns))
     except Exception as error:  # the client's own, its HTTP library's and the file system's errors
         raise InputError(
-            f"The model {name!r} is neither a known name (tiny, smollm2) nor a local folder, and it could "
+            f"The model {name!r} is neither a known name (tiny, mini, smollm2) nor a local folder, and it could "
             f"not be had from the Hugging Face Hub ({type(error).__name__}). Check the spelling and the network, "
             "or download it elsewhere and give its folder."
         ) from error

@@ -57,6 +57,8 @@ class Profile(_Strict):
     ----------
     model, embedder : str
         Language model and sentence-embedding model: a known name, a folder, or a Hub name.
+    proxy : str, optional
+        Smaller language model whose LESS features select for `model`.
     pool : str
         Where candidates come from: ``classroom``, ``natural``, a JSONL file, or a Hub name.
     queries : str
@@ -67,6 +69,10 @@ class Profile(_Strict):
         Target tasks.
     budgets : tuple of int
         Numbers of selected examples, increasing.
+    sweep_budgets : tuple of int, optional
+        Budgets of the budget sweeps; by default `budgets`.
+    bin_budget : int
+        Examples trained on in each distance quantile.
     seeds : tuple of int
         Seeds of the fine-tuning runs (and of Random).
     max_length : int
@@ -76,6 +82,7 @@ class Profile(_Strict):
     name: str
     description: str
     model: str
+    proxy: str | None = None
     embedder: str = "minilm"
     pool: str = "classroom"
     queries: str = "classroom"
@@ -84,6 +91,8 @@ class Profile(_Strict):
     n_test: PositiveInt
     tasks: tuple[str, ...] = Field(min_length=1)
     budgets: tuple[PositiveInt, ...] = Field(min_length=1)
+    sweep_budgets: tuple[PositiveInt, ...] | None = None
+    bin_budget: PositiveInt = 500
     seeds: tuple[Seed, ...] = Field(min_length=1)
     max_length: PositiveInt = 2048
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -128,7 +137,11 @@ def load_profile(profile: str | Path, **overrides: Any) -> Profile:
 
 def _listed(key: str, value: Any) -> Any:
     """One number or name is accepted where a profile has a list of them."""
-    return [value] if key in ("tasks", "budgets", "seeds") and isinstance(value, int | str) else value
+    return (
+        [value]
+        if key in ("tasks", "budgets", "sweep_budgets", "seeds") and isinstance(value, int | str)
+        else value
+    )
 
 
 def _find(profile: str | Path) -> Path:

@@ -8,6 +8,7 @@ either a complete artefact or none. Nothing is ever unpickled.
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import errno
 import hashlib
@@ -22,8 +23,9 @@ import platform
 import re
 import shutil
 import time
+import tokenize
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ from tis_utils.paths import cache_root
 
 log = logging.getLogger(__name__)
 
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 ARTEFACT = re.compile(r"[0-9a-f]{24}\.(npy|csv|json)")
 LIBRARIES = ("numpy", "pandas", "torch", "transformers", "peft", "sentence-transformers", "POT")
 
@@ -64,8 +67,34 @@ def digest(*parts: Any) -> str:
 
 
 def code_version(*modules: str) -> str:
-    """Digest of the source text of modules of this package: a changed step never meets its old results."""
-    return digest([inspect.getsource(importlib.import_module(f"tis_utils.{name}")) for name in modules])
+    """Digest of the code of modules of this package: a changed step never meets its old results.
+
+    Docstrings, comments and blank lines do not count.
+    """
+    sources = (inspect.getsource(importlib.import_module(f"tis_utils.{name}")) for name in modules)
+    return digest([bare_code(source) for source in sources])
+
+
+def bare_code(source: str) -> str:
+    """Source text without docstrings, comment lines, comments after code and blank lines."""
+    lines = source.splitlines()
+    for node in ast.walk(ast.parse(source)):
+        body = getattr(node, "body", None)
+        if isinstance(node, _DOCUMENTED) and body and _is_text(body[0]):
+            for i in range(body[0].lineno - 1, body[0].end_lineno or body[0].lineno):
+                lines[i] = ""
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT and lines[token.start[0] - 1]:
+            lines[token.start[0] - 1] = lines[token.start[0] - 1][: token.start[1]]
+    return "\n".join(line.rstrip() for line in lines if line.strip())
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
 
 
 def environment() -> dict[str, str]:
@@ -87,8 +116,19 @@ def _installed(name: str) -> bool:
     return True
 
 
-def write_atomically(path: Path, payload: bytes) -> None:
+def write_atomically(path: Path, payload: bytes | Iterable[bytes]) -> str:
     """Write bytes under a temporary name in the same folder, flush them to disk, rename.
+
+    Parameters
+    ----------
+    path : Path
+    payload : bytes or iterable of bytes
+        An iterable is written piece by piece: it may be larger than memory.
+
+    Returns
+    -------
+    str
+        SHA-256 (hex) of what was written.
 
     Raises
     ------
@@ -96,17 +136,22 @@ def write_atomically(path: Path, payload: bytes) -> None:
         If the disk is full or the folder cannot be written; nothing is left behind.
     """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    checksum, size = hashlib.sha256(), 0
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as handle:
-            handle.write(payload)
+            for piece in [payload] if isinstance(payload, bytes) else payload:
+                size += len(piece)
+                handle.write(piece)
+                checksum.update(piece)
             handle.flush()
             os.fsync(handle.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise RunError(_disk_message(path, len(payload), error)) from error
+        raise RunError(_disk_message(path, size, error)) from error
     finally:
         temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
+    return checksum.hexdigest()
 
 
 def _disk_message(path: Path, size: int, error: OSError) -> str:
@@ -114,13 +159,25 @@ def _disk_message(path: Path, size: int, error: OSError) -> str:
         folder = next((p for p in path.parents if p.exists()), Path("/"))
         free = shutil.disk_usage(folder).free
         return (
-            f"No space left to write {path} ({size / 1e6:.1f} MB needed, {free / 1e6:.1f} MB free). "
-            "Free some space or point the environment variable TIS_CACHE at a larger disk; finished work is kept."
+            f"No space left to write {path} (at least {size / 1e6:.1f} MB needed, {free / 1e6:.1f} MB free). Free "
+            "some space or point the environment variable TIS_CACHE at a larger disk; finished work is kept."
         )
     return (
         f"Cannot write {path}: {error.strerror or error}. Check the folder's permissions or point the "
         "environment variable TIS_CACHE at a folder you can write to; finished work is kept."
     )
+
+
+def _npy_pieces(rows: int, blocks: Iterable[np.ndarray]) -> Iterator[bytes]:
+    """Bytes of the .npy file that holds all blocks below each other."""
+    header = None
+    for block in blocks:
+        if header is None:
+            buffer = io.BytesIO()
+            header = {"descr": block.dtype.str, "fortran_order": False, "shape": (rows, *block.shape[1:])}
+            np.lib.format.write_array_header_1_0(buffer, header)
+            yield buffer.getvalue()
+        yield np.ascontiguousarray(block).tobytes()
 
 
 def _array_bytes(array: np.ndarray) -> bytes:
@@ -188,49 +245,107 @@ class Store:
             self._commit(path, key, payload, time.perf_counter() - start, facts)
         return pd.read_csv(io.BytesIO(payload), encoding="utf-8", float_precision="round_trip")
 
+    def mapped(
+        self,
+        step: str,
+        key: Mapping[str, Any],
+        rows: int,
+        blocks: Callable[[], Iterable[np.ndarray]],
+        facts: Callable[[], Mapping[str, Any]] = dict,
+    ) -> np.ndarray:
+        """Return the stored array of `step` for `key` by memory map; it may be larger than memory.
+
+        Parameters
+        ----------
+        step, key
+            As in :meth:`array`.
+        rows : int
+            Rows of all blocks together.
+        blocks : callable
+            Called without arguments when no trustworthy artefact exists; yields the array block by block.
+        facts : callable
+            Asked after the last block for what the manifest should say besides.
+        """
+        path = self.path(step, key, ".npy")
+        if not self._sound(path, key):
+            start = time.perf_counter()
+            checksum = write_atomically(path, _npy_pieces(rows, blocks()))
+            self._describe(path, key, checksum, time.perf_counter() - start, facts())
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+
+    def manifest(self, step: str, key: Mapping[str, Any], suffix: str) -> dict[str, Any]:
+        """Manifest of an artefact that is in the store.
+
+        Raises
+        ------
+        RunError
+            If there is none.
+        """
+        path = self.path(step, key, suffix).with_suffix(".json")
+        try:
+            return dict(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise RunError(f"The manifest {path} cannot be read ({error}); run the step again.") from error
+
+    def drop(self, step: str, key: Mapping[str, Any], suffix: str) -> None:
+        """Remove one artefact, if it is there."""
+        path = self.path(step, key, suffix)
+        path.with_suffix(".json").unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+
     def path(self, step: str, key: Mapping[str, Any], suffix: str) -> Path:
         """Where the payload of `step` for `key` lives (it may not exist)."""
         return self.root / step / f"{digest(step, key)[:24]}{suffix}"
 
     def has(self, step: str, key: Mapping[str, Any], suffix: str) -> bool:
         """Whether a trustworthy artefact exists for `key`."""
-        return self._trusted(self.path(step, key, suffix), key) is not None
+        return self._sound(self.path(step, key, suffix), key)
 
     def forget(self) -> None:
         """Remove every artefact below the root, and nothing else that may lie there."""
         for path in self.root.rglob("*"):
             if ARTEFACT.fullmatch(path.name):
                 path.unlink(missing_ok=True)
+        shutil.rmtree(self.root / "warmups", ignore_errors=True)
 
-    def _trusted(self, path: Path, key: Mapping[str, Any]) -> bytes | None:
-        """Payload bytes, or None (with the reason in the log) when the artefact must be recomputed."""
+    def _sound(self, path: Path, key: Mapping[str, Any]) -> bool:
+        """Whether payload and manifest belong together and to `key`; the log says why not."""
         manifest_path = path.with_suffix(".json")
         if not manifest_path.exists() or not path.exists():
-            return None
+            return False
         try:
             manifest = json.loads(manifest_path.read_text(encoding="utf-8"))
-            payload = path.read_bytes()
+            with path.open("rb") as handle:
+                checksum = hashlib.file_digest(handle, "sha256").hexdigest()
         except (OSError, ValueError) as error:
             log.warning("Recomputing %s: its manifest cannot be read (%s).", path, error)
-            return None
-        if manifest.get("key") != json.loads(json.dumps(plain(key))):
+            return False
+        if not isinstance(manifest, dict) or manifest.get("key") != json.loads(json.dumps(plain(key))):
             log.warning("Recomputing %s: the manifest belongs to another key.", path)
-            return None
-        if manifest.get("sha256") != hashlib.sha256(payload).hexdigest():
+            return False
+        if manifest.get("sha256") != checksum:
             log.warning("Recomputing %s: the file does not match its checksum.", path)
-            return None
-        return payload
+            return False
+        return True
+
+    def _trusted(self, path: Path, key: Mapping[str, Any]) -> bytes | None:
+        """Payload bytes, or None when the artefact must be recomputed."""
+        return path.read_bytes() if self._sound(path, key) else None
 
     def _commit(
         self, path: Path, key: Mapping[str, Any], payload: bytes, seconds: float, facts: Mapping[str, Any]
     ) -> None:
+        self._describe(path, key, write_atomically(path, payload), seconds, facts)
+
+    def _describe(
+        self, path: Path, key: Mapping[str, Any], checksum: str, seconds: float, facts: Mapping[str, Any]
+    ) -> None:
         manifest = {
             "key": plain(key),
-            "sha256": hashlib.sha256(payload).hexdigest(),
+            "sha256": checksum,
             **facts,
             "seconds": round(seconds, 3),
             "environment": environment(),
         }
-        write_atomically(path, payload)
         text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False)
         write_atomically(path.with_suffix(".json"), text.encode("utf-8"))

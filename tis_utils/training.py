@@ -8,29 +8,25 @@ import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
+import numpy as np
 import torch
-from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainingArguments
 
+from tis_utils.batching import collate
 from tis_utils.errors import InputError
-from tis_utils.examples import IGNORE, Encoded, Example, encode_all
+from tis_utils.examples import Encoded, Example, encode_all
 from tis_utils.models import LanguageModel, add_lora
 from tis_utils.profiles import Training
 
 log = logging.getLogger(__name__)
 
 
-def collate(batch: Sequence[Encoded], pad: int = 0) -> dict[str, torch.Tensor]:
-    """Pad encoded texts on the right: input_ids, attention_mask and labels, each int64 (B, T)."""
-    ids = [torch.from_numpy(text.ids) for text in batch]
-    labels = [torch.from_numpy(text.labels) for text in batch]
-    mask = [torch.ones_like(text) for text in ids]
-    return {
-        "input_ids": pad_sequence(ids, batch_first=True, padding_value=pad),  # (B, T)
-        "attention_mask": pad_sequence(mask, batch_first=True, padding_value=0),  # (B, T)
-        "labels": pad_sequence(labels, batch_first=True, padding_value=IGNORE),  # (B, T)
-    }
+def trainer_batch(texts: Sequence[Encoded], pad_id: int) -> dict[str, torch.Tensor]:
+    """What the Trainer feeds a model: input_ids, attention_mask and labels, each int64 (B, T)."""
+    batch = collate(texts, np.arange(len(texts)), pad_id, torch.device("cpu"))
+    return {"input_ids": batch.ids, "attention_mask": batch.mask, "labels": batch.labels}
 
 
 def trainable(examples: Sequence[Example], model: LanguageModel, max_length: int) -> list[Encoded]:
@@ -100,7 +96,7 @@ def fine_tune(
             model=model,
             args=_arguments(settings, len(encoded), seed, scratch, base),
             train_dataset=encoded,  # type: ignore[arg-type]  # any sized, indexable collection works
-            data_collator=collate,  # type: ignore[arg-type]
+            data_collator=partial(trainer_batch, pad_id=base.pad_id),  # type: ignore[arg-type]
         )
         trainer.remove_callback(PrinterCallback)  # it prints a line per run
         trainer.train()

@@ -8,10 +8,10 @@ import torch
 from peft import PeftModel
 from torch import Tensor, nn
 
+from tis_utils.batching import Batch, collate, example_losses, length_batches
 from tis_utils.errors import RunError
 from tis_utils.examples import IGNORE, Encoded, Example, encode_all
 from tis_utils.models import LanguageModel, add_lora, shared_copy
-from tis_utils.representations.batching import Batch, collate, example_losses, length_batches
 from tis_utils.representations.gradients import adam_direction, example_gradients, lora_parameters
 
 

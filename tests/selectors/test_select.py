@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import tis_utils
@@ -164,3 +166,20 @@ def test_misuse_is_explained(args: tuple[Any, ...], options: dict[str, Any], sen
         select(*args, **options)
     assert isinstance(caught.value, ValueError)
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(st.integers(1, 5), st.integers(12, 60), st.integers(1, 4), st.integers(0, 10_000))
+@settings(max_examples=40, deadline=None)
+def test_what_could_not_be_represented_is_picked_last(
+    name: str, m: int, n: int, lost: int, seed: int
+) -> None:
+    _, rows = pool(m, n, seed)
+    rng = np.random.default_rng(seed)
+    queries = rows[rng.choice(n, m, replace=False)]
+    zero = rng.choice(n, lost, replace=False)
+    rows[zero] = 0
+    S = tis_utils.similarity(queries, rows)
+    picks = quietly(name, S, n, candidates=rows)
+    assert picks[-lost:].tolist() == sorted(zero.tolist())
+    assert quietly(name, S, n - lost, candidates=rows).tolist() == picks[:-lost].tolist()

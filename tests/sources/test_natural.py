@@ -19,7 +19,15 @@ def test_the_smollm2_pool_is_large_varied_and_leaks_nothing() -> None:
     assert len({e.source for e in data.pool}) > 25
     seen = [query for part in (data.queries, data.test) for task in profile.tasks for query in part[task]]
     assert not any(text.startswith(query.prompt) for query in seen for text in texts)
-    assert (len(data.queries["gsm8k"]), len(data.queries["codex"])) == (8, 16)
+    assert {task: len(queries) for task, queries in data.queries.items()} == {
+        "gsm8k": 8, "codex": 16, "bbh": 27, "mmlu": 27,
+    }  # fmt: skip
+    assert len({query.meta["subject"] for query in data.queries["bbh"]}) == 27  # one of every sub-task
+    asked = {query.meta["subject"] for query in data.queries["mmlu"]}
+    offered = {e.meta["family"] for e in data.pool if e.source == "mmlu"}
+    assert len(asked) == 27
+    assert offered
+    assert not asked & offered
     assert data.test["gsm8k"] == []
     assert len(data.test["codex"]) == profile.n_test
 

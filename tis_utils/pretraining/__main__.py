@@ -20,7 +20,7 @@ def main() -> int:
         description="Pre-train the tiny base model of the classroom from nothing (minutes on two CPU cores).",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder to write, e.g. data/models/tiny")
-    for option in ("seed", "threads", "n_skills", "n_mixture"):
+    for option in ("seed", "threads", "n_skills", "n_mixture", "hidden", "layers", "heads", "feed_forward"):
         default = getattr(defaults, option)
         name = "--" + option.replace("_", "-")
         parser.add_argument(name, type=int, default=default, help=f"default {default}")

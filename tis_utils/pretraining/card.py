@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
 
-_CARD = """# tiny: the classroom's base model
+from tis_utils.pretraining.settings import Settings
+
+_CARD = """# {name}: {role}
 
 A Llama-style language model of {parameters:,} parameters, pre-trained from nothing for the experiments of
 this book in {minutes:.1f} minutes on {hardware}. It is a teaching instrument: it knows five small text skills
 and the surface of some puzzles, nothing of the world, and it is of no use outside these experiments.
 
 ## How it was made
-`{made_by} --out data/models/tiny` with seed {seed}; all settings, library versions and hashes are in
+`{command}` with seed {seed}; all settings, library versions and hashes are in
 `manifest.json`, the course of the loss in `training_log.csv`. {examples:,} synthetic examples, {tokens:,} tokens,
 one pass: first skills only, then half skills, half general filler from reasoning-gym (Apache-2.0). Muon on
 matrices, AdamW on the rest; prompt tokens weigh {prompt_weight}. No text was taken from the web.
@@ -42,20 +45,37 @@ Licence: Apache-2.0, as the rest of this repository.
 """
 
 
-def model_card(manifest: Mapping[str, Any]) -> str:
-    """Fill the card with the facts of a manifest."""
+_ROLES = {
+    "tiny": "the classroom's base model",
+    "mini": "a smaller model of the same kind, to select for it by proxy",
+}
+
+
+def model_card(manifest: Mapping[str, Any], name: str) -> str:
+    """Fill the card of the model called `name` with the facts of a manifest."""
     checks = pd.DataFrame(manifest["checks"])
     return _CARD.format(
-        **{
-            key: manifest[key]
-            for key in ("parameters", "made_by", "seed", "examples", "tokens", "vocabulary")
-        },
+        name=name,
+        role=_ROLES.get(name, "a base model for the classroom"),
+        command=_command(manifest, name),
+        **{key: manifest[key] for key in ("parameters", "seed", "examples", "tokens", "vocabulary")},
         **{key: manifest["settings"][key] for key in ("prompt_weight", "max_length")},
         minutes=manifest["wall_seconds"] / 60,
         hardware=manifest["hardware"],
         n=int(checks["n"].max()),
         table=_table(checks),
     )
+
+
+def _command(manifest: Mapping[str, Any], name: str) -> str:
+    """The command line that makes the model, with the settings that are not the defaults."""
+    usual = asdict(Settings())
+    options = [
+        f"--{key.replace('_', '-')} {value}"
+        for key, value in manifest["settings"].items()
+        if key not in ("seed", "threads") and value != usual[key]
+    ]
+    return " ".join([manifest["made_by"], f"--out data/models/{name}", *options])
 
 
 def _table(checks: pd.DataFrame) -> str:

@@ -127,7 +127,7 @@ def _write(
             "weights_sha256": hashlib.sha256(weights).hexdigest(),
             "weights_bytes": len(weights),
         }
-        (partial / "README.md").write_text(model_card(manifest), encoding="utf-8")
+        (partial / "README.md").write_text(model_card(manifest, out.name), encoding="utf-8")
         (partial / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
         out.mkdir(exist_ok=True)
         for file in sorted(partial.iterdir(), key=lambda file: file.name == MANIFEST):

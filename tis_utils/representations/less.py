@@ -13,11 +13,11 @@ import torch
 from peft import PeftModel
 from torch import Tensor
 
+from tis_utils.batching import Batch, batches, length_batches, progress
 from tis_utils.errors import InputError
 from tis_utils.examples import Encoded, Example, Query, encode_all
 from tis_utils.models import LanguageModel, add_lora, load_model, shared_copy
 from tis_utils.representations import warmup
-from tis_utils.representations.batching import Batch, batches, length_batches, progress
 from tis_utils.representations.gradients import (
     adam_direction,
     example_gradients,
@@ -180,7 +180,7 @@ class LESS:
         for it. Shards of one pool must share a warm-up: call one of the two first.
         """
         if not self.history:
-            self.warm_up(self._warmup_choice(examples))
+            self.warm_up(self.warmup_choice(examples))
         encoded = encode_all(examples, self.lm.tokenizer, self.max_length)
         rows, reasons = self._features(encoded, self.candidate_gradient == "adam", "candidates")
         self.skipped = {examples[i].id: reason for i, reason in sorted(reasons.items())}
@@ -230,19 +230,18 @@ class LESS:
         Raises
         ------
         InputError
-            If it was made with another base model, or names or shapes do not fit (the text names them).
+            If it was made with another base model, alpha or seed (the text shows both), or names or shapes do not
+            fit (the text names them).
         """
         history, about = warmup.load(Path(folder), lora_parameters(self.model))
-        if about.get("model") != self.lm.fingerprint:
-            raise InputError(
-                f"The warm-up in {folder} was made with another base model than {self.lm.name!r} (their "
-                "fingerprints differ): load that model, or warm up again."
-            )
-        if about.get("alpha") != self.lora["alpha"]:
-            raise InputError(
-                f"The warm-up in {folder} used LoRA alpha {about.get('alpha')}, this LESS has "
-                f"{self.lora['alpha']}: gradients would not be those of the trained model. Use the same alpha."
-            )
+        own = {"model": self.lm.fingerprint, "alpha": self.lora["alpha"], "seed": self.seed}
+        for what, value in own.items():
+            if about.get(what) != value:
+                raise InputError(
+                    f"The warm-up in {folder} was made with {what} {about.get(what)!r}, this LESS has {what} "
+                    f"{value!r}: its gradients would not be those of the trained model. Use the same {what}, or "
+                    "warm up again."
+                )
         self.history, self.warmup_ids = history, list(about.get("warmup_ids", []))
         return self
 
@@ -252,7 +251,8 @@ class LESS:
             torch.manual_seed(self.recipe.seed)
             return add_lora(shared_copy(self.lm.model), **self.lora)
 
-    def _warmup_choice(self, examples: Sequence[Example]) -> list[Example]:
+    def warmup_choice(self, examples: Sequence[Example]) -> list[Example]:
+        """Draw the seeded random `warmup_fraction` of `examples` (at least one), in their order."""
         count = min(len(examples), max(1, round(self.warmup_fraction * len(examples))))
         chosen = np.random.default_rng(self.seed).choice(len(examples), count, replace=False)
         return [examples[i] for i in np.sort(chosen)]

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tis_utils.batching import batches, length_batches, progress
 from tis_utils.examples import Example, Query, encode_all
 from tis_utils.models import LanguageModel, load_model
-from tis_utils.representations.batching import batches, length_batches, progress
 
 
 class RDS:

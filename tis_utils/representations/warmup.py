@@ -18,10 +18,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import get_linear_schedule_with_warmup
 
+from tis_utils.batching import batches, example_losses, progress
 from tis_utils.errors import InputError, RunError
 from tis_utils.examples import Encoded
 from tis_utils.model_files import replace_folder
-from tis_utils.representations.batching import batches, example_losses, progress
 from tis_utils.representations.gradients import BETA1, BETA2, lora_parameters
 
 log = logging.getLogger(__name__)

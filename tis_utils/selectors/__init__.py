@@ -57,7 +57,8 @@ def select(
         round_robin, doubly_greedy and uot do; the two TSDS methods only order candidates with mass
         (ask for N to have the others filled in by distance).
     candidates : array_like, shape (N, D), optional
-        Features of the candidates, unit rows; needed by knn_kde; the others only check its shape.
+        Features of the candidates, unit rows; needed by knn_kde. Where they are given, candidates with a row of
+        zeros (what could not be represented) come last, whatever the method.
     seed : int
         For methods that draw: random, and the TSDS methods with ``sample=True``.
     **options
@@ -96,6 +97,12 @@ def select(
         raise InputError(f"The seed must be a whole number of at least 0; got {seed!r}.")
     keywords = inspect.signature(method).parameters
     features = _features(name, candidates, S.shape[1], needed="candidates" in keywords)
+    lost = _lost(S, features)
+    if 0 < len(lost) < S.shape[1]:
+        kept = np.setdiff1d(np.arange(S.shape[1]), lost)
+        few = None if budget is None else min(budget, len(kept))
+        ranked = kept[select(name, S[:, kept], few, candidates=features[kept], seed=seed, **options)]  # type: ignore[index]
+        return np.concatenate([ranked, lost])[:budget]
     if "candidates" in keywords:
         options["candidates"] = features
     if "seed" in keywords:
@@ -160,6 +167,14 @@ def _features(name: str, candidates: ArrayLike | None, n: int, *, needed: bool) 
             f"candidates (columns): expected real numbers of shape ({n}, D)."
         )
     return features
+
+
+def _lost(S: NDArray[Any], features: NDArray[Any] | None) -> NDArray[np.int64]:
+    """Candidates that could not be represented: rows of zeros, to which `similarity` gives -1."""
+    if features is None:
+        return np.empty(0, dtype=np.int64)
+    suspects = np.flatnonzero(S[0] == -1)
+    return suspects[~features[suspects].any(axis=1)]
 
 
 def _distinct(name: str, picks: NDArray[Any], count: int) -> NDArray[np.int64]:

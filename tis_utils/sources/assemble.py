@@ -92,5 +92,12 @@ def _queries(profile: Profile) -> tuple[Queries, Queries]:
             return tuple(hub.load_queries(profile.queries, task, split=split) for split in ("dev", "test"))  # type: ignore[return-value]
 
     found = {task: load(task) for task in profile.tasks}
-    queries = {task: found[task][0][: profile.n_queries] for task in profile.tasks}
-    return queries, {task: found[task][1][: profile.n_test] for task in profile.tasks}
+    queries = {task: spread(found[task][0], profile.n_queries) for task in profile.tasks}
+    return queries, {task: spread(found[task][1], profile.n_test) for task in profile.tasks}
+
+
+def spread(items: list[Query], count: int) -> list[Query]:
+    """At most `count` items at equal distances: benchmarks are sorted by sub-task, and all should be heard."""
+    if len(items) <= count:
+        return items
+    return [items[i * len(items) // count] for i in range(count)]

@@ -1,7 +1,7 @@
 """A pool of natural candidates from installed packages, for a real model without a network.
 
-Composition: every HumanEval problem that is neither query nor held out, every MMLU worked example when MMLU is not a
-target task, and the rest in equal parts from reasoning-gym families near and far from the target tasks. All are
+Composition: every HumanEval problem that is neither query nor held out, every MMLU worked example of a subject that no
+query is about, and the rest in equal parts from reasoning-gym families near and far from the target tasks. All are
 free to use: HumanEval, MMLU and lm-eval (MIT), reasoning-gym (Apache-2.0).
 """
 
@@ -40,9 +40,9 @@ def load_pool(
     size : int
         Number of candidates; at least 1.
     tasks : collection of str
-        Target tasks, whose own examples must not be in the pool.
+        Target tasks. MMLU examples are kept out of the pool when MMLU is one and no query of it is reserved.
     reserved : iterable of Query
-        Queries and held-out examples; none of their prompts is in the pool.
+        Queries and held-out examples; none of their prompts, and no MMLU subject they are about, is in the pool.
     seed : int
         Seed of the reasoning-gym families.
 
@@ -58,13 +58,12 @@ def load_pool(
     """
     if size < 1:
         raise InputError(f"size = {size}: a pool needs at least one candidate.")
+    reserved = list(reserved)
     taken = {query.prompt for query in reserved}
-    found = [
-        item
-        for task in ("codex", "mmlu")
-        if task not in tasks or task == "codex"
-        for item in _benchmark(task, taken)
-    ]
+    subjects = {query.meta["subject"] for query in reserved if query.task == "mmlu"}
+    found = [*_benchmark("codex", taken)]
+    if subjects or "mmlu" not in tasks:
+        found += [e for e in _benchmark("mmlu", taken) if e.meta["family"] not in subjects]
     streams = [_family(name, seed, taken) for name in FAMILIES]
     rounds = (next(stream) for _ in count() for stream in streams)
     return [*found[:size], *islice(rounds, max(0, size - len(found)))]

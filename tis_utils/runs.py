@@ -1,0 +1,96 @@
+"""One fine-tuning run: train on a subset, measure. Any worker process can do it alone."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from tis_utils.evaluation import exact_match, mean_loss
+from tis_utils.examples import Example, Query
+from tis_utils.models import LanguageModel, load_model
+from tis_utils.profiles import Training
+from tis_utils.store import Store, code_version, digest
+from tis_utils.training import fine_tune
+
+CODE = (
+    "examples",
+    "batching",
+    "training",
+    "evaluation",
+    "runs",
+)  # modules whose code decides a run's numbers
+
+
+@dataclass(frozen=True)
+class CellTask:
+    """A fine-tuning run with all it needs, so that any worker process can do it alone.
+
+    Cells that train on the same examples in the same order share one run, whatever chose the examples.
+    """
+
+    seed: int
+    subset: list[Example]
+    queries: list[Query]
+    test: list[Query]
+    model: str
+    model_fingerprint: str
+    dtype: str
+    max_length: int
+    training: Training
+    root: Path
+
+    @functools.cached_property
+    def key(self) -> dict[str, object]:
+        """What the rows depend on: contents, weights, settings and code, not where the files lie."""
+        return {
+            "seed": self.seed,
+            "subset": digest(self.subset),
+            "queries": digest(self.queries),
+            "test": digest(self.test),
+            "model": self.model_fingerprint,
+            "dtype": self.dtype,
+            "max_length": self.max_length,
+            "training": self.training.model_dump(),
+            "code": code_version(*CODE),
+        }
+
+
+def distinct(tasks: Iterable[CellTask]) -> list[CellTask]:
+    """One task of each key, in order."""
+    return list({digest(task.key): task for task in tasks}.values())
+
+
+def run_cell(task: CellTask) -> pd.DataFrame:
+    """Metric, value and status of one run, from the store when they are there."""
+    return Store(task.root).table("cells", task.key, lambda: _train_and_evaluate(task))
+
+
+def _train_and_evaluate(task: CellTask) -> pd.DataFrame:
+    torch.set_num_threads(1)  # the same sums in the same order, however many workers share the machine
+    tuned = _model(task.model, task.dtype)
+    if task.subset:
+        tuned = fine_tune(tuned, task.subset, task.training, seed=task.seed, max_length=task.max_length)
+    values = {
+        "query_loss": mean_loss(tuned, task.queries, max_length=task.max_length),
+        "test_loss": mean_loss(tuned, task.test, max_length=task.max_length) if task.test else np.nan,
+        "exact_match": exact_match(tuned, task.test) if task.test else np.nan,
+    }
+    rows = [(metric, value, _status(metric, value, task)) for metric, value in values.items()]
+    return pd.DataFrame(rows, columns=["metric", "value", "status"])
+
+
+def _status(metric: str, value: float, task: CellTask) -> str:
+    if np.isfinite(value):
+        return "ok"
+    return "no held-out examples" if metric != "query_loss" and not task.test else "diverged"
+
+
+@functools.lru_cache(maxsize=2)
+def _model(name: str, dtype: str) -> LanguageModel:
+    return load_model(name, dtype=dtype)

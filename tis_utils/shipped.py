@@ -1,0 +1,198 @@
+"""Results that came with the repository: features and finished runs below ``data/results/<profile>``.
+
+They stand in for what would take hours here. Each carries the key of everything it depends on; a stored result
+whose key no longer fits is never shown. ``TIS_FRESH=1`` (what ``tis book --fresh`` sets) hides them all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tis_utils.cells import CELL_COLUMNS, Cell
+from tis_utils.errors import RunError
+from tis_utils.paths import DATA
+from tis_utils.store import digest, environment, plain, write_atomically
+
+log = logging.getLogger(__name__)
+
+RESULTS = DATA / "results"
+VALUES = ["metric", "value", "status"]
+
+
+def hidden() -> bool:
+    """Whether stored results are to be ignored in this process."""
+    return os.environ.get("TIS_FRESH", "") not in ("", "0")
+
+
+def feature_file(profile: str, name: str) -> Path:
+    """Where the features of a profile under one representation lie."""
+    return RESULTS / profile / f"features-{name}.npy"
+
+
+def read_features(profile: str, name: str, key: Mapping[str, Any]) -> np.ndarray | None:
+    """Read stored features if their key is `key`.
+
+    Returns
+    -------
+    ndarray, float32 of shape (N + M, R), or None
+        Unit rows (or zero rows), candidates first. Inner products equal those of the computed features up to
+        half-precision rounding; the coordinates themselves may be rotated.
+    """
+    path = feature_file(profile, name)
+    if hidden() or not path.exists():
+        return None
+    try:
+        manifest = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        payload = path.read_bytes()
+    except (OSError, ValueError) as error:
+        log.warning("Stored features %s are not used: %s.", path.name, error)
+        return None
+    if manifest.get("sha256") != hashlib.sha256(payload).hexdigest():
+        log.warning("Stored features %s are not used: the file does not match its checksum.", path.name)
+        return None
+    different = sorted(k for k in {*key, *manifest["key"]} if manifest["key"].get(k) != plain(key).get(k))
+    if different:
+        log.warning("Stored features %s are not used: %s changed.", path.name, ", ".join(different))
+        return None
+    return unit_rows(np.load(io.BytesIO(payload), allow_pickle=False))
+
+
+def unit_rows(rows: np.ndarray) -> np.ndarray:
+    """Float32 rows of length one; zero rows stay zero."""
+    rows = rows.astype(np.float32)
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.divide(rows, length, out=rows, where=length > 0)
+
+
+def write_features(profile: str, name: str, key: Mapping[str, Any], rows: np.ndarray, seconds: float) -> Path:
+    """Store features compactly: rotated to at most N + M coordinates, half precision.
+
+    Parameters
+    ----------
+    profile, name : str
+    key : mapping
+        Everything the features depend on.
+    rows : ndarray, float32 of shape (N + M, D)
+    seconds : float
+        Wall time of the computation.
+
+    Raises
+    ------
+    RunError
+        If half precision changed an inner product by more than 0.002.
+    """
+    kept = rotated(np.asarray(rows)).astype(np.float16)
+    error = inner_product_error(np.asarray(rows), kept)
+    if error > 2e-3:
+        raise RunError(
+            f"Stored {name} features would be off by {error:.4f} in an inner product, more than 0.002: not written."
+        )
+    buffer = io.BytesIO()
+    np.save(buffer, kept, allow_pickle=False)
+    path = feature_file(profile, name)
+    facts = {
+        "key": plain(key),
+        "sha256": write_atomically(path, buffer.getvalue()),
+        "shape": list(kept.shape),
+        "computed_shape": list(rows.shape),
+        "dtype": "float16",
+        "largest_inner_product_error": round(error, 6),
+        "seconds": seconds,
+        "environment": environment(),
+    }
+    text = json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=False)
+    write_atomically(path.with_suffix(".json"), text.encode("utf-8"))
+    return path
+
+
+def rotated(rows: np.ndarray) -> np.ndarray:
+    """Coordinates in an orthonormal basis of the rows' span, if that takes fewer numbers: same inner products."""
+    if rows.shape[1] <= rows.shape[0]:
+        return rows
+    triangle = np.asarray(np.linalg.qr(rows.T.astype(np.float64), mode="r"))  # rows.T = Q triangle
+    return triangle.T
+
+
+def inner_product_error(rows: np.ndarray, kept: np.ndarray) -> float:
+    """Largest change of an inner product between any two rows."""
+    exact, stored = unit_rows(rows), unit_rows(kept)
+    return float(np.abs(exact @ exact.T - stored @ stored.T).max())
+
+
+# --- finished runs ----------------------------------------------------------------------------------
+
+
+def cell_key(recipe: Mapping[str, Any]) -> str:
+    """Short key of a cell's recipe, see :meth:`tis_utils.experiments.Study.recipe`."""
+    return digest(recipe)[:16]
+
+
+def read_cells(profile: str) -> dict[str, pd.DataFrame]:
+    """All stored cells of a profile: key -> frame with metric, value and status."""
+    if hidden():
+        return {}
+    tables = [_read_table(path) for path in sorted((RESULTS / profile).glob("*.csv"))]
+    tables = [table for table in tables if table is not None and "key" in table]
+    if not tables:
+        return {}
+    rows = pd.concat(tables, ignore_index=True).drop_duplicates(["key", "metric"])
+    return {str(key): group for key, group in rows[["key", *VALUES]].groupby("key", sort=False)[VALUES]}
+
+
+def _read_table(path: Path) -> pd.DataFrame | None:
+    """A table whose manifest has its checksum; any other is not used, with a word in the log."""
+    try:
+        manifest = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        payload = path.read_bytes()
+    except (OSError, ValueError) as error:
+        log.warning("Stored results %s are not used: %s.", path.name, error)
+        return None
+    if manifest.get("sha256") != hashlib.sha256(payload).hexdigest():
+        log.warning("Stored results %s are not used: the file does not match its checksum.", path.name)
+        return None
+    return pd.read_csv(
+        io.BytesIO(payload),
+        encoding="utf-8",
+        float_precision="round_trip",
+        keep_default_na=False,
+        na_values={"value": [""]},
+    )
+
+
+def write_cells(profile: str, name: str, rows: pd.DataFrame, keys: Mapping[Cell, str]) -> Path:
+    """Store the rows of one grid, each with its cell's key, and a manifest.
+
+    Parameters
+    ----------
+    profile, name : str
+    rows : DataFrame
+        What :meth:`tis_utils.experiments.Study.run` returned.
+    keys : mapping of Cell to str
+    """
+    keyed = pd.DataFrame([asdict(cell) | {"key": key} for cell, key in keys.items()])
+    table = rows.merge(keyed, on=CELL_COLUMNS, how="left", validate="many_to_one")
+    text = table.assign(value=table["value"].map(lambda value: float(f"{value:.8g}"))).to_csv(
+        index=False, lineterminator="\n"
+    )
+    path = RESULTS / profile / f"{name}.csv"
+    facts = {
+        "sha256": write_atomically(path, text.encode("utf-8")),
+        "cells": len(keys),
+        "rows": len(table),
+        "environment": environment(),
+    }
+    write_atomically(
+        path.with_suffix(".json"), (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode("utf-8")
+    )
+    return path
