@@ -26,7 +26,7 @@ def tis(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
 def test_help_names_every_command() -> None:
     done = tis("--help")
     assert done.returncode == 0
-    for command in ("book", "run", "doctor"):
+    for command in ("book", "run", "represent", "doctor"):
         assert command in done.stdout
     assert tis().returncode == 2
 
@@ -131,3 +131,44 @@ def test_doctor_says_what_is_missing(tmp_path: Path, monkeypatch) -> None:
     assert not report.healthy
     assert "MISSING" in report.text
     assert Report("x", [Check("a", None, "optional thing")], []).healthy
+
+
+@pytest.fixture(scope="module")
+def small_profile(tmp_path_factory) -> Path:
+    text = (ROOT / "notebooks/profiles/smoke.yaml").read_text(encoding="utf-8")
+    path = tmp_path_factory.mktemp("profile") / "small.yaml"
+    path.write_text(
+        text.replace("pool_size: 600", "pool_size: 300").replace("name: smoke", "name: small"),
+        encoding="utf-8",
+    )
+    return path
+
+
+@pytest.mark.slow  # five processes that load the model
+def test_features_by_shard_then_joined(small_profile: Path, tmp_path: Path) -> None:
+    def represent(*words: str) -> str:
+        done = tis("represent", "-P", str(small_profile), "-R", "rds", *words, TIS_CACHE=str(tmp_path))
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "part 1 of 2 is done, 2 of 3 shards are missing" in represent("--shard", "1/2")
+    assert "part 0 of 2 is done, 0 of 3 shards are missing" in represent("--shard", "0/2")
+    assert "316 rows of 128 numbers" in represent()
+    stamps = [path.stat().st_mtime_ns for path in tmp_path.rglob("*.npy")]
+    assert "316 rows of 128 numbers" in represent()
+    assert stamps == [path.stat().st_mtime_ns for path in tmp_path.rglob("*.npy")]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--shard", "4/4"], "--shard '4/4' is not I/N with 0 <= I < N"),
+        (["--shard", "first"], "--shard 'first' is not I/N"),
+        (["--shard", "0/2", "--ship"], "--ship needs the whole pool"),
+        (["-R", "bert"], "Unknown representation 'bert'"),
+    ],
+)
+def test_misused_represent(words: list[str], message: str) -> None:
+    done = tis("represent", "-P", "smoke", *words)
+    assert done.returncode == 2
+    assert message in " ".join(done.stderr.split())

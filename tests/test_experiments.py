@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -8,9 +9,10 @@ import pandas as pd
 import pytest
 
 from tests_support import example, query
-from tis_utils import runs
-from tis_utils.errors import InputError
+from tis_utils import picks, runs, shipped
+from tis_utils.errors import InputError, RunError
 from tis_utils.experiments import NONE, ROW_COLUMNS, Cell, Study, grid
+from tis_utils.grids import GRIDS
 from tis_utils.profiles import Profile
 from tis_utils.sources.assemble import Data
 from tis_utils.store import Store
@@ -135,3 +137,146 @@ def test_manifests_hold_the_whole_key(study: Study) -> None:
     manifest = json.loads(next((study.store.root / "cells").glob("*.json")).read_text())
     assert manifest["key"]["seed"] == 0
     assert {"subset", "queries", "test", "model", "training", "code"} <= set(manifest["key"])
+
+
+class TestExperiments:
+    """What the other experiments train on, against their definitions."""
+
+    def order(self, study: Study) -> list[int]:
+        similarity, taken = study.similarity("rds", "letters").copy(), []
+        for turn in range(similarity.shape[1]):
+            taken.append(int(similarity[turn % len(similarity)].argmax()))
+            similarity[:, taken[-1]] = -np.inf
+        return taken
+
+    def test_bins_cut_the_round_robin_order_and_the_last_takes_the_rest(
+        self, study: Study, monkeypatch
+    ) -> None:
+        monkeypatch.setattr(picks, "BINS", 5)  # 12 candidates: 2 2 2 2 4
+        order = self.order(study)
+        cells = [Cell("letters", "rds", "round_robin", 9, 0, "quantile", b) for b in range(5)]
+        assert [study.picks(cell).tolist() for cell in cells] == [
+            *(order[i : i + 2] for i in (0, 2, 4, 6)),
+            order[8:],
+        ]
+
+    def test_focus_cuts_the_nearest_bin_again(self) -> None:
+        order = np.random.default_rng(0).permutation(237)
+        parts = [picks.distance_bin(order, b, focus=True) for b in range(10)]
+        assert [len(part) for part in parts] == [2] * 9 + [5]
+        assert np.concatenate(parts).tolist() == order[:23].tolist()
+        assert sum(len(picks.distance_bin(order, b)) for b in range(10)) == 237
+
+    def test_a_token_budget_stops_at_the_example_that_reaches_it(self, study: Study) -> None:
+        tokens = study.answer_tokens
+        assert tokens.tolist() == [4] * 12  # three bytes and the end
+        assert len(study.picks(Cell("letters", "rds", "round_robin", 5, 0, "tokens"))) == 5
+        study.__dict__["answer_tokens"] = np.array([1, 9] * 6)
+        chosen = study.picks(Cell("letters", "rds", "round_robin", 5, 0, "tokens"))
+        assert study.answer_tokens[chosen].sum() >= 25 > study.answer_tokens[chosen[:-1]].sum()
+        by_chance = study.picks(Cell("letters", NONE, "random", 5, 1, "tokens"))
+        assert by_chance.tolist() == study.picks(Cell("letters", NONE, "random", len(by_chance), 1)).tolist()
+
+    def test_resampling_uses_half_of_the_queries(self, study: Study) -> None:
+        for draw in range(4):
+            half = picks.half_of(2, draw)
+            chosen = study.picks(Cell("letters", "rds", "doubly_greedy", 3, 0, "resample", draw=draw))
+            similarity = study.similarity("rds", "letters")[half]
+            assert chosen.tolist() == np.argsort(-similarity.max(0), kind="stable")[:3].tolist()
+        assert {tuple(picks.half_of(9, draw)) for draw in range(20)} > {tuple(picks.half_of(9, 0))}
+        assert len(picks.half_of(1, 0)) == 1
+
+    def test_a_bin_too_small_for_the_budget_is_refused(self, study: Study) -> None:
+        with pytest.raises(InputError, match="Budget 2 is larger than a quantile bin of 1 candidates"):
+            study.run([Cell("letters", "rds", "round_robin", 2, 0, "quantile", 3)])
+
+    def test_cells_with_the_same_subset_share_one_run(self, study: Study, monkeypatch) -> None:
+        calls = []
+        train = runs._train_and_evaluate
+        monkeypatch.setattr(runs, "_train_and_evaluate", lambda task: calls.append(1) or train(task))
+        cells = [
+            Cell("letters", "rds", "round_robin", 1, 0),
+            Cell("letters", "rds", "round_robin", 1, 0, "quantile", 0),
+        ]
+        rows = study.run(cells, jobs=1)
+        assert len(calls) == 1
+        assert rows["experiment"].unique().tolist() == ["budget", "quantile"]
+
+    def test_a_proxy_selects_and_must_be_named(self, study: Study) -> None:
+        with pytest.raises(InputError, match="names no proxy model"):
+            study.features("less_proxy")
+        study.profile = study.profile.model_copy(update={"proxy": study.profile.model})
+        np.testing.assert_allclose(study.features("less_proxy")[0], study.features("less")[0], atol=1e-5)
+
+    def test_grids_by_name(self, profile: Profile) -> None:
+        small = profile.model_copy(update={"bin_budget": 1, "proxy": "mini", "sweep_budgets": (1, 3)})
+        cells = {name: make(small) for name, make in GRIDS.items()}
+        assert all(len(set(found)) == len(found) for found in cells.values())
+        assert len(cells["quantiles"]) == 2 * (1 + 3 * 10 * 2 + 2)  # tasks x (zero-shot, bins, Random)
+        assert {c.budget for c in cells["budgets"]} == {0, 1, 3}
+        assert {c.representation for c in cells["budgets"]} == {NONE, "embed", "rds", "less", "less_proxy"}
+        assert len({(c.representation, c.selector) for c in cells["cross"]}) == 15 + 2
+        assert {c.experiment for c in cells["tokens"]} == {"tokens", "zero_shot"}
+        assert {c.draw for c in cells["resample"]} == set(range(6))
+        with pytest.raises(InputError, match="Unknown experiment 'bins'"):
+            grid(["a"], [], [1], [0], experiment="bins")
+
+
+class TestStoredCells:
+    @pytest.fixture
+    def cells(self, study: Study, tmp_path, monkeypatch) -> list[Cell]:
+        monkeypatch.setattr(shipped, "RESULTS", tmp_path / "results")
+        cells = grid(["digits", "letters"], [("rds", "round_robin")], [2, 3], [0])
+        study.ship("budgets", cells)
+        return cells
+
+    def again(self, study: Study, tmp_path: Path, **options) -> Study:
+        other = Study(study.profile, Store(tmp_path / "empty"), **options)
+        other.__dict__["data"] = study.data
+        return other
+
+    def test_stored_cells_are_shown_without_training(self, study, cells, tmp_path, monkeypatch) -> None:
+        monkeypatch.setattr(runs, "_train_and_evaluate", lambda task: pytest.fail("trained"))
+        expected = study.run(cells)
+        found = self.again(study, tmp_path).run(cells, jobs=1)
+        pd.testing.assert_frame_equal(found, expected, rtol=1e-7)
+
+    def test_a_changed_setting_or_a_damaged_file_means_training(self, study, cells, tmp_path, caplog) -> None:
+        faster = study.profile.training.model_copy(update={"learning_rate": 2e-3})
+        changed = self.again(study, tmp_path)
+        assert len(changed._stored(cells)) == len(cells)
+        changed.profile = study.profile.model_copy(update={"training": faster})
+        assert self.again(changed, tmp_path)._stored(cells) == {}
+        file = tmp_path / "results/test/budgets.csv"
+        file.write_text(file.read_text().replace("ok", "OK"))
+        assert self.again(study, tmp_path)._stored(cells) == {}
+        assert "does not match its checksum" in caplog.text
+
+    def test_fresh_and_live_ignore_them(self, study, cells, tmp_path, monkeypatch) -> None:
+        assert self.again(study, tmp_path, live=True)._stored(cells) == {}
+        monkeypatch.setenv("TIS_FRESH", "1")
+        assert self.again(study, tmp_path)._stored(cells) == {}
+        assert self.again(study, tmp_path, compute=False)._stored(cells) != {}
+
+    def test_recheck_runs_a_sample_and_finds_what_differs(self, study, cells, tmp_path) -> None:
+        checked = self.again(study, tmp_path).recheck(cells, share=0.3, seed=4)
+        drawn = checked[["task", "selector", "budget"]].drop_duplicates()
+        assert len(drawn) == int(np.ceil(0.3 * len(cells)))
+        assert checked["difference"].abs().max() < 1e-6
+        file = tmp_path / "results/test/budgets.csv"
+        table = pd.read_csv(file)
+        payload = (
+            table.assign(value=table["value"] + 0.25).to_csv(index=False).encode()
+        )  # numbers that are not true
+        file.write_bytes(payload)
+        manifest = file.with_suffix(".json")
+        facts = json.loads(manifest.read_text()) | {"sha256": hashlib.sha256(payload).hexdigest()}
+        manifest.write_text(json.dumps(facts))
+        checked = self.again(study, tmp_path).recheck(cells, share=1.0, seed=4)
+        np.testing.assert_allclose(checked["difference"].dropna(), -0.25, atol=1e-6)
+
+    def test_without_stored_features_a_study_that_may_not_compute_says_so(self, study, tmp_path) -> None:
+        with pytest.raises(
+            RunError, match=r"The rds features of profile 'test' are not stored.*tis represent -R rds"
+        ):
+            self.again(study, tmp_path, compute=False).features("rds")

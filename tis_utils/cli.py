@@ -128,19 +128,20 @@ def represent(
     from tis_utils.experiments import Study
     from tis_utils.profiles import load_profile
 
-    if shard and ship:
+    part = _share(shard) if shard else None
+    if part and ship:
         raise InputError("--ship needs the whole pool; run it without --shard.")
     study = Study(load_profile(profile))
     for name in representation or ["embed", "rds", "less"]:
-        typer.echo(_represent(study, name, shard, ship))
+        typer.echo(_represent(study, name, part, ship))
 
 
-def _represent(study: Study, name: str, shard: str | None, ship: bool) -> str:
+def _represent(study: Study, name: str, share: tuple[int, int] | None, ship: bool) -> str:
     from tis_utils import shipped
 
     job = study.pool_features(name)
-    if shard:
-        part, parts = _share(shard)
+    if share:
+        part, parts = share
         job.compute(range(part, job.shards, parts))
         return f"{name}: part {part} of {parts} is done, {len(job.missing())} of {job.shards} shards are missing."
     rows = job.matrix()

@@ -276,6 +276,7 @@ def build_book(profile: str = "classroom", *, folder: Path = paths.BOOK, fresh: 
         skip = shutil.ignore_patterns("_build", "chapters")
         shutil.copytree(paths.BOOK, folder, ignore=skip, dirs_exist_ok=True)
     if fresh:
+        os.environ["TIS_FRESH"] = "1"  # the notebooks' kernels inherit it: nothing comes from data/results
         shutil.rmtree(folder / "chapters", ignore_errors=True)
         Store().forget()
     runs = [execute_chapter(notebook, profile, folder) for notebook in chapters()]

@@ -67,7 +67,8 @@ class Study:
     def __init__(
         self, profile: Profile, store: Store | None = None, *, live: bool = False, compute: bool = True
     ) -> None:
-        self.profile, self.live, self.compute = profile, live, compute
+        self.profile, self.compute = profile, compute
+        self.live = live or (compute and shipped.hidden())
         self.store = store or Store()
         self._features: dict[str, Features] = {}
         self._similarities: dict[tuple[str, str], np.ndarray] = {}

@@ -1,7 +1,8 @@
 """Results that came with the repository: features and finished runs below ``data/results/<profile>``.
 
-They stand in for what would take hours here. Each carries the key of everything it depends on; a stored result
-whose key no longer fits is never shown. ``TIS_FRESH=1`` (what ``tis book --fresh`` sets) hides them all.
+They stand in for what would take long here. Each carries the key of everything it depends on; a stored result
+whose key no longer fits is never shown. ``TIS_FRESH=1`` (what ``tis book --fresh`` sets) hides what this machine can
+compute itself.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ VALUES = ["metric", "value", "status"]
 
 
 def hidden() -> bool:
-    """Whether stored results are to be ignored in this process."""
+    """Whether stored results are to be computed again in this process."""
     return os.environ.get("TIS_FRESH", "") not in ("", "0")
 
 
@@ -50,7 +51,7 @@ def read_features(profile: str, name: str, key: Mapping[str, Any]) -> np.ndarray
         half-precision rounding; the coordinates themselves may be rotated.
     """
     path = feature_file(profile, name)
-    if hidden() or not path.exists():
+    if not path.exists():
         return None
     try:
         manifest = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
@@ -140,8 +141,6 @@ def cell_key(recipe: Mapping[str, Any]) -> str:
 
 def read_cells(profile: str) -> dict[str, pd.DataFrame]:
     """All stored cells of a profile: key -> frame with metric, value and status."""
-    if hidden():
-        return {}
     tables = [_read_table(path) for path in sorted((RESULTS / profile).glob("*.csv"))]
     tables = [table for table in tables if table is not None and "key" in table]
     if not tables:

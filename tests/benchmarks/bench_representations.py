@@ -1,8 +1,9 @@
 """Speed and memory of the representations, as ratios within one run (a plain script).
 
-Prints batched LESS against one example at a time, count sketch against the dense block projection (with the
-error of cosines), and the peak memory of each part. Seconds are CPU seconds over all threads, so that busy
-neighbours distort less; wall time is given too. Nothing is asserted: clocks differ between machines.
+Prints batched LESS against one example at a time (plain autograd, with the same sketch and with the dense
+projection), count sketch against the dense block projection (with the error of cosines), and the peak memory of
+each part. CPU seconds count all threads, so that busy neighbours distort less; wall time is given too. Nothing is
+asserted: clocks differ between machines.
 """
 
 from __future__ import annotations
@@ -11,45 +12,23 @@ import argparse
 import resource
 import time
 from collections.abc import Callable
-from types import SimpleNamespace
 
 import numpy as np
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
 
-from tis_utils.examples import IGNORE, Encoded
-from tis_utils.models import LanguageModel
+from tis_utils.examples import Encoded, encode_all
+from tis_utils.models import LanguageModel, load_model
+from tis_utils.profiles import load_profile
 from tis_utils.representations import LESS
 from tis_utils.representations.gradients import adam_direction, lora_parameters, put_weights
 from tis_utils.representations.sketch import make_sketch
 from tis_utils.representations.warmup import Checkpoint, train
+from tis_utils.sources.assemble import load_data
 
 
-def tiny_like() -> LanguageModel:
-    """Random weights in the shape of the shipped tiny model."""
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=1280,
-        hidden_size=128,
-        intermediate_size=336,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        tie_word_embeddings=True,
-    )
-    tokenizer = SimpleNamespace(pad_token_id=0, eos_token_id=0)
-    return LanguageModel("tiny-like", LlamaForCausalLM(config).eval(), tokenizer, "none")  # type: ignore[arg-type]
-
-
-def texts(count: int) -> list[Encoded]:
-    """Random ids: 40 to 120 tokens, the last 5 to 30 of them the answer."""
-    rng = np.random.default_rng(0)
-    out = []
-    for _ in range(count):
-        ids = rng.integers(0, 1280, rng.integers(40, 120))
-        labels = ids.copy()
-        labels[: -rng.integers(5, 30)] = IGNORE
-        out.append(Encoded(ids, labels))
-    return out
+def texts(count: int, lm: LanguageModel) -> list[Encoded]:
+    """The first candidates of the classroom pool."""
+    return encode_all(load_data(load_profile("classroom")).pool[:count], lm.tokenizer, 256)
 
 
 def clock(work: Callable[[], object]) -> tuple[float, object]:
@@ -57,6 +36,13 @@ def clock(work: Callable[[], object]) -> tuple[float, object]:
     start = time.process_time()
     result = work()
     return time.process_time() - start, result
+
+
+def both_clocks(work: Callable[[], object]) -> tuple[float, float, object]:
+    """CPU seconds, wall seconds and result."""
+    start = time.perf_counter()
+    cpu, result = clock(work)
+    return cpu, time.perf_counter() - start, result
 
 
 def peak() -> float:
@@ -84,33 +70,36 @@ def one_by_one(less: LESS, encoded: list[Encoded], point: Checkpoint) -> np.ndar
 
 
 def bench_less(count: int) -> None:
-    """Batched against one by one; only a tenth of the texts goes one by one."""
-    encoded = texts(count)
-    less = LESS(
-        tiny_like(),
-        rank=8,
-        alpha=16,
-        lr=2e-3,
-        batch_size=8,
-        epochs=1,
-        targets="all-linear",
-        show_progress=False,
-    )
-    warm, (point,) = clock(lambda: train(less.model, encoded[:200], less.recipe, 0, False))  # type: ignore[misc]
-    wall = time.perf_counter()
-    batched, rows = clock(lambda: less._one_checkpoint(encoded, point, True, ""))
-    wall = (time.perf_counter() - wall) / count * 1000
+    """Batched against one by one on the tiny model; only a tenth of the texts goes one by one."""
+    lm = load_model("tiny")
+    encoded = texts(count, lm)
+    settings = load_profile("classroom").less.model_dump() | {"epochs": 1}
+    less = LESS(lm, max_length=256, show_progress=False, **settings)
+    warm, (point,) = clock(lambda: train(less.model, encoded[:150], less.recipe, 0, False))  # type: ignore[misc]
+    batched, batched_wall, rows = both_clocks(lambda: less._one_checkpoint(encoded, point, True, ""))
     few = encoded[:: max(1, count // 100)]
-    single, expected = clock(lambda: one_by_one(less, few, point))
-    gap = np.abs(np.asarray(rows)[:: max(1, count // 100)] - expected).max()
-    per_thousand, baseline = batched / count * 1000, single / len(few) * 1000
+    single, single_wall, expected = both_clocks(lambda: one_by_one(less, few, point))
+    dense = LESS(lm, max_length=256, show_progress=False, **settings | {"sketch": "rademacher"})
+    slow, slow_wall, _ = both_clocks(lambda: one_by_one(dense, few[:10], point))
+    gap = np.abs(np.asarray(rows)[:: max(1, count // 100)] - np.asarray(expected)).max()
     print(
-        f"LESS, {less.parameters} LoRA parameters, {torch.get_num_threads()} thread(s), d = {less.sketch.dim_out}"
+        f"LESS on the tiny model, {less.parameters} LoRA parameters, {torch.get_num_threads()} thread(s), "
+        f"d = {less.sketch.dim_out}, {np.mean([len(e.ids) for e in encoded]):.0f} tokens a text"
     )
-    print(f"  warm-up, 200 texts x 1 epoch: {warm:.1f} s")
-    print(f"  batched: {per_thousand:.1f} s per 1,000 texts and checkpoint, wall {wall:.1f} s")
-    print(f"  one by one: {baseline:.1f} s per 1,000 texts and checkpoint")
-    print(f"  ratio one by one / batched: {baseline / per_thousand:.1f}; largest difference {gap:.1e}")
+    print(f"  warm-up, 150 texts x 1 epoch: {warm:.1f} s")
+    print(f"  {'per 1,000 texts and checkpoint':<44}{'CPU':>9}{'wall':>9}")
+    for what, cpu, wall, n in (
+        ("batched, count sketch", batched, batched_wall, count),
+        ("one by one, count sketch", single, single_wall, len(few)),
+        ("one by one, dense projection", slow, slow_wall, 10),
+    ):
+        print(f"  {what:<44}{cpu / n * 1000:>7.1f} s{wall / n * 1000:>7.1f} s")
+    ratios = (single / len(few) / batched * count, single_wall / len(few) / batched_wall * count)
+    print(f"  ratio one by one / batched, same sketch: CPU {ratios[0]:.1f}, wall {ratios[1]:.1f}; ", end="")
+    print(f"largest difference {gap:.1e}")
+    print(
+        f"  ratio one by one with the dense projection / batched: wall {slow_wall / 10 / batched_wall * count:.0f}"
+    )
     print(f"  peak memory so far: {peak():.0f} MiB")
 
 

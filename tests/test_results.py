@@ -1,0 +1,52 @@
+"""Results that are shipped must belong to the data and code of this commit."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from tis_utils.experiments import Study
+from tis_utils.profiles import load_profile
+from tis_utils.shipped import RESULTS
+
+
+@pytest.fixture(scope="module")
+def smollm2() -> Study:
+    return Study(load_profile("smollm2"), compute=False)
+
+
+@pytest.mark.slow  # loads a 135M-parameter model to know its identity
+@pytest.mark.parametrize("name", ["embed", "rds", "less"])
+def test_stored_features_are_current_and_whole(smollm2: Study, name: str) -> None:
+    candidates, queries = smollm2.features(name)
+    assert len(candidates) == smollm2.profile.pool_size
+    assert {task: len(rows) for task, rows in queries.items()} == {
+        "gsm8k": 8,
+        "codex": 16,
+        "bbh": 27,
+        "mmlu": 27,
+    }
+    for rows in (candidates, *queries.values()):
+        np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_stored_features_are_what_this_machine_computes(smollm2: Study) -> None:
+    """The shortest candidates of the pool, through EMBED and RDS+, here and now."""
+    pool = smollm2.data.pool
+    few = sorted(range(len(pool)), key=lambda i: len(pool[i].messages[0]["content"]))[:6]
+    for name in ("embed", "rds"):
+        stored = smollm2.features(name)[0]
+        live = smollm2.representation(name).candidates([pool[i] for i in few])
+        np.testing.assert_allclose(stored[few] @ stored[few].T, live @ live.T, atol=4e-3)
+
+
+def test_stored_results_are_small_and_say_where_they_come_from() -> None:
+    files = [path for path in RESULTS.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= 20_000_000
+    for path in files:
+        if path.suffix != ".json":
+            manifest = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+            assert {"sha256", "environment"} <= set(manifest)
