@@ -11,6 +11,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from tis_utils import published
+from tis_utils.cells import ROW_COLUMNS
 from tis_utils.claims import CLAIMS, COLUMNS, PAPER_SOURCES, scorecard
 from tis_utils.errors import InputError
 
@@ -310,6 +311,42 @@ def test_stored_results_are_found_and_other_tables_passed_over(tmp_path: Path) -
     table = scorecard(draws=300, results=tmp_path, sources=["classroom", "smollm2"])
     assert row(table, "distance predicts loss", "classroom")["verdict"] == "supported"
     assert row(table, "distance predicts loss", "smollm2")["verdict"] == "contradicted"
+
+
+def test_stored_runs_of_the_book_are_judged_like_published_ones(tmp_path: Path) -> None:
+    (tmp_path / "classroom").mkdir()
+    rng = np.random.default_rng(0)
+    rows = [
+        (
+            experiment,
+            task,
+            "less",
+            "round_robin",
+            50,
+            b,
+            -1,
+            seed,
+            metric,
+            sign * (b + 1 + 0.1 * rng.random()),
+            "ok",
+        )
+        for experiment in ("quantile", "tokens")
+        for task in ("words", "pick")
+        for b in range(10)
+        for seed in range(3)
+        for metric, sign in (("query_loss", 1), ("exact_match", -0.05))
+    ]
+    table = pd.DataFrame(rows, columns=ROW_COLUMNS)
+    table.assign(key="k").to_csv(tmp_path / "classroom" / "quantiles.csv", index=False)
+    table.iloc[:40].assign(key="k").to_csv(
+        tmp_path / "classroom" / "again.csv", index=False
+    )  # some cells twice
+    card = scorecard(draws=300, results=tmp_path, sources=["classroom"])
+    line = row(card, "distance predicts loss", "classroom")
+    assert line["verdict"] == "supported"
+    assert line["tasks"] == 2
+    assert row(card, "distance predicts the metric", "classroom")["verdict"] == "supported"
+    assert row(card, "proxy works", "classroom")["verdict"] == "not testable"
 
 
 def test_contradicting_rows_and_missing_columns_are_refused() -> None:

@@ -26,7 +26,7 @@ def tis(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
 def test_help_names_every_command() -> None:
     done = tis("--help")
     assert done.returncode == 0
-    for command in ("book", "run", "represent", "doctor"):
+    for command in ("book", "run", "represent", "grid", "doctor"):
         assert command in done.stdout
     assert tis().returncode == 2
 
@@ -172,3 +172,9 @@ def test_misused_represent(words: list[str], message: str) -> None:
     done = tis("represent", "-P", "smoke", *words)
     assert done.returncode == 2
     assert message in " ".join(done.stderr.split())
+
+
+def test_unknown_grid() -> None:
+    done = tis("grid", "quantile", "-P", "smoke")
+    assert done.returncode == 2
+    assert "There is no grid 'quantile'; known: quantiles, focus" in done.stderr

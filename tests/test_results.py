@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from tis_utils.experiments import Study
+from tis_utils.cells import CELL_COLUMNS
+from tis_utils.experiments import Cell, Study
 from tis_utils.profiles import load_profile
-from tis_utils.shipped import RESULTS
+from tis_utils.shipped import RESULTS, cell_key
 
 
 @pytest.fixture(scope="module")
@@ -50,3 +52,15 @@ def test_stored_results_are_small_and_say_where_they_come_from() -> None:
         if path.suffix != ".json":
             manifest = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
             assert {"sha256", "environment"} <= set(manifest)
+
+
+@pytest.mark.parametrize("profile", ["classroom", "smollm2"])
+def test_stored_runs_belong_to_this_commit(profile: str) -> None:
+    """Every row's key is that of the cell it names, with today's data, models, settings and code."""
+    tables = [pd.read_csv(path) for path in sorted((RESULTS / profile).glob("*.csv"))]
+    if not tables:
+        pytest.skip(f"no runs are stored for {profile}")
+    rows = pd.concat(tables).drop_duplicates([*CELL_COLUMNS, "key"])
+    study = Study(load_profile(profile), compute=False)
+    for cell, key in zip(rows[CELL_COLUMNS].to_dict("records"), rows["key"], strict=True):
+        assert cell_key(study.recipe(Cell(**cell))) == key

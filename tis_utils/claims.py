@@ -22,9 +22,11 @@ import pandas as pd
 
 from tis_utils import claim_statistics as judge
 from tis_utils import published, stats
+from tis_utils.cells import ROW_COLUMNS
 from tis_utils.claim_statistics import EMBED, LESS, PROXY, RANDOM, RDS, SELECTORS, Cells, Statistic
 from tis_utils.errors import InputError
 from tis_utils.stats import Floats
+from tis_utils.tidy import as_figures
 
 RESULTS = published.FOLDER.parent / "results"
 OWN_SOURCES = ("classroom", "smollm2")
@@ -198,7 +200,8 @@ def scorecard(
     sources : sequence of str, optional
         Only these; default: all.
     results : Path
-        Folder of stored runs: ``<source>/*.csv`` files with those columns are read, other files are not.
+        Folder of stored runs, ``<source>/*.csv``: those of :meth:`tis_utils.experiments.Study.ship`, and tables with
+        the columns above; other files are not read.
     draws : int
         Bootstrap draws.
     seed : int
@@ -310,12 +313,20 @@ def _sourced(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _stored(folder: Path) -> list[pd.DataFrame]:
-    """Tables in the schema of the figures under ``<folder>/<source>/``; other CSV files are passed over."""
+    """Tables under ``<folder>/<source>/``: runs of this book, or the schema of the figures; others are passed over."""
     tables = []
-    for path in sorted(folder.glob("*/*.csv")):
-        if set(published.COLUMNS) <= set(pd.read_csv(path, nrows=0).columns):
-            table = pd.read_csv(path, dtype=published.DTYPES, keep_default_na=False, na_values=[""])
-            tables.append(_sourced(table.assign(source=path.parent.name)))
+    for source in sorted(path for path in folder.glob("*") if path.is_dir()):
+        read = [
+            pd.read_csv(path, keep_default_na=False, na_values=[""]) for path in sorted(source.glob("*.csv"))
+        ]
+        runs = [table for table in read if set(ROW_COLUMNS) <= set(table)]
+        if runs:
+            tables.append(_sourced(as_figures(pd.concat(runs), source.name).assign(source=source.name)))
+        tables += [
+            _sourced(table.astype(published.DTYPES).assign(source=source.name))
+            for table in read
+            if set(published.COLUMNS) <= set(table)
+        ]
     return tables
 
 

@@ -1,4 +1,4 @@
-"""The command line: ``tis book``, ``tis run``, ``tis represent``, ``tis doctor``.
+"""The command line: ``tis book``, ``tis run``, ``tis represent``, ``tis grid``, ``tis doctor``.
 
 Exit codes: 0 fine, 1 the run failed, 2 the command was misused. ``--debug`` (before the command) shows
 tracebacks.
@@ -158,6 +158,34 @@ def _share(text: str) -> tuple[int, int]:
     if not (left.isdecimal() and right.isdecimal() and int(left) < int(right)):
         raise InputError(f"--shard {text!r} is not I/N with 0 <= I < N, for example 0/4.")
     return int(left), int(right)
+
+
+@app.command()
+def grid(
+    name: Annotated[str, typer.Argument(help="quantiles, focus, budgets, cross, tokens or resample.")],
+    profile: ProfileName = "classroom",
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", "-j", help="Worker processes; default one per core.")
+    ] = None,
+    engine: Annotated[str, typer.Option("--engine", help="joblib backend: loky, ray or dask.")] = "loky",
+    ship: Annotated[
+        bool, typer.Option("--ship", help="Also store the rows in data/results/<profile>.")
+    ] = False,
+) -> None:
+    """Fine-tune and evaluate every cell of one experiment; finished cells are kept, a stopped grid continues."""
+    from tis_utils.experiments import Study
+    from tis_utils.grids import GRIDS
+    from tis_utils.profiles import load_profile
+
+    if name not in GRIDS:
+        raise InputError(f"There is no grid {name!r}; known: {', '.join(GRIDS)}.")
+    study = Study(load_profile(profile), live=ship)
+    cells = GRIDS[name](study.profile)
+    rows = study.run(cells, jobs=jobs, engine=engine)
+    failed = rows.loc[rows["status"] == "diverged", "metric"].count()
+    typer.echo(f"{name}: {len(cells)} cells, {len(rows)} numbers, {failed} of them from runs that diverged.")
+    if ship:
+        typer.echo(f"Stored in {study.ship(name, cells)}")
 
 
 @app.command()

@@ -109,3 +109,35 @@ def cells_of(frame: pd.DataFrame, metric: str, by: By, axis: str) -> pd.DataFram
     if axis not in frame.columns:
         raise InputError(f"The frame lacks the column {axis}.")
     return aggregate(frame, ["method", "task", axis])
+
+
+def as_figures(rows: pd.DataFrame, source: str) -> pd.DataFrame:
+    """Runs of this book in the schema of the published figures, :func:`tis_utils.published.figures`.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        What :meth:`tis_utils.experiments.Study.run` returns, of one or several grids; a cell that occurs in
+        several grids counts once.
+    source : str
+        Goes into the columns ``pool`` and ``model``.
+
+    Returns
+    -------
+    DataFrame
+        Exact match becomes the downstream metric, in per cent. Token-matched and resampled runs are left out: the
+        paper has nothing like them.
+    """
+    cells = ["experiment", "task", "representation", "selector", "budget", "bin", "metric"]
+    rows = rows[rows["experiment"].isin(["budget", "quantile", "focus", "zero_shot"])]
+    rows = rows.drop_duplicates([*cells, "seed"]).dropna(subset=["value"])
+    table = aggregate(rows, cells).drop(columns="se")
+    score = table["metric"] == "exact_match"
+    table.loc[score, ["mean", "sd"]] *= 100
+    return table.assign(
+        pool=source,
+        model=source,
+        metric=table["metric"].mask(score, "downstream"),
+        budget=table["budget"].where(table["budget"] > 0).astype("Int64"),
+        bin=table["bin"].where(table["bin"] >= 0).astype("Int64"),
+    )
