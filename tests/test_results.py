@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from tis_utils.cells import CELL_COLUMNS
+from tis_utils.examples import encode_all
 from tis_utils.experiments import Cell, Study
 from tis_utils.profiles import load_profile
 from tis_utils.shipped import RESULTS, cell_key
@@ -30,7 +31,10 @@ def test_stored_features_are_current_and_whole(smollm2: Study, name: str) -> Non
         "bbh": 27,
         "mmlu": 27,
     }
-    for rows in (candidates, *queries.values()):
+    encoded = encode_all(smollm2.data.pool, smollm2.model.tokenizer, smollm2.profile.max_length)
+    learnable = np.array([text.trainable or name != "less" for text in encoded])  # others have no gradient
+    np.testing.assert_allclose(np.linalg.norm(candidates, axis=1), learnable, atol=1e-5)
+    for rows in queries.values():
         np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
 
 

@@ -116,7 +116,9 @@ def _assignments(source: str) -> Iterable[tuple[str, ast.expr]]:
 
 
 def parse_value(text: str) -> Any:
-    """Read a value from the command line: YAML, and commas make a list (``50,100``)."""
+    """Read a value from the command line: YAML, and commas make a list (``50,100``); ``None`` is no value."""
+    if text == "None":
+        return None
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:

@@ -46,6 +46,7 @@ TASKS = {
     "bbh": "BBH",
     "codex": "Codex (HumanEval)",
     "gsm8k": "GSM8K",
+    "mmlu": "MMLU",
     "mmlu_pro": "MMLU-Pro",
     "tydiqa": "TyDiQA",
 }

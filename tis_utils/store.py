@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import errno
+import functools
 import hashlib
 import importlib
 import importlib.metadata
@@ -66,6 +67,7 @@ def digest(*parts: Any) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
+@functools.cache
 def code_version(*modules: str) -> str:
     """Digest of the code of modules of this package: a changed step never meets its old results.
 
