@@ -37,7 +37,8 @@ def test_parameters_are_read_in_order(folder: Path) -> None:
     ("text", "value"),
     [
         ("3", 3), ("0.5", 0.5), ("words", "words"), ("50,100", [50, 100]), ("a,b", ["a", "b"]),
-        ("[1, 2]", [1, 2]), ("null", None), ("None", None), ("true", True), ("-5", -5), ("1e-3", "1e-3"), ("a: [", "a: ["),
+        ("[1, 2]", [1, 2]), ("null", None),
+        ("None", None), ("true", True), ("-5", -5), ("1e-3", "1e-3"), ("a: [", "a: ["),
     ],
 )  # fmt: skip
 def test_values_of_the_command_line(text: str, value: object) -> None:
