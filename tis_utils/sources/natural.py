@@ -59,7 +59,7 @@ def load_pool(
     if size < 1:
         raise InputError(f"size = {size}: a pool needs at least one candidate.")
     reserved = list(reserved)
-    taken = {query.prompt for query in reserved}
+    taken = {text for query in reserved for text in (query.prompt, _request(query))}
     subjects = {query.meta["subject"] for query in reserved if query.task == "mmlu"}
     found = [*_benchmark("codex", taken)]
     if subjects or "mmlu" not in tasks:
