@@ -1,0 +1,193 @@
+"""The selection playground: everything `select` picked, packed for a page that only replays it.
+
+Python selects, measures and draws the maps (:mod:`tis_utils.scenes`); the page (``book/_static/playground.js``)
+shows prefixes of the stored orders and selects nothing itself.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tis_utils import paths
+from tis_utils.errors import InputError
+from tis_utils.examples import Example, Query
+from tis_utils.experiments import Study
+from tis_utils.looks import METHODS, Look, label
+from tis_utils.pictures import Picture
+from tis_utils.scenes import Scene, Space, Texts, scene
+from tis_utils.store import write_atomically
+
+VERSION = 1
+TOUR = {"label", "ask", "scene", "task", "space", "method", "budget"}
+
+
+# --- from a study ----------------------------------------------------------------------------------
+
+
+def short(text: str, width: int = 80) -> str:
+    """One line of at most `width` characters."""
+    return textwrap.shorten(text, width, placeholder=" …")
+
+
+def example_text(example: Example, width: int = 80) -> str:
+    """Request and answer of a candidate in one line."""
+    asked = " ".join(m["content"] for m in example.messages if m["role"] != "assistant")
+    said = " ".join(m["content"] for m in example.messages if m["role"] == "assistant")
+    return f"{short(asked, width)} → {short(said, max(12, width // 3))}"
+
+
+def query_text(query: Query, width: int = 160) -> str:
+    """Request and wanted answer of a query in one line."""
+    asked = query.prompt.removeprefix("<|user|>\n").removesuffix("\n<|assistant|>\n")
+    return f"{short(asked, width)} → {short(query.label, width // 3)}"
+
+
+def from_study(
+    study: Study,
+    kind: Callable[[Example, str], str],
+    *,
+    representations: Sequence[str] = ("embed", "rds", "less"),
+    plain: str = "filler",
+    width: int = 80,
+    **options: Any,
+) -> Scene:
+    """Make a scene of a study's pool, query sets and features.
+
+    Parameters
+    ----------
+    study : Study
+    kind : callable
+        ``kind(example, task)`` names what a candidate is to a task; only the page looks at it.
+    representations : sequence of str
+    plain : str
+        The kind that is drawn grey.
+    width : int
+        Characters of a candidate's request that are kept.
+    **options
+        Handed to :func:`scene`: name, title, budgets, about, methods, seeds.
+
+    Raises
+    ------
+    InputError
+        As :func:`scene`.
+    """
+    pool, tasks = study.data.pool, study.profile.tasks
+    texts = Texts(
+        candidates=[example_text(e, width) for e in pool],
+        sources=[e.source for e in pool],
+        kinds={task: [kind(e, task) for e in pool] for task in tasks},
+        queries={task: [query_text(q) for q in study.data.queries[task]] for task in tasks},
+        plain=plain,
+    )
+    spaces = {name: Space(*study.features(name)) for name in representations}
+    return scene(spaces=spaces, texts=texts, **options)
+
+
+# --- the page --------------------------------------------------------------------------------------
+
+
+def payload(scenes: Sequence[Scene], tours: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    """Join scenes; add how methods look and settings worth a visit.
+
+    Parameters
+    ----------
+    scenes : sequence of dict
+        From :func:`scene`.
+    tours : sequence of mapping
+        Each with ``label``, ``ask`` (a question to the reader) and a setting: ``scene``, ``task``, ``space``,
+        ``method``, ``budget``.
+
+    Raises
+    ------
+    InputError
+        If two scenes share a name, there is none, or a tour leads nowhere.
+    """
+    known = {s["id"]: s for s in scenes}
+    if not scenes or len(known) != len(scenes):
+        raise InputError("The playground needs at least one scene, and every scene a name of its own.")
+    for tour in tours:
+        if missing := TOUR - set(tour):
+            raise InputError(f"The tour {dict(tour)} lacks: {', '.join(sorted(missing))}.")
+        target = known.get(tour["scene"], {"cells": {}, "budgets": []})
+        cell = target["cells"].get(f"{tour['space']}/{tour['task']}", {"methods": {}})
+        if tour["method"] not in cell["methods"] or tour["budget"] not in target["budgets"]:
+            raise InputError(
+                f"The tour {tour['label']!r} leads to a setting that is on no scene's list: {dict(tour)}."
+            )
+    methods = list(dict.fromkeys(m for s in scenes for m in s["methods"]))
+    return {
+        "version": VERSION,
+        "methods": [_look(m) for m in methods],
+        "scenes": list(scenes),
+        "tours": [dict(t) for t in tours],
+    }
+
+
+def _look(method: str) -> dict[str, str]:
+    name, _, remark = method.partition(":")
+    look = METHODS.get(name, Look(label(name), "#5C5F66", "*"))
+    return {"id": method, "label": look.label, "remark": remark.strip(), "colour": look.colour}
+
+
+def as_json(data: Mapping[str, Any]) -> str:
+    """Write compact JSON that cannot end the script element it stands in, whatever the texts hold."""
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+@dataclass(frozen=True)
+class Playground:
+    """The playground as the last expression of a cell.
+
+    Parameters
+    ----------
+    data : dict
+        From :func:`payload`.
+    still : Picture
+        One setting as a picture: what is seen without JavaScript, and in a live Jupyter.
+    """
+
+    data: dict[str, Any] = field(repr=False)
+    still: Picture
+
+    def _repr_html_(self) -> str:
+        return (
+            '<div class="tis-playground"><div class="tis-playground-still">'
+            f"{self.still._repr_html_()}<p>This is one setting, as a picture. The moving version is in the built "
+            "book, or in the file that <code>save</code> writes; it needs JavaScript.</p></div>"
+            f'<script type="application/json">{as_json(self.data)}</script></div>'
+        )
+
+    def save(self, path: str | Path, title: str = "Selection playground") -> Path:
+        """Write the playground as one file that any browser opens, without server or network.
+
+        Parameters
+        ----------
+        path : str or Path
+            Ending in ``.html``.
+        title : str
+
+        Raises
+        ------
+        InputError
+            If the name does not end in ``.html``.
+        """
+        target = Path(path)
+        if target.suffix != ".html":
+            raise InputError(f"The playground is saved as one web page: {target.name!r} should end in .html.")
+        static = paths.BOOK / "_static"
+        parts = {name: (static / f"playground.{name}").read_text(encoding="utf-8") for name in ("css", "js")}
+        page = (
+            f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
+            '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
+            f'<style>{parts["css"]}</style></head><body class="tis-alone"><main><h1>{html.escape(title)}</h1>'
+            f"{self._repr_html_()}</main><script>{parts['js']}</script></body></html>"
+        )
+        write_atomically(target, page.encode("utf-8"))
+        return target
