@@ -263,8 +263,10 @@ class TestStoredCells:
         drawn = checked[["task", "selector", "budget"]].drop_duplicates()
         assert len(drawn) == int(np.ceil(0.3 * len(cells)))
         assert checked["difference"].abs().max() < 1e-6
+        assert checked["same_subset"].all()
         file = tmp_path / "results/test/budgets.csv"
         table = pd.read_csv(file)
+        table.loc[table["budget"] == 2, "subset"] = "other examples"
         payload = (
             table.assign(value=table["value"] + 0.25).to_csv(index=False).encode()
         )  # numbers that are not true
@@ -274,6 +276,7 @@ class TestStoredCells:
         manifest.write_text(json.dumps(facts))
         checked = self.again(study, tmp_path).recheck(cells, share=1.0, seed=4)
         np.testing.assert_allclose(checked["difference"].dropna(), -0.25, atol=1e-6)
+        assert (checked["same_subset"] == (checked["budget"] != 2)).all()
 
     def test_without_stored_features_a_study_that_may_not_compute_says_so(self, study, tmp_path) -> None:
         with pytest.raises(

@@ -260,7 +260,12 @@ class Study:
     def ship(self, name: str, cells: Sequence[Cell]) -> Path:
         """Store the cells of one grid in ``data/results/<profile>/<name>.csv``, see :mod:`tis_utils.shipped`."""
         keys = {cell: shipped.cell_key(self.recipe(cell)) for cell in cells}
-        return shipped.write_cells(self.profile.name, name, self.run(cells), keys)
+        subsets = {cell: self.subset(cell) for cell in cells}
+        return shipped.write_cells(self.profile.name, name, self.run(cells), keys, subsets)
+
+    def subset(self, cell: Cell) -> str:
+        """Digest of which examples a cell trains on, in order."""
+        return digest([self.data.pool[i].id for i in self.picks(cell)])[:12]
 
     def recheck(self, cells: Sequence[Cell], *, share: float = 0.05, seed: int = 0) -> pd.DataFrame:
         """Run a random sample of cells here and compare with the stored numbers.
@@ -274,8 +279,8 @@ class Study:
         Returns
         -------
         DataFrame
-            One row per drawn cell and metric: the cell's columns, metric, ``stored``, ``live``, ``difference``;
-            empty when nothing was stored.
+            One row per drawn cell and metric: the cell's columns, metric, ``stored``, ``live``, ``difference``, and
+            whether both trained on the ``same_subset``; empty when nothing was stored.
         """
         stored = self._stored(cells)
         candidates = sorted(stored)
@@ -286,7 +291,9 @@ class Study:
         live = self._run_here(drawn, None, "loky")
         left = labelled({cell: stored[cell] for cell in drawn}).rename(columns={"value": "stored"})
         right = labelled(live).rename(columns={"value": "live"})
+        same = [asdict(c) | {"same_subset": stored[c]["subset"].iloc[0] == self.subset(c)} for c in drawn]
         both = left.merge(right, on=[*CELL_COLUMNS, "metric"], suffixes=("", "_live"))
+        both = both.merge(pd.DataFrame(same, columns=[*CELL_COLUMNS, "same_subset"]), on=CELL_COLUMNS)
         return both.assign(difference=both["live"] - both["stored"])
 
     def _task(self, cell: Cell) -> CellTask:

@@ -28,7 +28,7 @@ from tis_utils.store import digest, environment, plain, write_atomically
 log = logging.getLogger(__name__)
 
 RESULTS = DATA / "results"
-VALUES = ["metric", "value", "status"]
+VALUES = ["metric", "value", "status", "subset"]
 
 
 def hidden() -> bool:
@@ -140,7 +140,7 @@ def cell_key(recipe: Mapping[str, Any]) -> str:
 
 
 def read_cells(profile: str) -> dict[str, pd.DataFrame]:
-    """All stored cells of a profile: key -> frame with metric, value and status."""
+    """All stored cells of a profile: key -> frame with metric, value, status and subset."""
     tables = [_read_table(path) for path in sorted((RESULTS / profile).glob("*.csv"))]
     tables = [table for table in tables if table is not None and "key" in table]
     if not tables:
@@ -166,20 +166,24 @@ def _read_table(path: Path) -> pd.DataFrame | None:
         float_precision="round_trip",
         keep_default_na=False,
         na_values={"value": [""]},
+        dtype={"key": "str", "subset": "str"},  # digits only would read as a number
     )
 
 
-def write_cells(profile: str, name: str, rows: pd.DataFrame, keys: Mapping[Cell, str]) -> Path:
-    """Store the rows of one grid, each with its cell's key, and a manifest.
+def write_cells(
+    profile: str, name: str, rows: pd.DataFrame, keys: Mapping[Cell, str], subsets: Mapping[Cell, str]
+) -> Path:
+    """Store the rows of one grid, each with its cell's key and a digest of its subset, and a manifest.
 
     Parameters
     ----------
     profile, name : str
     rows : DataFrame
         What :meth:`tis_utils.experiments.Study.run` returned.
-    keys : mapping of Cell to str
+    keys, subsets : mapping of Cell to str
+        What the cell depends on, and which examples it trained on.
     """
-    keyed = pd.DataFrame([asdict(cell) | {"key": key} for cell, key in keys.items()])
+    keyed = pd.DataFrame([asdict(cell) | {"subset": subsets[cell], "key": key} for cell, key in keys.items()])
     table = rows.merge(keyed, on=CELL_COLUMNS, how="left", validate="many_to_one")
     text = table.assign(value=table["value"].map(lambda value: float(f"{value:.8g}"))).to_csv(
         index=False, lineterminator="\n"
