@@ -14,6 +14,7 @@ from tis_utils import published
 from tis_utils.cells import ROW_COLUMNS
 from tis_utils.claims import CLAIMS, COLUMNS, PAPER_SOURCES, scorecard
 from tis_utils.errors import InputError
+from tis_utils.tidy import as_figures
 
 Cost = Callable[
     [str, int, int], float
@@ -347,6 +348,17 @@ def test_stored_runs_of_the_book_are_judged_like_published_ones(tmp_path: Path) 
     assert line["tasks"] == 2
     assert row(card, "distance predicts the metric", "classroom")["verdict"] == "supported"
     assert row(card, "proxy works", "classroom")["verdict"] == "not testable"
+
+
+def test_random_beside_another_experiment_is_no_sweep() -> None:
+    def run(experiment: str, selector: str, budget: int, bin_: int = -1) -> tuple[object, ...]:
+        return experiment, "words", "none", selector, budget, bin_, -1, 0, "query_loss", 1.0, "ok"
+
+    sweep = [run("budget", selector, budget) for selector in ("uot", "random") for budget in (25, 50)]
+    beside = [run("focus", "round_robin", 30, 0), run("budget", "random", 30)]
+    found = as_figures(pd.DataFrame([*sweep, *beside], columns=ROW_COLUMNS), "classroom")
+    assert sorted(found.loc[found["selector"] == "random", "budget"]) == [25, 50]
+    assert len(found) == 5
 
 
 def test_contradicting_rows_and_missing_columns_are_refused() -> None:
