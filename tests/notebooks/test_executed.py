@@ -41,7 +41,8 @@ def test_a_second_cold_run_gives_the_same_numbers(tmp_path: Path) -> None:
     ]
     assert any(cell.outputs for cell in checked), "nothing would be compared"
     command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=1200",
-               "-p", "no:xdist", "-p", "no:cacheprovider", "--rootdir", str(CHAPTERS), "-c", os.devnull, *map(str, executed())]  # fmt: skip
+               "-p", "no:xdist", "-p", "no:cacheprovider",  # nothing may be left among the chapters
+               "--rootdir", str(CHAPTERS), "-c", os.devnull, *map(str, executed())]  # fmt: skip
     environment = {**os.environ, "TIS_CACHE": str(tmp_path / "cold")}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
