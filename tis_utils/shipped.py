@@ -36,6 +36,20 @@ def hidden() -> bool:
     return os.environ.get("TIS_FRESH", "") not in ("", "0")
 
 
+def _verified(path: Path) -> tuple[bytes, dict[str, Any]] | None:
+    """Bytes and manifest of a stored file that has its manifest's checksum; else None, with a word in the log."""
+    try:
+        manifest = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        payload = path.read_bytes()
+    except (OSError, ValueError) as error:
+        log.warning("Stored %s is not used: %s.", path.name, error)
+        return None
+    if manifest.get("sha256") != hashlib.sha256(payload).hexdigest():
+        log.warning("Stored %s is not used: the file does not match its checksum.", path.name)
+        return None
+    return payload, manifest
+
+
 def feature_file(profile: str, name: str) -> Path:
     """Where the features of a profile under one representation lie."""
     return RESULTS / profile / f"features-{name}.npy"
@@ -51,17 +65,10 @@ def read_features(profile: str, name: str, key: Mapping[str, Any]) -> np.ndarray
         half-precision rounding; the coordinates themselves may be rotated.
     """
     path = feature_file(profile, name)
-    if not path.exists():
+    found = _verified(path) if path.exists() else None
+    if found is None:
         return None
-    try:
-        manifest = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        payload = path.read_bytes()
-    except (OSError, ValueError) as error:
-        log.warning("Stored features %s are not used: %s.", path.name, error)
-        return None
-    if manifest.get("sha256") != hashlib.sha256(payload).hexdigest():
-        log.warning("Stored features %s are not used: the file does not match its checksum.", path.name)
-        return None
+    payload, manifest = found
     different = sorted(k for k in {*key, *manifest["key"]} if manifest["key"].get(k) != plain(key).get(k))
     if different:
         log.warning("Stored features %s are not used: %s changed.", path.name, ", ".join(different))
@@ -151,17 +158,11 @@ def read_cells(profile: str) -> dict[str, pd.DataFrame]:
 
 def _read_table(path: Path) -> pd.DataFrame | None:
     """A table whose manifest has its checksum; any other is not used, with a word in the log."""
-    try:
-        manifest = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        payload = path.read_bytes()
-    except (OSError, ValueError) as error:
-        log.warning("Stored results %s are not used: %s.", path.name, error)
-        return None
-    if manifest.get("sha256") != hashlib.sha256(payload).hexdigest():
-        log.warning("Stored results %s are not used: the file does not match its checksum.", path.name)
+    found = _verified(path)
+    if found is None:
         return None
     return pd.read_csv(
-        io.BytesIO(payload),
+        io.BytesIO(found[0]),
         encoding="utf-8",
         float_precision="round_trip",
         keep_default_na=False,
