@@ -369,3 +369,13 @@ def test_contradicting_rows_and_missing_columns_are_refused() -> None:
         scorecard(sources=["tulu"])
     with pytest.raises(InputError, match="lack the columns sd, n"):
         scorecard(rows.drop(columns=["sd", "n"]), **FAST)
+
+
+def test_every_metric_that_is_no_loss_is_the_downstream_metric_in_per_cent() -> None:
+    rows = [
+        ("budget", "codex", "less", "uot", 25, -1, -1, seed, metric, value, "ok")
+        for seed in (0, 1)
+        for metric, value in (("query_loss", 1.5), ("test_loss", 1.6), ("pass@10", 0.25))
+    ]
+    found = as_figures(pd.DataFrame(rows, columns=ROW_COLUMNS), "paper").set_index("metric")["mean"]
+    assert found.to_dict() == {"query_loss": 1.5, "test_loss": 1.6, "downstream": 25.0}

@@ -26,7 +26,7 @@ def tis(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
 def test_help_names_every_command() -> None:
     done = tis("--help")
     assert done.returncode == 0
-    for command in ("book", "run", "represent", "grid", "doctor"):
+    for command in ("book", "run", "sweep", "represent", "grid", "doctor"):
         assert command in done.stdout
     assert tis().returncode == 2
 
@@ -62,6 +62,12 @@ def test_the_parameters_of_a_notebook_can_be_listed() -> None:
         (["run", "00", "--profile", "missing/mine.yaml"], "does not exist"),
         (["book", "--profile", "huge"], "There is no profile 'huge'"),
         (["doctor", "--profile", "huge"], "There is no profile 'huge'"),
+        (["grid", "all"], "There is no grid 'all'; known: quantiles"),
+        (["grid", "quantiles", "--task", "chess"], "has no task 'chess'; it has words"),
+        (["grid", "quantiles", "--dry-run"], "Profile 'classroom' has no `plan`"),
+        (["sweep", "00", "-p", "budgte", "5,6"], "has no parameter 'budgte'"),
+        (["sweep", "00", "-p", "budgets", "[5"], "cannot be read as values"),
+        (["sweep", "10", "-p", "draws", "5", "--engine", "slurm"], "There is no engine 'slurm'"),
         (["bok"], "No such command"),
         (["run"], "Missing argument"),
     ],
@@ -71,6 +77,15 @@ def test_misuse_is_one_clear_paragraph_and_exit_code_2(words: list[str], message
     assert done.returncode == 2, done.stderr
     assert message in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
+
+
+def test_a_dry_run_lists_jobs_and_touches_nothing(tmp_path: Path) -> None:
+    done = tis("grid", "quantiles", "--profile", "paper", "--dry-run", TIS_CACHE=str(tmp_path / "cache"))
+    assert done.returncode == 0, done.stderr
+    assert (
+        len([line for line in done.stdout.splitlines() if line.strip().startswith("quantile ")]) == 451
+    )  # + total
+    assert not (tmp_path / "cache").exists()
 
 
 def test_a_profile_with_an_unknown_key(tmp_path: Path) -> None:
@@ -127,7 +142,9 @@ def test_doctor_says_what_is_missing(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     report = examine("paper")
     missing = {check.name for check in report.checks if check.ok is False}
-    assert "hub data" in missing
+    assert {"hub data", "meta-llama/Llama-2-7b-hf", "sentence-transformers/gtr-t5-base"} <= missing
+    (tmp_path / "hub/models--meta-llama--Llama-2-7b-hf/snapshots").mkdir(parents=True)
+    assert "meta-llama/Llama-2-7b-hf" not in {c.name for c in examine("paper").checks if c.ok is False}
     assert not report.healthy
     assert "MISSING" in report.text
     assert Report("x", [Check("a", None, "optional thing")], []).healthy

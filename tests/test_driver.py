@@ -119,18 +119,22 @@ def test_a_failing_cell_names_itself_its_error_and_the_partial_notebook(folder: 
 @pytest.mark.slow
 def test_a_chapter_runs_again_only_when_something_it_depends_on_changed(folder: Path) -> None:
     path = notebook(folder / "00_x.ipynb", "print(1)")
-    assert driver.execute_chapter(path, "smoke", folder).fresh
-    assert not driver.execute_chapter(path, "smoke", folder).fresh
-    assert driver.execute_chapter(path, "classroom", folder).fresh
-    notebook(path, "print(2)")
-    assert driver.execute_chapter(path, "classroom", folder).fresh
     executed = folder / "chapters" / "00_x.ipynb"
+
+    def run(profile: str) -> driver.Run:
+        return driver.execute_stale(path, executed, {"profile": profile}, progress=False)
+
+    assert run("smoke").fresh
+    assert not run("smoke").fresh
+    assert run("classroom").fresh
+    notebook(path, "print(2)")
+    assert run("classroom").fresh
     executed.write_text(executed.read_text().replace("2", "3"))  # somebody edits the result by hand
-    assert driver.execute_chapter(path, "classroom", folder).fresh
+    assert run("classroom").fresh
     record = executed.with_suffix(".run.json")
     assert json.loads(record.read_text())["seconds"] > 0
     record.write_text("{")
-    assert driver.execute_chapter(path, "classroom", folder).fresh
+    assert run("classroom").fresh
 
 
 def test_render_errors_show_the_renderers_words(folder: Path) -> None:

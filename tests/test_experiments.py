@@ -73,6 +73,14 @@ def test_picks_come_from_the_similarity_of_the_cells_own_task(study: Study) -> N
     assert list(letters) == list(np.argsort(-similarity.max(0), kind="stable")[:4])
 
 
+def test_picks_are_computed_once_for_all_seeds(study: Study, monkeypatch) -> None:
+    first = study.picks(Cell("letters", "rds", "uot", 4, 0))
+    monkeypatch.setattr(picks, "picks", lambda *_: pytest.fail("computed again"))
+    np.testing.assert_array_equal(study.picks(Cell("letters", "rds", "uot", 4, 1)), first)
+    with pytest.raises(ValueError, match="read-only"):
+        first[0] = 0
+
+
 def test_random_is_seeded_and_nested(study: Study) -> None:
     few, many = (study.picks(Cell("digits", NONE, "random", b, 1)) for b in (3, 8))
     assert list(many[:3]) == list(few)
@@ -172,6 +180,7 @@ class TestExperiments:
         assert tokens.tolist() == [4] * 12  # three bytes and the end
         assert len(study.picks(Cell("letters", "rds", "round_robin", 5, 0, "tokens"))) == 5
         study.__dict__["answer_tokens"] = np.array([1, 9] * 6)
+        study._picks.clear()
         chosen = study.picks(Cell("letters", "rds", "round_robin", 5, 0, "tokens"))
         assert study.answer_tokens[chosen].sum() >= 25 > study.answer_tokens[chosen[:-1]].sum()
         by_chance = study.picks(Cell("letters", NONE, "random", 5, 1, "tokens"))

@@ -24,11 +24,13 @@ from tis_utils.looks import CATEGORIES, METHODS, colours, label, order, style
 from tis_utils.tidy import aggregate, with_method
 
 NAMES = {
-    "embed": "EMBED", "rds": "RDS+", "less": "LESS", "round_robin": "Round-robin",
+    "embed": "EMBED", "rds": "RDS+", "less": "LESS", "less_proxy": "LESS by proxy",
+    "round_robin": "Round-robin",
     "doubly_greedy": "Doubly greedy", "knn_uniform": "KNN-Uniform", "knn_kde": "KNN-KDE", "uot": "UOT",
     "random": "Random", "zero_shot": "Zero-shot",
 }  # fmt: skip
 REPRESENTATIONS = ["embed", "rds", "less", "random", "zero_shot"]
+WITH_PROXY = [*REPRESENTATIONS, "less_proxy"]
 SELECTORS = ["round_robin", "doubly_greedy", "knn_uniform", "knn_kde", "uot", "random", "zero_shot"]
 # Machado, Oliveira, Fernandes 2009, severity 1, on linear RGB
 VISION = {
@@ -65,7 +67,7 @@ def lab(rgb: np.ndarray) -> np.ndarray:
 def test_every_method_has_its_name_and_its_own_look():
     assert {name: look.label for name, look in METHODS.items()} == NAMES
     assert len({look.colour for look in METHODS.values()}) == len(METHODS)
-    for group in (REPRESENTATIONS, SELECTORS):
+    for group in (WITH_PROXY, SELECTORS):
         assert len({(METHODS[name].marker, METHODS[name].line) for name in group}) == len(group)
     assert colours()["LESS"] == METHODS["less"].colour
 
@@ -76,7 +78,7 @@ def test_lines_stand_out_from_the_card(name):
 
 
 @pytest.mark.parametrize("vision", VISION)
-@pytest.mark.parametrize("group", [REPRESENTATIONS, SELECTORS], ids=["representations", "selectors"])
+@pytest.mark.parametrize("group", [WITH_PROXY, SELECTORS], ids=["representations", "selectors"])
 def test_colours_stay_apart_for_colour_blind_readers(group, vision):
     seen = {name: lab(VISION[vision] @ linear(METHODS[name].colour)) for name in group}
     for a, b in itertools.combinations(group, 2):
@@ -392,3 +394,38 @@ def test_pictures_have_few_colours_and_stay_small():
     small = figures.show(figure, "Query loss by budget for four methods.").png
     assert len(small) < len(full.getvalue())
     assert len(Image.open(io.BytesIO(small)).getcolors(256)) <= 256
+
+
+# --- numbers by method and budget ----------------------------------------------------------------------
+
+
+def lines_table(shift: float = 0.0) -> pd.DataFrame:
+    rows = [(m, b, k + b / 100 + shift) for k, m in enumerate(["random", "less"]) for b in (50, 25, 100)]
+    table = pd.DataFrame(rows, columns=["method", "budget", "value"])
+    return table.assign(low=table["value"] - 1, high=table["value"] + 2)
+
+
+def test_method_lines_draw_each_method_in_order_of_budget_with_its_band():
+    figure = figures.method_lines({"a": lines_table(), "b": lines_table(3)}, ylabel="lead", reference=0.0)
+    ax, other = figure.axes
+    lines = {line.get_label(): line for line in ax.get_lines()}
+    np.testing.assert_allclose(lines["LESS"].get_xydata(), [[25, 1.25], [50, 1.5], [100, 2]])
+    np.testing.assert_allclose(lines["Random"].get_ydata(), [0.25, 0.5, 1])
+    assert lines["LESS"].get_color() == METHODS["less"].colour
+    assert [line.get_label() for line in ax.get_lines()][:2] == ["LESS", "Random"]
+    band = ax.collections[0].get_paths()[0].vertices
+    assert band[:, 1].min() == pytest.approx(0.25)
+    assert band[:, 1].max() == pytest.approx(4)
+    assert ax.get_ylim() == other.get_ylim()
+    apart = figures.method_lines({"a": lines_table(), "b": lines_table(3)}, ylabel="", shared=False)
+    assert len({panel.get_ylim() for panel in apart.axes}) == 2
+    assert any(np.allclose(line.get_ydata(), 0) for line in ax.get_lines())
+
+
+def test_method_lines_without_bands_or_panels():
+    figure = figures.method_lines({"a": lines_table()[["method", "budget", "value"]]}, ylabel="W1")
+    assert not figure.axes[0].collections
+    with pytest.raises(InputError, match="at least one panel"):
+        figures.method_lines({}, ylabel="W1")
+    with pytest.raises(InputError, match="lacks the column value"):
+        figures.method_lines({"a": lines_table().drop(columns="value")}, ylabel="W1")

@@ -5,13 +5,16 @@ import logging
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests_support import example, query
+from tis_utils import training
 from tis_utils.errors import InputError
 from tis_utils.evaluation import answers, exact_match, mean_loss, query_losses
 from tis_utils.examples import IGNORE, encode_query
 from tis_utils.profiles import Training
-from tis_utils.training import fine_tune, trainable, trainer_batch
+from tis_utils.training import Shuffled, fine_tune, trainable, trainer_batch
 
 FAST = Training(epochs=20, learning_rate=1e-2, batch_size=4, warmup_ratio=0.05)
 
@@ -40,12 +43,13 @@ def test_equal_seeds_give_equal_weights_and_other_seeds_do_not(random_model) -> 
     assert not torch.equal(weights(first), weights(other))
 
 
-def test_one_step_is_one_adamw_step_on_the_mean_token_loss(random_model) -> None:
-    """Oracle: PyTorch's own optimiser on the loss written out by hand."""
+@pytest.mark.parametrize("micro", [None, 1, 2])
+def test_one_step_is_one_adamw_step_on_the_mean_token_loss(random_model, micro: int | None) -> None:
+    """Oracle: PyTorch's own optimiser on the loss written out by hand; every token counts alike."""
     import copy
 
-    subset = [example("short", name="a"), example("a longer answer", name="b")]
-    settings = Training(epochs=1, learning_rate=1e-3, batch_size=2, warmup_ratio=0.0)
+    subset = [example(answer, name=answer) for answer in ("short", "a longer answer", "x", "x" * 40)]
+    settings = Training(epochs=1, learning_rate=1e-3, batch_size=4, micro_batch_size=micro, warmup_ratio=0.0)
     tuned = fine_tune(random_model, subset, settings, max_length=64)
     reference = copy.deepcopy(random_model.model).train()
     optimiser = torch.optim.AdamW(reference.parameters(), lr=1e-3, weight_decay=0.0)
@@ -59,6 +63,81 @@ def test_one_step_is_one_adamw_step_on_the_mean_token_loss(random_model) -> None
     optimiser.step()
     expected = torch.cat([p.detach().flatten() for p in reference.parameters()])
     torch.testing.assert_close(weights(tuned), expected, rtol=1e-4, atol=1e-6)
+
+
+def mixed(count: int) -> list:
+    """Examples of very different lengths."""
+    return [example("ab" * (1 + 7 * i % 23), prompt="q" * (3 * i % 11), name=str(i)) for i in range(count)]
+
+
+def test_micro_batches_do_not_change_the_weights(random_model) -> None:
+    """Ten examples in effective batches of four: the last one of each epoch is not full."""
+    settings = Training(epochs=2, learning_rate=1e-3, batch_size=4)
+    whole, *others = (
+        weights(
+            fine_tune(
+                random_model,
+                mixed(10),
+                settings.model_copy(update={"micro_batch_size": micro}),
+                seed=3,
+                max_length=64,
+            )
+        )
+        for micro in (None, 1, 2, 4, 99)
+    )
+    assert not torch.allclose(whole, weights(random_model), atol=1e-4)
+    for other in others:
+        torch.testing.assert_close(other, whole, rtol=1e-4, atol=2e-6)
+
+
+def test_effective_batches_hold_the_same_examples_for_every_micro_size(random_model, monkeypatch) -> None:
+    seen: list[list[bytes]] = []
+
+    def recorded(texts, pad_id):
+        seen[-1] += [text.ids.tobytes() for text in texts]
+        return trainer_batch(texts, pad_id)
+
+    monkeypatch.setattr(training, "trainer_batch", recorded)
+    everything = {text.ids.tobytes() for text in trainable(mixed(10), random_model, 64)}
+    for micro in (None, 1, 2):
+        seen.append([])
+        settings = Training(epochs=2, learning_rate=1e-3, batch_size=4, micro_batch_size=micro)
+        fine_tune(random_model, mixed(10), settings, seed=3, max_length=64)
+    assert len(everything) == 10
+    for order in seen:
+        assert set(order[:10]) == set(order[10:]) == everything
+        assert order[:10] != order[10:]
+    cuts = [(0, 4), (4, 8), (8, 10), (10, 14), (14, 18), (18, 20)]
+    first, *others = ([set(order[a:b]) for a, b in cuts] for order in seen)
+    assert all(other == first for other in others)
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=40), st.integers(1, 12), st.integers(0, 3))
+def test_every_epoch_is_a_new_order_of_all_examples(lengths: list[int], batch: int, seed: int) -> None:
+    sampler = Shuffled(lengths, batch, seed)
+    plain = np.random.default_rng(seed)
+    for _ in range(3):
+        order, shuffled = list(sampler), plain.permutation(len(lengths))
+        assert len(sampler) == len(order)
+        for start in range(0, len(lengths), batch):
+            part = order[start : start + batch]
+            assert sorted(part) == sorted(shuffled[start : start + batch])
+            assert [lengths[i] for i in part] == sorted((lengths[i] for i in part), reverse=True)
+
+
+def test_autocast_trains_nearly_as_in_full_precision(random_model) -> None:
+    settings = Training(epochs=6, learning_rate=3e-3, batch_size=4, micro_batch_size=2)
+    half = settings.model_copy(update={"autocast": True})
+    exact, rounded = (
+        fine_tune(random_model, mixed(10), chosen, max_length=64) for chosen in (settings, half)
+    )
+    assert {p.dtype for p in rounded.model.parameters()} == {torch.float32}
+    assert torch.isfinite(weights(rounded)).all()
+    assert not torch.equal(weights(exact), weights(rounded))
+    queries = [query("abab"), query("ab", prompt="qqq")]
+    gained = mean_loss(random_model, queries) - mean_loss(exact, queries)
+    assert gained > 0.2
+    assert mean_loss(rounded, queries) == pytest.approx(mean_loss(exact, queries), abs=0.1 * gained)
 
 
 def test_even_a_single_step_trains(random_model) -> None:

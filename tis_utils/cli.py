@@ -1,4 +1,4 @@
-"""The command line: ``tis book``, ``tis run``, ``tis represent``, ``tis grid``, ``tis doctor``.
+"""The command line: ``tis book``, ``run``, ``sweep``, ``represent``, ``grid``, ``doctor``.
 
 Exit codes: 0 fine, 1 the run failed, 2 the command was misused. ``--debug`` (before the command) shows
 tracebacks.
@@ -16,7 +16,9 @@ import typer
 from tis_utils.errors import InputError, TisError
 
 if TYPE_CHECKING:
+    from tis_utils.cells import Cell
     from tis_utils.experiments import Study
+    from tis_utils.profiles import Profile
 
 app = typer.Typer(
     name="tis",
@@ -26,10 +28,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _debug = False
+INTERRUPTED = 130  # typer's exit code for Ctrl-C
 
 ProfileName = Annotated[
     str,
     typer.Option("--profile", "-P", help="smoke, classroom, smollm2, paper, or the path of a .yaml file."),
+]
+
+Engine = Annotated[
+    str, typer.Option("--engine", help="joblib backend: loky, or ray or dask (extra `cluster`).")
 ]
 
 
@@ -102,6 +109,40 @@ def run(
 
 
 @app.command()
+def sweep(
+    notebook: Annotated[str, typer.Argument(help="Path, name or number of a notebook.")],
+    parameter: Annotated[
+        list[str],
+        typer.Option(
+            "--parameter",
+            "-p",
+            metavar="NAME V1,V2",
+            help="Values of a parameter, e.g. -p seeds 0,1,2; lists as values: -p budgets [25,50],[100]; repeatable.",
+        ),
+    ],
+    profile: ProfileName = "classroom",
+    jobs: Annotated[int, typer.Option("--jobs", "-j", help="Notebooks executed at once.")] = 1,
+    engine: Engine = "loky",
+    into: Annotated[
+        Path | None, typer.Option("--into", help="Folder for the results; by default below build/sweeps.")
+    ] = None,
+) -> None:
+    """Execute a notebook under every combination of parameters; finished ones are kept, index.csv lists all."""
+    from tis_utils import driver, notebook_sweeps, paths
+
+    path = driver.find_notebook(notebook)
+    pairs = (pair.partition("=") for pair in parameter)
+    grid = {name: notebook_sweeps.parse_values(values) for name, _, values in pairs}
+    folder = into or paths.BUILD / "sweeps" / path.stem
+    index = notebook_sweeps.sweep(path, grid, folder, profile=profile, jobs=jobs, engine=engine)
+    typer.echo(index.drop(columns="error").to_string(index=False))
+    typer.echo(f"The table is {folder / notebook_sweeps.INDEX}")
+    for error in index.loc[index["status"] == "failed", "error"]:
+        typer.echo(f"tis: {error}", err=True)
+    raise typer.Exit(1 if (index["status"] == "failed").any() else 0)
+
+
+@app.command()
 def represent(
     profile: ProfileName = "classroom",
     representation: Annotated[
@@ -164,28 +205,63 @@ def _share(text: str) -> tuple[int, int]:
 def grid(
     name: Annotated[str, typer.Argument(help="quantiles, focus, budgets, cross, tokens or resample.")],
     profile: ProfileName = "classroom",
+    task: Annotated[
+        list[str] | None,
+        typer.Option("--task", "-t", help="Only this task of the profile; repeatable. Default: all."),
+    ] = None,
     jobs: Annotated[
         int | None, typer.Option("--jobs", "-j", help="Worker processes; default one per core.")
     ] = None,
-    engine: Annotated[str, typer.Option("--engine", help="joblib backend: loky, ray or dask.")] = "loky",
+    engine: Engine = "loky",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Also write the rows (or the plan) to this CSV file."),
+    ] = None,
     ship: Annotated[
         bool, typer.Option("--ship", help="Also store the rows in data/results/<profile>.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List the jobs with estimated GPU hours and disk; run nothing.")
     ] = False,
 ) -> None:
     """Fine-tune and evaluate every cell of one experiment; finished cells are kept, a stopped grid continues."""
     from tis_utils.experiments import Study
     from tis_utils.grids import GRIDS
     from tis_utils.profiles import load_profile
+    from tis_utils.store import write_atomically
 
     if name not in GRIDS:
         raise InputError(f"There is no grid {name!r}; known: {', '.join(GRIDS)}.")
-    study = Study(load_profile(profile), live=ship)
-    cells = GRIDS[name](study.profile)
+    settings = load_profile(profile)
+    if unknown := [t for t in task or () if t not in settings.tasks]:
+        raise InputError(
+            f"Profile {settings.name!r} has no task {unknown[0]!r}; it has {', '.join(settings.tasks)}."
+        )
+    cells = [cell for cell in GRIDS[name](settings) if not task or cell.task in task]
+    if dry_run:
+        typer.echo(_plan(settings, cells, output))
+        return
+    study = Study(settings, live=ship)
     rows = study.run(cells, jobs=jobs, engine=engine)
     failed = rows.loc[rows["status"] == "diverged", "metric"].count()
     typer.echo(f"{name}: {len(cells)} cells, {len(rows)} numbers, {failed} of them from runs that diverged.")
+    if output:
+        write_atomically(output, rows.to_csv(index=False, lineterminator="\n").encode("utf-8"))
+        typer.echo(f"The rows are in {output}")
     if ship:
         typer.echo(f"Stored in {study.ship(name, cells)}")
+
+
+def _plan(settings: Profile, cells: list[Cell], output: Path | None) -> str:
+    from tis_utils.plan import plan, summary
+    from tis_utils.store import write_atomically
+
+    jobs = plan(settings, cells)
+    if output:
+        write_atomically(output, jobs.to_csv(index=False, lineterminator="\n").encode("utf-8"))
+        return f"{summary(jobs, settings)}\nEvery job is in {output}"
+    shown = jobs.round({"gpu_hours": 2, "disk_gb": 1}).to_string(index=False, na_rep="")
+    return f"{shown}\n\n{summary(jobs, settings)}"
 
 
 @app.command()
@@ -220,6 +296,8 @@ def main() -> None:
             raise
         typer.secho(f"tis: {error}", err=True, fg="red" if sys.stderr.isatty() else None)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except SystemExit as stop:
+        if stop.code != INTERRUPTED:
+            raise
         typer.echo("tis: stopped; finished work is kept and the next run continues from it.", err=True)
         sys.exit(1)

@@ -168,7 +168,7 @@ def execute(notebook: Path, output: Path, given: Mapping[str, Any], *, progress:
     import papermill
 
     check_parameters(notebook, given)
-    partial = paths.BUILD / "failed" / notebook.name
+    partial = paths.BUILD / "failed" / output.name  # several runs of one notebook may go on at once
     partial.parent.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
     try:
@@ -234,11 +234,9 @@ def dependencies(notebook: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def execute_chapter(notebook: Path, profile: str, folder: Path = paths.BOOK) -> Run:
-    """Execute a chapter into ``chapters`` below `folder` unless an up-to-date copy is there."""
-    output = folder / "chapters" / notebook.name
+def execute_stale(notebook: Path, output: Path, given: Mapping[str, Any], *, progress: bool = True) -> Run:
+    """Execute a notebook into `output` unless an up-to-date copy is there; see :func:`dependencies`."""
     record = output.with_suffix(".run.json")
-    given = {"profile": profile}
     key = dependencies(notebook, given)
     if output.exists() and record.exists():
         try:
@@ -247,7 +245,7 @@ def execute_chapter(notebook: Path, profile: str, folder: Path = paths.BOOK) -> 
                 return Run(notebook, output, last["seconds"], fresh=False)
         except (ValueError, KeyError) as error:
             log.warning("Executing %s again: %s is damaged (%s).", notebook.name, record, error)
-    seconds = round(execute(notebook, output, given), 1)
+    seconds = round(execute(notebook, output, given, progress=progress), 1)
     facts = {"key": key, "output": _files_digest([output]), "seconds": seconds, "environment": environment()}
     write_atomically(record, json.dumps(facts, indent=1, sort_keys=True).encode("utf-8"))
     return Run(notebook, output, seconds, fresh=True)
@@ -281,7 +279,8 @@ def build_book(profile: str = "classroom", *, folder: Path = paths.BOOK, fresh: 
         os.environ["TIS_FRESH"] = "1"  # the notebooks' kernels inherit it: nothing comes from data/results
         shutil.rmtree(folder / "chapters", ignore_errors=True)
         Store().forget()
-    runs = [execute_chapter(notebook, profile, folder) for notebook in chapters()]
+    given = {"profile": profile}
+    runs = [execute_stale(path, folder / "chapters" / path.name, given) for path in chapters()]
     render(folder)
     return runs
 

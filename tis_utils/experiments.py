@@ -11,15 +11,13 @@ import logging
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from joblib import Parallel, delayed
-from tqdm.auto import tqdm
 
 from tis_utils import picks, runs, shipped
 from tis_utils.cells import (
@@ -32,6 +30,7 @@ from tis_utils.cells import (
     quantile_grid,
     zero_shot,
 )
+from tis_utils.engines import run_all
 from tis_utils.errors import InputError, RunError
 from tis_utils.features import PoolFeatures
 from tis_utils.geometry import similarity
@@ -73,6 +72,7 @@ class Study:
         self._features: dict[str, Features] = {}
         self._similarities: dict[tuple[str, str], np.ndarray] = {}
         self._orders: dict[tuple[str, str], np.ndarray] = {}
+        self._picks: dict[Cell, np.ndarray] = {}
         self._recipes: dict[str, Any] = {}
 
     @functools.cached_property
@@ -146,8 +146,14 @@ class Study:
         return self._similarities[representation, task]
 
     def picks(self, cell: Cell) -> np.ndarray:
-        """Indices into the pool that a cell trains on, best first, int64 (B,)."""
-        return picks.picks(self, cell)
+        """Indices into the pool that a cell trains on, best first, int64 (B,), read-only."""
+        same = (
+            cell if cell.selector == "random" else replace(cell, seed=0)
+        )  # only Random draws by the cell's seed
+        if same not in self._picks:
+            self._picks[same] = picks.picks(self, same)
+            self._picks[same].flags.writeable = False
+        return self._picks[same]
 
     def order(self, representation: str, task: str) -> np.ndarray:
         """The whole pool in round-robin order, int64 (N,): what the distance bins are cut from."""
@@ -193,11 +199,7 @@ class Study:
         tasks = {cell: self._task(cell) for cell in dict.fromkeys(cells)}
         todo = [task for task in distinct(tasks.values()) if not self.store.has("cells", task.key, ".csv")]
         if todo:
-            results = Parallel(n_jobs=min(jobs, len(todo)), backend=engine, return_as="generator_unordered")(
-                delayed(run_cell)(task) for task in todo
-            )
-            for _ in tqdm(results, total=len(todo), desc="fine-tuning", unit="run"):
-                pass
+            run_all(run_cell, todo, jobs=jobs, engine=engine, what="fine-tuning")
         return {cell: run_cell(task) for cell, task in tasks.items()}
 
     def _check(self, cells: Sequence[Cell]) -> None:
@@ -227,6 +229,7 @@ class Study:
             "queries": digest(queries),
             "test": digest(test),
             **self._run_settings,
+            "metric": self._metric(cell.task),
             "code": code_version(*picks.CODE, *runs.CODE),
         }
 
@@ -251,17 +254,36 @@ class Study:
             "training": profile.training.model_dump(),
         }
 
+    def _metric(self, task: str) -> str:
+        return self.profile.metrics.get(task, "exact_match")
+
     def _stored(self, cells: Sequence[Cell]) -> dict[Cell, pd.DataFrame]:
         """Finished cells that came with the repository and whose key still fits."""
         known = {} if self.live else shipped.read_cells(self.profile.name)
         found = {cell: known.get(shipped.cell_key(self.recipe(cell))) for cell in (cells if known else ())}
         return {cell: frame for cell, frame in found.items() if frame is not None}
 
+    def stored(self, cells: Sequence[Cell]) -> pd.DataFrame:
+        """Rows of those cells that came with the repository and still fit; nothing is trained.
+
+        Returns
+        -------
+        DataFrame
+            As from :meth:`run`; empty where nothing is stored.
+        """
+        return labelled(self._stored(cells))
+
     def ship(self, name: str, cells: Sequence[Cell]) -> Path:
         """Store the cells of one grid in ``data/results/<profile>/<name>.csv``, see :mod:`tis_utils.shipped`."""
         keys = {cell: shipped.cell_key(self.recipe(cell)) for cell in cells}
         subsets = {cell: self.subset(cell) for cell in cells}
-        return shipped.write_cells(self.profile.name, name, self.run(cells), keys, subsets)
+        rows, seconds = self.run(cells), self._seconds(cells)
+        return shipped.write_cells(self.profile.name, name, rows, keys, subsets, seconds)
+
+    def _seconds(self, cells: Sequence[Cell]) -> float:
+        """Wall time of the runs behind these cells, added up; runs that several cells share count once."""
+        tasks = distinct(self._task(cell) for cell in cells)
+        return sum(float(self.store.manifest("cells", task.key, ".csv")["seconds"]) for task in tasks)
 
     def subset(self, cell: Cell) -> str:
         """Digest of which examples a cell trains on, in order."""
@@ -307,6 +329,7 @@ class Study:
             dtype=self.profile.dtype,
             max_length=self.profile.max_length,
             training=self.profile.training,
+            metric=self._metric(cell.task),
             root=self.store.root,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ __all__ = [
     "composition_bars",
     "interactive",
     "label",
+    "method_lines",
     "quantile_curves",
     "show",
     "style",
@@ -71,7 +72,9 @@ def _legend(figure: Figure, axes: Sequence[Axes]) -> None:
     labels = [look.label for look in METHODS.values() if look.label in handles]
     labels += [text for text in handles if text not in labels]
     width = max(2, min(len(labels), int(figure.get_figwidth() / 1.25)))
-    figure.legend([handles[t] for t in labels], labels, loc="outside upper left", ncols=width)
+    rows = math.ceil(len(labels) / width)
+    columns = math.ceil(len(labels) / rows)  # rows of one length: no lonely entry
+    figure.legend([handles[t] for t in labels], labels, loc="outside upper left", ncols=columns)
 
 
 def _note(figure: Figure, text: str) -> None:
@@ -125,6 +128,59 @@ def _bands(cells: pd.DataFrame) -> str:
         return "One run per point."
     runs = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     return f"Line: mean over {runs} seeds; band: ± 1 standard error."
+
+
+def method_lines(
+    panels: Mapping[str, pd.DataFrame],
+    *,
+    ylabel: str,
+    note: str = "",
+    reference: float | None = None,
+    shared: bool = True,
+) -> Figure:
+    """Draw numbers that were computed for every method and budget, one panel per title.
+
+    Parameters
+    ----------
+    panels : mapping of title to DataFrame
+        Columns ``method``, ``budget``, ``value`` and optionally ``low`` and ``high`` (the band).
+    ylabel : str
+    note : str
+        Printed under the figure.
+    reference : float, optional
+        Height of a thin horizontal line.
+    shared : bool
+        Whether all panels have one vertical scale.
+
+    Raises
+    ------
+    InputError
+        If there is no panel, or one lacks a column or has no row.
+    """
+    if not panels:
+        raise InputError("method_lines needs at least one panel.")
+    with style():
+        figure, axes = _panels(list(panels))
+        for ax, table in zip(axes, panels.values(), strict=True):
+            need(table, ["method", "budget", "value"])
+            for method in order(table["method"]):
+                _value_line(ax, table[table["method"] == method].sort_values("budget"), method)
+            if reference is not None:
+                ax.axhline(reference, color="#1F2430", linewidth=0.9)
+            _log_budget_axis(ax, sorted(table["budget"].unique()))
+            if shared:
+                ax.sharey(axes[0])
+        _label_axes(axes, "Budget (examples)", ylabel)
+        _legend(figure, axes)
+        _note(figure, note)
+    return figure
+
+
+def _value_line(ax: Axes, rows: pd.DataFrame, method: str) -> None:
+    look = METHODS.get(method, Look(label(method), "#5C5F66", "*"))
+    ax.plot(rows["budget"], rows["value"], look.line, marker=look.marker, color=look.colour, label=look.label)
+    if {"low", "high"} <= set(rows.columns):
+        ax.fill_between(rows["budget"], rows["low"], rows["high"], color=look.colour, alpha=0.14, linewidth=0)
 
 
 def _log_budget_axis(ax: Axes, budgets: Sequence[float]) -> None:

@@ -32,7 +32,7 @@ def budgets(profile: Profile) -> list[Cell]:
 def cross(profile: Profile) -> list[Cell]:
     """Every representation with every selector."""
     methods = [(name, selector) for name in REPRESENTATIONS for selector in SELECTORS]
-    return grid(profile.tasks, methods, sweep(profile), profile.seeds)
+    return grid(profile.tasks, methods, profile.budgets, profile.seeds)
 
 
 def tokens(profile: Profile) -> list[Cell]:

@@ -128,7 +128,10 @@ def _accelerator(profile: Profile) -> Check:
 
 def _needs(profile: Profile) -> list[Check]:
     """What the profile itself asks for: models, data sets, packages."""
-    return [_KNOWN_NEEDS[need]() for need in profile.needs]
+    names = [name for name in (profile.model, profile.embedder, profile.proxy) if name and "/" in name]
+    return [_KNOWN_NEEDS[need]() for need in profile.needs] + [
+        _hub_model(name) for name in names if not Path(name).exists()
+    ]
 
 
 def _package_need(package: str, module: str, why: str) -> Callable[[], Check]:
@@ -153,8 +156,19 @@ def _gpu() -> Check:
     return Check("gpu", torch.cuda.is_available(), "an NVIDIA GPU with 80 GB for 7B models")
 
 
+def _hub_cache() -> Path:
+    return Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface")) / "hub"
+
+
+def _hub_model(name: str) -> Check:
+    found = (_hub_cache() / f"models--{name.replace('/', '--')}" / "snapshots").is_dir()
+    return Check(
+        name, found, "in the Hub's cache" if found else "not in the Hub's cache; a first run downloads it"
+    )
+
+
 def _hub() -> Check:
-    cache = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface")) / "hub"
+    cache = _hub_cache()
     found = any(cache.glob("datasets--Harvard-DCML--*"))
     detail = "the paper's data sets" + (
         "" if found else f" are not in {cache}; a first run downloads them from the Hub"

@@ -28,6 +28,7 @@ METHODS: dict[str, Look] = {
     "embed": Look("EMBED", "#00754A", "s"),
     "rds": Look("RDS+", "#0072B2", "^"),
     "less": Look("LESS", "#D55E00", "o"),
+    "less_proxy": Look("LESS by proxy", "#8C2D04", "v", "-."),
     "round_robin": Look("Round-robin", "#332288", "o"),
     "doubly_greedy": Look("Doubly greedy", "#B07D12", "D"),
     "knn_uniform": Look("KNN-Uniform", "#5B8FF9", "v"),

@@ -25,7 +25,11 @@ class _Strict(BaseModel):
 
 
 class Training(_Strict):
-    """How a selected subset is turned into a fine-tuned model (METHODS §4)."""
+    """How a selected subset is turned into a fine-tuned model (METHODS §4).
+
+    ``autocast`` makes the matrix products of training and evaluation in bfloat16 while the weights stay in the
+    model's own precision.
+    """
 
     epochs: PositiveInt = 2
     learning_rate: PositiveFloat = 2e-5
@@ -33,6 +37,7 @@ class Training(_Strict):
     micro_batch_size: PositiveInt | None = None
     warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.03
     lora_rank: Annotated[int, Field(ge=0)] = 0
+    autocast: bool = False
 
 
 class Less(_Strict):
@@ -48,6 +53,23 @@ class Less(_Strict):
     warmup_fraction: Share = 0.05
     dim: PositiveInt = 8192
     sketch: Literal["count", "rademacher"] = "rademacher"
+
+
+class Plan(_Strict):
+    """What ``--dry-run`` assumes: sizes, and the throughput of one device in 10^12 operations per second.
+
+    ``evaluated`` examples are scored per run, ``new_tokens`` written for each (all samples together).
+    """
+
+    parameters: PositiveFloat
+    hidden_size: PositiveInt
+    embedder_parameters: PositiveFloat = 1.1e8
+    proxy_parameters: PositiveFloat = 1e9
+    tokens_per_example: PositiveInt = 500
+    evaluated: PositiveInt = 1000
+    new_tokens: PositiveInt = 256
+    training_tflops: PositiveFloat = 400
+    writing_tflops: PositiveFloat = 40
 
 
 class Profile(_Strict):
@@ -67,6 +89,8 @@ class Profile(_Strict):
         Numbers of candidates, and of queries and held-out examples per task.
     tasks : tuple of str
         Target tasks.
+    metrics : dict of str to str
+        The downstream metric of a task (:mod:`tis_utils.downstream`); exact match where none is named.
     budgets : tuple of int
         Numbers of selected examples, increasing.
     sweep_budgets : tuple of int, optional
@@ -77,6 +101,8 @@ class Profile(_Strict):
         Seeds of the fine-tuning runs (and of Random).
     max_length : int
         Longest text in tokens.
+    plan : Plan, optional
+        What a dry run assumes.
     """
 
     name: str
@@ -90,6 +116,7 @@ class Profile(_Strict):
     n_queries: PositiveInt
     n_test: PositiveInt
     tasks: tuple[str, ...] = Field(min_length=1)
+    metrics: dict[str, str] = {}
     budgets: tuple[PositiveInt, ...] = Field(min_length=1)
     sweep_budgets: tuple[PositiveInt, ...] | None = None
     bin_budget: PositiveInt = 500
@@ -99,6 +126,7 @@ class Profile(_Strict):
     training: Training = Training()
     less: Less = Less()
     needs: tuple[str, ...] = ()
+    plan: Plan | None = None
 
 
 def names() -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from tis_utils.evaluation import exact_match, mean_loss
+from tis_utils.downstream import measure, short_name
+from tis_utils.evaluation import mean_loss
 from tis_utils.examples import Example, Query
 from tis_utils.models import LanguageModel, load_model
 from tis_utils.profiles import Training
@@ -43,11 +45,13 @@ class CellTask:
     dtype: str
     max_length: int
     training: Training
+    metric: str
     root: Path
 
     @functools.cached_property
     def key(self) -> dict[str, object]:
         """What the rows depend on: contents, weights, settings and code, not where the files lie."""
+        extra = () if self.metric in ("exact_match", "none") else ("downstream",)
         return {
             "seed": self.seed,
             "subset": digest(self.subset),
@@ -57,7 +61,8 @@ class CellTask:
             "dtype": self.dtype,
             "max_length": self.max_length,
             "training": self.training.model_dump(),
-            "code": code_version(*CODE),
+            "metric": self.metric,
+            "code": code_version(*CODE, *extra),
         }
 
 
@@ -76,11 +81,13 @@ def _train_and_evaluate(task: CellTask) -> pd.DataFrame:
     tuned = _model(task.model, task.dtype)
     if task.subset:
         tuned = fine_tune(tuned, task.subset, task.training, seed=task.seed, max_length=task.max_length)
-    values = {
-        "query_loss": mean_loss(tuned, task.queries, max_length=task.max_length),
-        "test_loss": mean_loss(tuned, task.test, max_length=task.max_length) if task.test else np.nan,
-        "exact_match": exact_match(tuned, task.test) if task.test else np.nan,
-    }
+    with torch.autocast(tuned.device.type, torch.bfloat16, enabled=task.training.autocast):
+        values = {
+            "query_loss": mean_loss(tuned, task.queries, max_length=task.max_length),
+            "test_loss": mean_loss(tuned, task.test, max_length=task.max_length) if task.test else np.nan,
+        }
+        if task.metric != "none":
+            values[short_name(task.metric)] = measure(tuned, task.metric, task.test, seed=task.seed)
     rows = [(metric, value, _status(metric, value, task)) for metric, value in values.items()]
     return pd.DataFrame(rows, columns=["metric", "value", "status"])
 
@@ -93,4 +100,5 @@ def _status(metric: str, value: float, task: CellTask) -> str:
 
 @functools.lru_cache(maxsize=2)
 def _model(name: str, dtype: str) -> LanguageModel:
+    gc.freeze()  # every Trainer collects garbage when it starts: what was imported before is none
     return load_model(name, dtype=dtype)

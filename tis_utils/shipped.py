@@ -172,7 +172,12 @@ def _read_table(path: Path) -> pd.DataFrame | None:
 
 
 def write_cells(
-    profile: str, name: str, rows: pd.DataFrame, keys: Mapping[Cell, str], subsets: Mapping[Cell, str]
+    profile: str,
+    name: str,
+    rows: pd.DataFrame,
+    keys: Mapping[Cell, str],
+    subsets: Mapping[Cell, str],
+    seconds: float,
 ) -> Path:
     """Store the rows of one grid, each with its cell's key and a digest of its subset, and a manifest.
 
@@ -183,6 +188,8 @@ def write_cells(
         What :meth:`tis_utils.experiments.Study.run` returned.
     keys, subsets : mapping of Cell to str
         What the cell depends on, and which examples it trained on.
+    seconds : float
+        Wall time of the runs, added up.
     """
     keyed = pd.DataFrame([asdict(cell) | {"subset": subsets[cell], "key": key} for cell, key in keys.items()])
     table = rows.merge(keyed, on=CELL_COLUMNS, how="left", validate="many_to_one")
@@ -194,6 +201,7 @@ def write_cells(
         "sha256": write_atomically(path, text.encode("utf-8")),
         "cells": len(keys),
         "rows": len(table),
+        "seconds": round(seconds),
         "environment": environment(),
     }
     write_atomically(

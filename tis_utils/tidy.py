@@ -125,8 +125,8 @@ def as_figures(rows: pd.DataFrame, source: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Exact match becomes the downstream metric, in per cent. Token-matched and resampled runs are left out (the
-        paper has nothing like them), and so is Random at budgets of no other method.
+        Exact match, pass@k and the like become the downstream metric, in per cent. Token-matched and resampled runs
+        are left out (the paper has nothing like them), and so is Random at budgets of no other method.
     """
     cells = ["experiment", "task", "representation", "selector", "budget", "bin", "metric"]
     rows = rows[rows["experiment"].isin(["budget", "quantile", "focus", "zero_shot"])]
@@ -135,7 +135,7 @@ def as_figures(rows: pd.DataFrame, source: str) -> pd.DataFrame:
     swept = rows.loc[sweep & ~by_chance, "budget"].unique()
     rows = rows[~(sweep & by_chance) | rows["budget"].isin(swept)]  # Random beside a distance bin is no sweep
     table = aggregate(rows, cells).drop(columns="se")
-    score = table["metric"] == "exact_match"
+    score = ~table["metric"].isin(["query_loss", "test_loss"])
     table.loc[score, ["mean", "sd"]] *= 100
     return table.assign(
         pool=source,

@@ -6,21 +6,68 @@ import copy
 import logging
 import math
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
+from torch.utils.data import Sampler
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainingArguments
 
-from tis_utils.batching import collate
+from tis_utils.batching import Batch, collate, example_losses
 from tis_utils.errors import InputError
-from tis_utils.examples import Encoded, Example, encode_all
+from tis_utils.examples import IGNORE, Encoded, Example, encode_all
 from tis_utils.models import LanguageModel, add_lora
 from tis_utils.profiles import Training
 
 log = logging.getLogger(__name__)
+
+
+class AnswerTrainer(Trainer):
+    """A Trainer that does no needless work where answers are short and lengths differ; the gradients are the same.
+
+    Logits are made only at positions that some example learns from, and the micro-batches of one effective batch
+    hold examples of similar length.
+    """
+
+    def _get_train_sampler(self, *_: Any) -> Sampler[int]:
+        lengths = [len(text.ids) for text in self.train_dataset]  # type: ignore[union-attr]
+        return Shuffled(lengths, self.effective, self.args.seed)
+
+    @property
+    def effective(self) -> int:
+        """Examples per optimiser step."""
+        return self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
+
+    def compute_loss(  # type: ignore[override]
+        self, model: nn.Module, inputs: dict[str, torch.Tensor], *_: Any, num_items_in_batch: Any = None
+    ) -> torch.Tensor:
+        """Sum of the answer tokens' cross-entropies over their number in the effective batch."""
+        ids, mask, labels = (inputs[name] for name in ("input_ids", "attention_mask", "labels"))
+        counts = (labels[:, 1:] != IGNORE).sum(1)  # (B,)
+        means = example_losses(model, Batch(np.arange(len(ids)), ids, mask, labels))  # (B,)
+        # the Trainer counts the tokens of all devices and then averages the gradients over the devices
+        return (means * counts).sum() * self.accelerator.num_processes / num_items_in_batch
+
+
+class Shuffled(Sampler[int]):
+    """A new order of all examples in every epoch; within each effective batch the longest come first."""
+
+    def __init__(self, lengths: Sequence[int], batch: int, seed: int) -> None:
+        self.lengths, self.batch = np.asarray(lengths), batch
+        self.rng = np.random.default_rng(seed)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        order = self.rng.permutation(len(self.lengths))
+        for start in range(0, len(order), self.batch):
+            part = order[start : start + self.batch]
+            yield from part[np.argsort(-self.lengths[part], kind="stable")].tolist()
 
 
 def trainer_batch(texts: Sequence[Encoded], pad_id: int) -> dict[str, torch.Tensor]:
@@ -92,7 +139,7 @@ def fine_tune(
     if settings.lora_rank:
         model = add_lora(model, r=settings.lora_rank, alpha=2 * settings.lora_rank, dropout=0.0)  # type: ignore[assignment]
     with tempfile.TemporaryDirectory() as scratch:  # the Trainer insists on a folder
-        trainer = Trainer(
+        trainer = AnswerTrainer(
             model=model,
             args=_arguments(settings, len(encoded), seed, scratch, base),
             train_dataset=encoded,  # type: ignore[arg-type]  # any sized, indexable collection works
@@ -119,7 +166,7 @@ def _arguments(
         weight_decay=0.0,
         per_device_train_batch_size=micro,
         gradient_accumulation_steps=max(1, settings.batch_size // micro),
-        bf16=base.model.dtype == torch.bfloat16 and not on_cpu,
+        bf16=settings.autocast or (base.model.dtype == torch.bfloat16 and not on_cpu),
         use_cpu=on_cpu,
         seed=seed,
         data_seed=seed,

@@ -21,7 +21,8 @@ class Data:
     ----------
     pool : list of Example, length N
     queries, test : dict
-        Per task, M queries and the held-out examples (an empty list where a task has none).
+        Per task, M queries and the held-out examples: the test split, or what the queries left over; an empty list
+        where there is neither.
     """
 
     pool: list[Example]
@@ -91,9 +92,25 @@ def _queries(profile: Profile) -> tuple[Queries, Queries]:
         def load(task: str) -> tuple[list[Query], list[Query]]:
             return tuple(hub.load_queries(profile.queries, task, split=split) for split in ("dev", "test"))  # type: ignore[return-value]
 
-    found = {task: load(task) for task in profile.tasks}
-    queries = {task: spread(found[task][0], profile.n_queries) for task in profile.tasks}
-    return queries, {task: spread(found[task][1], profile.n_test) for task in profile.tasks}
+    queries: Queries = {}
+    test: Queries = {}
+    for task in profile.tasks:
+        everything, held_out = load(task)
+        queries[task] = spread(everything, profile.n_queries)
+        test[task] = spread(held_out or unused(everything, queries[task]), profile.n_test)
+    return queries, test
+
+
+def unused(items: list[Query], queries: list[Query]) -> list[Query]:
+    """Examples of the queries' own subjects that are no queries, each text once: held out where no test split is."""
+    seen = {query.prompt for query in queries}
+    subjects = {query.meta.get("subject") for query in queries}
+    kept = []
+    for item in items:
+        if item.meta.get("subject") in subjects and item.prompt not in seen:
+            seen.add(item.prompt)
+            kept.append(item)
+    return kept
 
 
 def spread(items: list[Query], count: int) -> list[Query]:

@@ -1,0 +1,189 @@
+"""Numbers of the chapter on open questions: regret, a two-way decomposition, overlap and spread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.stats import f, hypergeom
+
+from tis_utils.errors import InputError
+from tis_utils.stats import Floats
+from tis_utils.tidy import aggregate
+
+RANDOM, ZERO_SHOT = "none/random", "none/none"
+PARTS = ("representation", "selector", "interaction", "noise")
+
+
+@dataclass(frozen=True)
+class Cube:
+    """Mean, standard deviation and number of seeds, each (T, B, K): tasks, budgets, methods."""
+
+    tasks: list[str]
+    budgets: list[int]
+    methods: list[str]  # "representation/selector"
+    mean: Floats
+    sd: Floats
+    n: Floats
+
+    @property
+    def se(self) -> Floats:
+        """Standard errors (T, B, K); 0 where there is one run only and the spread is unknown."""
+        return np.nan_to_num(self.sd) / np.sqrt(self.n)
+
+
+def cube(rows: pd.DataFrame, metric: str, methods: Sequence[str]) -> Cube:
+    """Arrange tidy rows of one experiment as an array; tasks with a gap are left out.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Columns task, representation, selector, budget, metric, and value per seed or mean, sd, n (see
+        :mod:`tis_utils.tidy`). The untuned model counts at every budget.
+    metric : str
+    methods : sequence of str
+        ``representation/selector``, in the order of the last axis.
+
+    Raises
+    ------
+    InputError
+        If no task has all methods at all budgets.
+    """
+    rows = rows[rows["metric"] == metric].dropna(subset=["value"] if "value" in rows else ["mean"])
+    rows = rows.assign(method=rows["representation"] + "/" + rows["selector"])
+    rows = rows[rows["method"].isin(methods)]
+    untuned = rows["method"] == ZERO_SHOT
+    budgets = sorted(int(b) for b in rows.loc[~untuned, "budget"].unique())
+    copies = [rows[~untuned], *(rows[untuned].assign(budget=b) for b in budgets)]
+    tasks = list(dict.fromkeys(rows["task"]))
+    if tasks and budgets:
+        table = aggregate(pd.concat(copies), ["task", "budget", "method"]).set_index(
+            ["task", "budget", "method"]
+        )
+        index = pd.MultiIndex.from_product([tasks, budgets, methods])
+        shape = (len(tasks), len(budgets), len(methods))
+        mean, sd, n = (table[c].reindex(index).to_numpy(float).reshape(shape) for c in ("mean", "sd", "n"))
+        whole = ~np.isnan(mean).any(axis=(1, 2))  # (T,)
+        if whole.any():
+            kept = [task for task, good in zip(tasks, whole, strict=True) if good]
+            return Cube(kept, budgets, list(methods), mean[whole], sd[whole], n[whole])
+    raise InputError(
+        f"No task has {metric} for all of {', '.join(methods)} at all budgets ({', '.join(map(str, budgets))})."
+    )
+
+
+def regret(costs: Floats) -> Floats:
+    """Distance to the lowest cost of the last axis: same shape, zero or more."""
+    return costs - costs.min(axis=-1, keepdims=True)
+
+
+def two_way(table: Floats) -> Floats:
+    """Sums of squares of the two-way decomposition of a table.
+
+    Parameters
+    ----------
+    table : ndarray, shape (..., R, S)
+
+    Returns
+    -------
+    ndarray, shape (..., 3)
+        Of the row effects, the column effects and the interaction; together the sum of squared deviations from
+        the mean of the table.
+    """
+    centred = table - table.mean(axis=(-2, -1), keepdims=True)
+    rows = centred.mean(axis=-1, keepdims=True)  # (..., R, 1)
+    columns = centred.mean(axis=-2, keepdims=True)  # (..., 1, S)
+    parts = (rows, columns, centred - rows - columns)
+    return np.stack([(np.zeros_like(table) + part**2).sum(axis=(-2, -1)) for part in parts], axis=-1)
+
+
+def noise_of_two_way(se: Floats) -> Floats:
+    """What independent noise with standard errors `se`, (..., R, S), adds to each sum of squares on average.
+
+    Each part is a projection of the table; all diagonal entries of a projection are equal, its rank / RS.
+
+    Returns
+    -------
+    ndarray, shape (..., 3)
+    """
+    r, s = se.shape[-2:]
+    ranks = np.array([r - 1, s - 1, (r - 1) * (s - 1)])
+    return (se**2).mean(axis=(-2, -1))[..., None] * ranks
+
+
+def variance_shares(table: Floats, se: Floats) -> Floats:
+    """Shares of the variance within tasks: representation, selector, interaction, seed noise.
+
+    Parameters
+    ----------
+    table, se : ndarray, shape (T, ..., R, S)
+        Cell means and their standard errors. Sums of squares are added over tasks.
+
+    Returns
+    -------
+    ndarray, shape (..., 4)
+        As :data:`PARTS`; they sum to 1. Expected noise is taken out of the first three (not below 0) and given to the
+        fourth.
+    """
+    squares = two_way(table).sum(axis=0)  # (..., 3)
+    clean = np.maximum(squares - noise_of_two_way(se).sum(axis=0), 0)
+    total = squares.sum(axis=-1, keepdims=True)
+    shares = np.divide(clean, total, out=np.zeros_like(clean), where=total > 0)
+    return np.concatenate([shares, 1 - shares.sum(axis=-1, keepdims=True)], axis=-1)
+
+
+def interaction_test(table: Floats, se: Floats, n: Floats) -> tuple[float, float]:
+    """F test of "no interaction" within tasks against the noise of the seeds.
+
+    Parameters
+    ----------
+    table, se, n : ndarray, shape (T, R, S)
+        Cell means, their standard errors and numbers of seeds.
+
+    Returns
+    -------
+    statistic, p : float
+        NaN where no cell has two seeds, or the seeds make no difference (one batch has no order). The test takes runs
+        to be independent and equally noisy.
+    """
+    t, r, s = table.shape
+    freedom = t * (r - 1) * (s - 1), (n - 1).sum()
+    noise = (se**2).mean()
+    if freedom[1] < 1 or noise <= 1e-9 * table.var():
+        return np.nan, np.nan
+    statistic = two_way(table)[:, 2].sum() / freedom[0] / noise
+    return float(statistic), float(f.sf(statistic, *freedom))
+
+
+def jaccard(a: Sequence[int] | np.ndarray, b: Sequence[int] | np.ndarray) -> float:
+    """Size of the intersection over size of the union of two sets of indices; 1 for two empty ones."""
+    union = np.union1d(a, b).size
+    return np.intersect1d(a, b).size / union if union else 1.0
+
+
+def chance_jaccard(pool: int, size: int) -> float:
+    """Expected Jaccard overlap of two independent random subsets of `size` out of `pool`."""
+    common = np.arange(size + 1)
+    return float(hypergeom.pmf(common, pool, size, size) @ (common / (2 * size - common)))
+
+
+def spread(values: Floats) -> tuple[float, float]:
+    """Standard deviations that the draws and that the seeds cause.
+
+    Parameters
+    ----------
+    values : ndarray, shape (D, S)
+        D draws of the queries (at least 2), S seeds of each.
+
+    Returns
+    -------
+    of_draws, of_seeds : float
+        The seeds' is the pooled one within a draw. The draws' is that of the draws' means, less what the seeds
+        contribute to it (not below 0); with one seed nothing can be taken off, and the seeds' is NaN.
+    """
+    seeds = values.shape[1]
+    within = values.var(axis=1, ddof=1).mean() if seeds > 1 else np.nan
+    between = values.mean(axis=1).var(ddof=1)
+    return float(np.sqrt(max(0.0, between - np.nan_to_num(within) / seeds))), float(np.sqrt(within))

@@ -1,0 +1,112 @@
+"""Run many independent calls in parallel with joblib: its own loky, or a Ray or Dask cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
+
+from joblib import Parallel, delayed, parallel_config
+from tqdm.auto import tqdm
+
+from tis_utils.errors import InputError
+
+T = TypeVar("T")
+
+
+def run_all(
+    call: Callable[[T], Any],
+    items: Sequence[T],
+    *,
+    jobs: int,
+    engine: str = "loky",
+    what: str = "",
+    unit: str = "run",
+) -> list[Any]:
+    """Results of ``call(item)`` in the order of `items`, with a progress bar that knows the time left.
+
+    Parameters
+    ----------
+    call, items
+        What to run; with several jobs it travels to other processes.
+    jobs : int
+        How many at once.
+    engine : {"loky", "ray", "dask"}
+        loky: processes of this machine. ray, dask: a running cluster that their environment variables name
+        (RAY_ADDRESS, DASK_SCHEDULER_ADDRESS), else one started here; both come with the extra ``cluster``.
+
+    Raises
+    ------
+    InputError
+        If there is no such engine, it is not installed, or `jobs` is not positive.
+    """
+    if engine not in ENGINES:
+        raise InputError(f"There is no engine {engine!r}; known: {', '.join(ENGINES)}.")
+    if jobs < 1:
+        raise InputError(f"jobs = {jobs}: at least one is needed.")
+    with ENGINES[engine](jobs), tqdm(total=len(items), desc=what, unit=unit) as bar:
+        return _WithBar(bar, n_jobs=min(jobs, max(1, len(items))))(delayed(call)(item) for item in items)
+
+
+class _WithBar(Parallel):
+    """joblib tells its progress to a bar; Ray's backend has no generators that could do it."""
+
+    def __init__(self, bar: tqdm, **options: Any) -> None:
+        super().__init__(**options)
+        self.bar = bar
+
+    def print_progress(self) -> None:
+        """Joblib calls this whenever a call has finished."""
+        self.bar.update(self.n_completed_tasks - self.bar.n)
+
+
+def _loky(jobs: int) -> AbstractContextManager[Any]:
+    return parallel_config("loky")
+
+
+@contextlib.contextmanager
+def _ray(jobs: int) -> Iterator[None]:
+    try:
+        import ray
+        from ray.util.joblib import register_ray
+    except ImportError as error:
+        raise _missing("ray", error) from error
+    register_ray()
+    ours = not ray.is_initialized()
+    if ours:
+        start = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": jobs, "include_dashboard": False}
+        ray.init(log_to_driver=False, **start)
+    try:
+        with parallel_config("ray"):
+            yield
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+@contextlib.contextmanager
+def _dask(jobs: int) -> Iterator[None]:
+    try:
+        from dask.distributed import Client
+    except ImportError as error:
+        raise _missing("dask", error) from error
+    scheduler = os.environ.get("DASK_SCHEDULER_ADDRESS")
+    start = (
+        {"address": scheduler}
+        if scheduler
+        else {"n_workers": jobs, "threads_per_worker": 1, "dashboard_address": None}
+    )
+    with Client(**start), parallel_config("dask"):
+        yield
+
+
+def _missing(engine: str, error: ImportError) -> InputError:
+    return InputError(
+        f"The engine {engine!r} is not installed ({error}). Install the extra, pip install -e '.[cluster]', or use "
+        "loky."
+    )
+
+
+ENGINES: dict[str, Callable[[int], AbstractContextManager[Any]]] = {"loky": _loky, "ray": _ray, "dask": _dask}

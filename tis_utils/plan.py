@@ -1,0 +1,105 @@
+"""What a run would cost before it is started: every job of a grid with estimated GPU hours and disk.
+
+The estimates count operations: 2 per parameter and token forward, 4 backward (Kaplan et al. 2020, table 1), over the
+throughput that the profile's ``plan`` assumes. They are for deciding whether to start, not for reporting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+
+from tis_utils.cells import NONE, Cell
+from tis_utils.errors import InputError
+from tis_utils.profiles import Plan, Profile
+
+COLUMNS = ["job", "task", "representation", "selector", "budget", "bin", "seed", "gpu_hours", "disk_gb"]
+FORWARD, BACKWARD = 2, 4  # floating-point operations per parameter and token
+EMBED_WIDTH, BYTES = 768, 4
+_HOUR, _GB = 3600, 1e9
+
+
+def plan(profile: Profile, cells: Sequence[Cell]) -> pd.DataFrame:
+    """One row per job: the features that the cells need, then the cells.
+
+    Returns
+    -------
+    DataFrame
+        Columns `COLUMNS`; ``gpu_hours`` on one device, ``disk_gb`` for what is kept.
+
+    Raises
+    ------
+    InputError
+        If the profile has no ``plan``.
+    """
+    if profile.plan is None:
+        raise InputError(
+            f"Profile {profile.name!r} has no `plan`, so nothing can be estimated. Add parameters, tokens and "
+            "throughput; notebooks/profiles/paper.yaml shows how."
+        )
+    names = dict.fromkeys(cell.representation for cell in cells if cell.representation != NONE)
+    rows = [_features(profile, profile.plan, name) for name in names]
+    rows += [_cell(profile, profile.plan, cell) for cell in dict.fromkeys(cells)]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _features(profile: Profile, sizes: Plan, name: str) -> dict[str, object]:
+    texts = profile.pool_size + len(profile.tasks) * profile.n_queries
+    tokens, less = texts * sizes.tokens_per_example, profile.less
+    if name == "embed":
+        operations, width = FORWARD * sizes.embedder_parameters * tokens, EMBED_WIDTH
+    elif name == "rds":
+        operations, width = FORWARD * sizes.parameters * tokens, sizes.hidden_size
+    else:
+        parameters = sizes.proxy_parameters if name == "less_proxy" else sizes.parameters
+        warm_up = less.warmup_fraction * profile.pool_size * sizes.tokens_per_example * less.epochs
+        # frozen weights get no gradient of their own: half of the backward pass is saved
+        operations = (FORWARD + BACKWARD / 2) * parameters * (warm_up + less.epochs * tokens)
+        width = less.dim * less.epochs
+    hours = operations / (sizes.training_tflops * 1e12) / _HOUR
+    return {
+        "job": "features",
+        "representation": name,
+        "gpu_hours": hours,
+        "disk_gb": texts * width * BYTES / _GB,
+    }
+
+
+def _cell(profile: Profile, sizes: Plan, cell: Cell) -> dict[str, object]:
+    training = profile.training.epochs * cell.budget * sizes.tokens_per_example * (FORWARD + BACKWARD)
+    losses = FORWARD * (profile.n_queries + sizes.evaluated) * sizes.tokens_per_example
+    writing = 0 if profile.metrics.get(cell.task) == "none" else FORWARD * sizes.evaluated * sizes.new_tokens
+    seconds = (
+        sizes.parameters
+        * ((training + losses) / sizes.training_tflops + writing / sizes.writing_tflops)
+        / 1e12
+    )
+    shown = {
+        "task": cell.task,
+        "representation": cell.representation,
+        "selector": cell.selector,
+        "seed": cell.seed,
+    }
+    shown |= {"budget": cell.budget, "bin": cell.bin if cell.bin >= 0 else pd.NA}
+    return {
+        "job": cell.experiment,
+        **shown,
+        "gpu_hours": seconds / _HOUR,
+        "disk_gb": 1e-6,
+    }  # a few rows of text
+
+
+def summary(jobs: pd.DataFrame, profile: Profile) -> str:
+    """The plan in a few lines: kinds of jobs, totals, assumptions."""
+    names = jobs["representation"].where(jobs["job"] == "features", "")
+    table = jobs.assign(job=(jobs["job"] + " " + names).str.strip()).groupby("job", sort=False)
+    lines = table.agg(jobs=("job", "size"), gpu_hours=("gpu_hours", "sum"), disk_gb=("disk_gb", "sum"))
+    lines.loc["together"] = lines.sum()
+    text = lines.assign(jobs=lines["jobs"].astype(int)).round({"gpu_hours": 1, "disk_gb": 1}).to_string()
+    assumed = ", ".join(f"{name} = {value:g}" for name, value in _numbers(profile))
+    return f"{text}\nAssumed: {assumed}. The model itself and the data need disk as well."
+
+
+def _numbers(profile: Profile) -> Iterable[tuple[str, float]]:
+    return profile.plan.model_dump().items() if profile.plan else ()
