@@ -316,9 +316,6 @@ def test_files_that_may_not_grow_are_told_and_the_next_run_goes_on(drilled: Dril
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(
-    strict=True, reason="saving a LESS warm-up raises what the file system or safetensors raised"
-)
 def test_every_failed_write_is_one_sentence_with_the_path(drilled: Drilled) -> None:
     for name, runs in drilled.facts["full"].items():
         for run in runs[:-1]:

@@ -3,9 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from tis_utils.errors import InputError
-from tis_utils.profiles import load_profile, names
+from tis_utils.profiles import Training, load_profile, names
 
 
 @pytest.mark.parametrize("name", ["smoke", "classroom", "smollm2", "paper"])
@@ -69,3 +70,9 @@ def test_broken_profile_files(tmp_path: Path, text: str, message: str) -> None:
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=message):
         load_profile(path)
+
+
+def test_micro_batches_must_fill_the_batch() -> None:
+    with pytest.raises(ValidationError, match="micro_batch_size 4 must divide batch_size 10"):
+        Training(batch_size=10, micro_batch_size=4)
+    assert Training(batch_size=4, micro_batch_size=100).batch_size == 4

@@ -47,7 +47,9 @@ def test_nothing_stored_means_that_all_ran_here() -> None:
 def test_same_and_other_subsets_are_told_apart() -> None:
     runs = [losses(0.0, 0.01), losses(-0.03, 0.0), losses(0.2, -0.4, same=False)]
     text = recheck_text(checked(runs), 60, 5)
-    assert text.startswith("3 of 60 stored runs, drawn with seed 5, were **repeated here**")
+    assert text.startswith(
+        "3 of the 60 runs, drawn with seed 5 from those that are stored, were **repeated here**"
+    )
     assert parts(text) == {
         "exactly the same examples": (2, 75, TOLERANCE, 0.01, 0.03),
         "a subset that is not quite the stored one": (1, 0, TOLERANCE, 0.3, 0.4),
@@ -81,7 +83,7 @@ def test_a_run_that_diverged_only_here_is_a_disagreement() -> None:
 def test_runs_are_counted_whatever_metrics_their_tasks_have() -> None:
     runs = [losses(0.0, 0.0), losses(0.0, 0.0), {"values": {"query_loss": (1.0, 1.0), "pass@10": (0.1, 0.1)}}]
     text = recheck_text(checked(runs), 9, 0)
-    assert text.startswith("3 of 9 stored runs")
+    assert text.startswith("3 of the 9 runs")
     assert parts(text)["exactly the same examples"][0] == 3
 
 

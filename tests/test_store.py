@@ -137,10 +137,12 @@ def test_forgetting_removes_artefacts_and_nothing_else(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.array("step", KEY, lambda: np.zeros(3))
     store.table("step/deep", KEY, lambda: pd.DataFrame({"a": [1]}))
-    for mine in (tmp_path / "thesis.csv", tmp_path / "step" / "notes.json"):
+    for mine in (tmp_path / "thesis.csv", tmp_path / "step" / "notes.json", tmp_path / ".film.part"):
         mine.write_text("precious", encoding="utf-8")
+    path = store.path("step", {"of": "a killed run"}, ".npy")
+    path.with_name(f".{path.name}.{'0' * 32}.part").write_bytes(b"half")
     store.forget()
-    assert {p.name for p in tmp_path.rglob("*") if p.is_file()} == {"thesis.csv", "notes.json"}
+    assert {p.name for p in tmp_path.rglob("*") if p.is_file()} == {"thesis.csv", "notes.json", ".film.part"}
 
 
 @pytest.mark.slow

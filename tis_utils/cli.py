@@ -225,10 +225,8 @@ def grid(
     ] = False,
 ) -> None:
     """Fine-tune and evaluate every cell of one experiment; finished cells are kept, a stopped grid continues."""
-    from tis_utils.experiments import Study
     from tis_utils.grids import GRIDS
     from tis_utils.profiles import load_profile
-    from tis_utils.store import write_atomically
 
     if name not in GRIDS:
         raise InputError(f"There is no grid {name!r}; known: {', '.join(GRIDS)}.")
@@ -241,12 +239,15 @@ def grid(
     if dry_run:
         typer.echo(_plan(settings, cells, output))
         return
+    from tis_utils.experiments import Study  # imports torch: only now
+    from tis_utils.store import write_table
+
     study = Study(settings, live=ship)
     rows = study.run(cells, jobs=jobs, engine=engine)
     failed = rows.loc[rows["status"] == "diverged", "metric"].count()
     typer.echo(f"{name}: {len(cells)} cells, {len(rows)} numbers, {failed} of them from runs that diverged.")
     if output:
-        write_atomically(output, rows.to_csv(index=False, lineterminator="\n").encode("utf-8"))
+        write_table(output, rows)
         typer.echo(f"The rows are in {output}")
     if ship:
         typer.echo(f"Stored in {study.ship(name, cells)}")
@@ -254,11 +255,11 @@ def grid(
 
 def _plan(settings: Profile, cells: list[Cell], output: Path | None) -> str:
     from tis_utils.plan import plan, summary
-    from tis_utils.store import write_atomically
+    from tis_utils.store import write_table
 
     jobs = plan(settings, cells)
     if output:
-        write_atomically(output, jobs.to_csv(index=False, lineterminator="\n").encode("utf-8"))
+        write_table(output, jobs)
         return f"{summary(jobs, settings)}\nEvery job is in {output}"
     shown = jobs.round({"gpu_hours": 2, "disk_gb": 1}).to_string(index=False, na_rep="")
     return f"{shown}\n\n{summary(jobs, settings)}"

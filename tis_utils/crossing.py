@@ -10,10 +10,10 @@ import pandas as pd
 from scipy.stats import f, hypergeom
 
 from tis_utils.errors import InputError
+from tis_utils.evidence import ZERO_SHOT
 from tis_utils.stats import Floats
-from tis_utils.tidy import aggregate
+from tis_utils.tidy import aggregate, as_cube
 
-RANDOM, ZERO_SHOT = "none/random", "none/none"
 PARTS = ("representation", "selector", "interaction", "noise")
 
 
@@ -54,24 +54,13 @@ def cube(rows: pd.DataFrame, metric: str, methods: Sequence[str]) -> Cube:
     rows = rows[rows["metric"] == metric].dropna(subset=["value"] if "value" in rows else ["mean"])
     rows = rows.assign(method=rows["representation"] + "/" + rows["selector"])
     rows = rows[rows["method"].isin(methods)]
-    untuned = rows["method"] == ZERO_SHOT
-    budgets = sorted(int(b) for b in rows.loc[~untuned, "budget"].unique())
-    copies = [rows[~untuned], *(rows[untuned].assign(budget=b) for b in budgets)]
-    tasks = list(dict.fromkeys(rows["task"]))
-    if tasks and budgets:
-        table = aggregate(pd.concat(copies), ["task", "budget", "method"]).set_index(
-            ["task", "budget", "method"]
-        )
-        index = pd.MultiIndex.from_product([tasks, budgets, methods])
-        shape = (len(tasks), len(budgets), len(methods))
-        mean, sd, n = (table[c].reindex(index).to_numpy(float).reshape(shape) for c in ("mean", "sd", "n"))
-        whole = ~np.isnan(mean).any(axis=(1, 2))  # (T,)
-        if whole.any():
-            kept = [task for task, good in zip(tasks, whole, strict=True) if good]
-            return Cube(kept, budgets, list(methods), mean[whole], sd[whole], n[whole])
-    raise InputError(
-        f"No task has {metric} for all of {', '.join(methods)} at all budgets ({', '.join(map(str, budgets))})."
-    )
+    if not rows.empty:
+        table = aggregate(rows, ["task", "budget", "method"])
+        tasks, budgets, found = as_cube(table, methods, ZERO_SHOT)  # found: (T, K, B, 3)
+        if tasks:
+            return Cube(tasks, budgets, list(methods), *np.transpose(found, (3, 0, 2, 1)))
+    at = ", ".join(str(b) for b in sorted(rows["budget"].unique()) if b)
+    raise InputError(f"No task has {metric} for all of {', '.join(methods)} at all budgets ({at}).")
 
 
 def regret(costs: Floats) -> Floats:

@@ -72,9 +72,8 @@ def measure(model: LanguageModel, metric: str, test: Sequence[Query], *, seed: i
         return harness(model, metric.split(":")[1], name)
     if name == "none" or not test:
         return float("nan")
-    model = padding(model)
     if name == "exact_match":
-        return exact_match(model, test)
+        return exact_match(padding(model), test)
     return pass_at_k(model, test, k=int(name.partition("@")[2]), seed=seed)
 
 

@@ -30,6 +30,7 @@ from tis_utils.cells import (
     quantile_grid,
     zero_shot,
 )
+from tis_utils.choosers import chooser_of
 from tis_utils.engines import run_all
 from tis_utils.errors import InputError, RunError
 from tis_utils.features import PoolFeatures
@@ -147,12 +148,13 @@ class Study:
 
     def picks(self, cell: Cell) -> np.ndarray:
         """Indices into the pool that a cell trains on, best first, int64 (B,), read-only."""
-        same = (
-            cell if cell.selector == "random" else replace(cell, seed=0)
-        )  # only Random draws by the cell's seed
+        chooser = chooser_of(cell)
+        draws = chooser is not None or cell.selector == "random"
+        same = cell if draws else replace(cell, seed=0)  # the others do not look at the cell's seed
         if same not in self._picks:
-            self._picks[same] = picks.picks(self, same)
-            self._picks[same].flags.writeable = False
+            chosen = picks.picks(self, same) if chooser is None else chooser.picks(self, same)
+            chosen.flags.writeable = False
+            self._picks[same] = chosen
         return self._picks[same]
 
     def order(self, representation: str, task: str) -> np.ndarray:
@@ -223,7 +225,9 @@ class Study:
         two candidates of almost equal similarity. :meth:`recheck` says what such things do to the numbers.
         """
         queries, test = self.data.queries[cell.task], self.data.test[cell.task]
-        return {
+        chooser = chooser_of(cell)
+        extra = {} if chooser is None else {"chooser": chooser.recipe(self, cell)}
+        return extra | {
             "cell": asdict(cell),
             "features": self._feature_recipe(cell.representation),
             "queries": digest(queries),

@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 from tis_utils.errors import InputError
 from tis_utils.examples import Example, Query
 from tis_utils.representations import LESS, RDS, Embed
-from tis_utils.store import Store, code_version, digest
+from tis_utils.store import Store, code_version, digest, write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -160,12 +160,13 @@ class PoolFeatures:
         if not isinstance(less, LESS) or not self.pool:
             return 0.0
         folder = self.store.root / "warmups" / digest(self.pool_key)[:24]
-        note = folder / "seconds.json"
+        note = folder.with_suffix(".json")
         if not less.history and not _loaded(less, folder):
             start = time.perf_counter()
             less.warm_up(less.warmup_choice(self.pool))
+            seconds = json.dumps(round(time.perf_counter() - start, 1))
+            write_atomically(note, seconds.encode("utf-8"))  # before the folder, which tells that all is there
             less.save(folder)
-            note.write_text(json.dumps(round(time.perf_counter() - start, 1)), encoding="utf-8")
         try:
             return float(json.loads(note.read_text(encoding="utf-8")))
         except (OSError, ValueError):

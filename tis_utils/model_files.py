@@ -14,11 +14,13 @@ from pathlib import Path
 
 import torch
 import transformers
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from tis_utils import paths
 from tis_utils.errors import InputError, RunError
+from tis_utils.store import disk_message
 
 log = logging.getLogger(__name__)
 
@@ -134,18 +136,22 @@ def replace_folder(
         Writes the content into the folder it is given.
     keep_existing : callable
         Asked after filling: is there by now (another process) a folder that is as good as ours?
+
+    Raises
+    ------
+    RunError
+        If the disk is full or the folder cannot be written; nothing is left behind.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
     draft = folder.parent / f".{folder.name}-{uuid.uuid4().hex[:8]}"
-    draft.mkdir()
     try:
+        draft.mkdir(parents=True)
         fill(draft)
         if not keep_existing(folder):
             shutil.rmtree(folder, ignore_errors=True)
             draft.rename(folder)
-    except OSError:
+    except (OSError, SafetensorError) as error:
         if not keep_existing(folder):
-            raise
+            raise RunError(disk_message(folder, error)) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 

@@ -14,7 +14,7 @@ import yaml
 from tis_utils.driver import check_parameters, execute_stale
 from tis_utils.engines import run_all
 from tis_utils.errors import InputError, RunError
-from tis_utils.store import digest, write_atomically
+from tis_utils.store import digest, write_table
 
 INDEX = "index.csv"
 
@@ -94,7 +94,7 @@ def sweep(
         todo.append(Job(notebook, given, folder / f"{notebook.stem}-{digest(given)[:8]}.ipynb"))
     outcomes = run_all(_execute, todo, jobs=jobs, engine=engine, what=notebook.stem, unit="notebook")
     index = pd.DataFrame([chosen | outcome for chosen, outcome in zip(every, outcomes, strict=True)])
-    write_atomically(folder / INDEX, index.to_csv(index=False, lineterminator="\n").encode("utf-8"))
+    write_table(folder / INDEX, index)
     return index
 
 

@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from tis_utils.errors import InputError
 from tis_utils.paths import PROFILES
@@ -38,6 +46,15 @@ class Training(_Strict):
     warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.03
     lora_rank: Annotated[int, Field(ge=0)] = 0
     autocast: bool = False
+
+    @model_validator(mode="after")
+    def _micro_batches_fill_the_batch(self) -> Training:
+        if self.micro_batch_size and self.batch_size % min(self.micro_batch_size, self.batch_size):
+            raise ValueError(
+                f"micro_batch_size {self.micro_batch_size} must divide batch_size {self.batch_size}, or the steps "
+                "would see other batches than the settings say"
+            )
+        return self
 
 
 class Less(_Strict):

@@ -6,9 +6,8 @@ import pandas as pd
 
 from tis_utils.cells import CELL_COLUMNS
 
-TOLERANCE = (
-    0.02  # nats: LESS features move in the last digits with threads and processor, and a pick with them
-)
+# Nats. LESS features move in the last digits with threads and processor, and now and then a pick with them.
+TOLERANCE = 0.02
 
 
 def recheck_text(checked: pd.DataFrame, cells: int, seed: int, *, tolerance: float = TOLERANCE) -> str:
@@ -33,8 +32,8 @@ def recheck_text(checked: pd.DataFrame, cells: int, seed: int, *, tolerance: flo
     ]  # no held-out examples: nothing to compare
     parts = [_part(rows, bool(same), tolerance) for same, rows in losses.groupby("same_subset", sort=False)]
     return (
-        f"{_runs(checked)} of {cells} stored runs, drawn with seed {seed}, were **repeated here**, from the features "
-        "on. " + " ".join(parts)
+        f"{_runs(checked)} of the {cells} runs, drawn with seed {seed} from those that are stored, were **repeated "
+        "here**, from the features on. " + " ".join(parts)
     )
 
 

@@ -23,7 +23,7 @@ import pandas as pd
 from tis_utils.cells import CELL_COLUMNS, Cell
 from tis_utils.errors import RunError
 from tis_utils.paths import DATA
-from tis_utils.store import digest, environment, plain, write_atomically
+from tis_utils.store import digest, environment, plain, write_atomically, write_table
 
 log = logging.getLogger(__name__)
 
@@ -193,12 +193,10 @@ def write_cells(
     """
     keyed = pd.DataFrame([asdict(cell) | {"subset": subsets[cell], "key": key} for cell, key in keys.items()])
     table = rows.merge(keyed, on=CELL_COLUMNS, how="left", validate="many_to_one")
-    text = table.assign(value=table["value"].map(lambda value: float(f"{value:.8g}"))).to_csv(
-        index=False, lineterminator="\n"
-    )
+    table["value"] = table["value"].map(lambda value: float(f"{value:.8g}"))
     path = RESULTS / profile / f"{name}.csv"
     facts = {
-        "sha256": write_atomically(path, text.encode("utf-8")),
+        "sha256": write_table(path, table),
         "cells": len(keys),
         "rows": len(table),
         "seconds": round(seconds),

@@ -39,7 +39,8 @@ from tis_utils.paths import cache_root
 log = logging.getLogger(__name__)
 
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-ARTEFACT = re.compile(r"[0-9a-f]{24}\.(npy|csv|json)")
+# A file of the store, or what a killed run left of one.
+ARTEFACT = re.compile(r"[0-9a-f]{24}\.(npy|csv|json)|\.[0-9a-f]{24}\.(npy|csv|json)\.[0-9a-f]{32}\.part")
 LIBRARIES = ("numpy", "pandas", "torch", "transformers", "peft", "sentence-transformers", "POT")
 
 
@@ -150,24 +151,38 @@ def write_atomically(path: Path, payload: bytes | Iterable[bytes]) -> str:
             os.fsync(handle.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise RunError(_disk_message(path, size, error)) from error
+        raise RunError(disk_message(path, error, size)) from error
     finally:
         temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
     return checksum.hexdigest()
 
 
-def _disk_message(path: Path, size: int, error: OSError) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+def disk_message(path: Path, error: Exception, size: int = 0) -> str:
+    """What a failed write means and what to do; `size` is the number of bytes it needed, if known."""
+    reason = getattr(error, "strerror", None) or str(error)
+    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+    if full or os.strerror(errno.ENOSPC) in reason:  # libraries in other languages only pass the words on
         folder = next((p for p in path.parents if p.exists()), Path("/"))
+        needed = f"at least {size / 1e6:.1f} MB needed, " if size else ""
         free = shutil.disk_usage(folder).free
         return (
-            f"No space left to write {path} (at least {size / 1e6:.1f} MB needed, {free / 1e6:.1f} MB free). Free "
-            "some space or point the environment variable TIS_CACHE at a larger disk; finished work is kept."
+            f"No space left to write {path} ({needed}{free / 1e6:.1f} MB free). Free some space or point the "
+            "environment variable TIS_CACHE at a larger disk; finished work is kept."
         )
     return (
-        f"Cannot write {path}: {error.strerror or error}. Check the folder's permissions or point the "
-        "environment variable TIS_CACHE at a folder you can write to; finished work is kept."
+        f"Cannot write {path}: {reason}. Check the folder's permissions or point the environment variable "
+        "TIS_CACHE at a folder you can write to; finished work is kept."
     )
+
+
+def write_table(path: Path, frame: pd.DataFrame) -> str:
+    """Write a frame as CSV, see :func:`write_atomically`."""
+    return write_atomically(path, csv_bytes(frame))
+
+
+def csv_bytes(frame: pd.DataFrame) -> bytes:
+    """The one CSV text of a frame, the same on every system."""
+    return frame.to_csv(index=False, lineterminator="\n").encode("utf-8")
 
 
 def _npy_pieces(rows: int, blocks: Iterable[np.ndarray]) -> Iterator[bytes]:
@@ -242,7 +257,7 @@ class Store:
         if payload is None:
             start = time.perf_counter()
             frame = compute()
-            payload = frame.to_csv(index=False, lineterminator="\n").encode("utf-8")
+            payload = csv_bytes(frame)
             facts = {"shape": list(frame.shape), "columns": list(frame.columns)}
             self._commit(path, key, payload, time.perf_counter() - start, facts)
         return pd.read_csv(io.BytesIO(payload), encoding="utf-8", float_precision="round_trip")

@@ -16,7 +16,7 @@ from tis_utils import ranking, stats
 from tis_utils.errors import InputError
 from tis_utils.looks import order
 from tis_utils.stats import Floats
-from tis_utils.tidy import By, cells_of
+from tis_utils.tidy import By, as_cube, cells_of
 
 SCORES = ("exact_match", "downstream")  # higher is better
 
@@ -113,18 +113,11 @@ def sweep(frame: pd.DataFrame, metric: str, by: By, methods: Sequence[str] | Non
     cells = cells_of(frame, metric, by, "budget").dropna(subset=["mean"])
     if methods is not None:
         cells = cells[cells["method"].isin(methods)]
-    untuned = cells["method"] == "zero_shot"
-    budgets = tuple(sorted(int(b) for b in cells.loc[~untuned, "budget"].unique()))
-    table = pd.concat([cells[~untuned], *(cells[untuned].assign(budget=b) for b in budgets)])
-    names, tasks = order(table["method"]), list(dict.fromkeys(table["task"]))
-    grid = pd.MultiIndex.from_product([tasks, names, budgets], names=["task", "method", "budget"])
-    columns = table.astype({"budget": int}).set_index(grid.names)[["mean", "sd", "n"]].reindex(grid)
-    cube = columns.to_numpy(float).reshape(len(tasks), len(names), len(budgets), 3)  # (T, K, S, 3)
-    complete = ~np.isnan(cube[..., 0]).any(axis=(1, 2))  # (T,)
-    if not complete.any():
+    names = order(cells["method"])
+    tasks, budgets, cube = as_cube(cells, names, "zero_shot")
+    if not tasks:
         raise InputError(f"No task has {metric} of every method at every budget ({', '.join(names)}).")
-    kept = tuple(t for t, whole in zip(tasks, complete, strict=True) if whole)
-    return Sweep(metric, kept, tuple(names), budgets, *np.moveaxis(cube[complete], -1, 0))
+    return Sweep(metric, tuple(tasks), tuple(names), tuple(budgets), *np.moveaxis(cube, -1, 0))
 
 
 def leads(data: Sweep, over: str, draws: int, seed: int = 0, *, minus: str | None = None) -> pd.DataFrame:

@@ -111,6 +111,41 @@ def cells_of(frame: pd.DataFrame, metric: str, by: By, axis: str) -> pd.DataFram
     return aggregate(frame, ["method", "task", axis])
 
 
+def as_cube(
+    table: pd.DataFrame, methods: Sequence[str], untuned: str
+) -> tuple[list[str], list[int], np.ndarray]:
+    """Arrange an aggregated budget sweep as an array; tasks with a gap are left out.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns method, task, budget, mean, sd, n; one row per cell.
+    methods : sequence of str
+        Order of the methods' axis.
+    untuned : str
+        The method without fine-tuning: it counts at every budget.
+
+    Returns
+    -------
+    tasks : list of str
+        T tasks that have every method at every budget, perhaps none.
+    budgets : list of int
+        S budgets, increasing.
+    cube : ndarray, float64 of shape (T, K, S, 3)
+        Mean, sd and n.
+    """
+    table = table.dropna(subset=["mean"])
+    flat = table["method"] == untuned
+    budgets = sorted(int(b) for b in table.loc[~flat, "budget"].unique())
+    table = pd.concat([table[~flat], *(table[flat].assign(budget=b) for b in budgets)])
+    tasks = list(dict.fromkeys(table["task"]))
+    grid = pd.MultiIndex.from_product([tasks, methods, budgets], names=["task", "method", "budget"])
+    columns = table.astype({"budget": int}).set_index(grid.names)[["mean", "sd", "n"]].reindex(grid)
+    cube = columns.to_numpy(float).reshape(len(tasks), len(methods), len(budgets), 3)
+    whole = ~np.isnan(cube[..., 0]).any(axis=(1, 2)) & bool(budgets)  # (T,)
+    return [task for task, kept in zip(tasks, whole, strict=True) if kept], budgets, cube[whole]
+
+
 def as_figures(rows: pd.DataFrame, source: str) -> pd.DataFrame:
     """Runs of this book in the schema of the published figures, :func:`tis_utils.published.figures`.
 
