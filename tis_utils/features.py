@@ -165,8 +165,8 @@ class PoolFeatures:
             start = time.perf_counter()
             less.warm_up(less.warmup_choice(self.pool))
             seconds = json.dumps(round(time.perf_counter() - start, 1))
-            write_atomically(note, seconds.encode("utf-8"))  # before the folder, which tells that all is there
-            less.save(folder)
+            write_atomically(note, seconds.encode("utf-8"))
+            less.save(folder)  # last: the folder tells that all is there
         try:
             return float(json.loads(note.read_text(encoding="utf-8")))
         except (OSError, ValueError):
