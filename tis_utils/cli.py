@@ -1,4 +1,4 @@
-"""The command line: ``tis book``, ``run``, ``sweep``, ``represent``, ``grid``, ``doctor``.
+"""The command line: ``tis book``, ``run``, ``sweep``, ``represent``, ``grid``, ``select``, ``doctor``.
 
 Exit codes: 0 fine, 1 the run failed, 2 the command was misused. ``--debug`` (before the command) shows
 tracebacks.
@@ -263,6 +263,66 @@ def _plan(settings: Profile, cells: list[Cell], output: Path | None) -> str:
         return f"{summary(jobs, settings)}\nEvery job is in {output}"
     shown = jobs.round({"gpu_hours": 2, "disk_gb": 1}).to_string(index=False, na_rep="")
     return f"{shown}\n\n{summary(jobs, settings)}"
+
+
+@app.command()
+def select(
+    pool: Annotated[
+        Path, typer.Option("--pool", help="JSONL file of candidates: chat, prompt/response or alpaca lines.")
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", help="JSONL file of the subset; a table and a report are written beside it."
+        ),
+    ],
+    queries: Annotated[
+        Path | None,
+        typer.Option("--queries", help="JSONL file of examples of your task. Random and ila need none."),
+    ] = None,
+    representation: Annotated[
+        str, typer.Option("--representation", "-R", help="embed, rds or less.")
+    ] = "embed",
+    selector: Annotated[
+        str,
+        typer.Option(
+            "--selector",
+            "-S",
+            help="random, round_robin, doubly_greedy, knn_uniform, knn_kde, uot; insta (whole tasks by their requests: "
+            "give candidates a `family` or `source`; insta@3 takes three tasks); ila (coverage and depth under "
+            "--model, no queries).",
+        ),
+    ] = "round_robin",
+    budget: Annotated[int, typer.Option("--budget", "-B", help="How many examples.")] = 500,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-M",
+            help="Language model (rds, less, ila) or sentence embedder (embed, insta): a known name, "
+            "a folder or a Hub name. Default: the profile's.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="For what draws: random, insta, ila.", min=0)] = 0,
+    profile: ProfileName = "classroom",
+) -> None:
+    """Select examples from your own pool for your own task: a subset, a table of the picks, and a report."""
+    from tis_utils.profiles import load_profile
+    from tis_utils.selection import save, select_files
+
+    reads = "embedder" if representation == "embed" and not selector.startswith("ila") else "model"
+    settings = load_profile(profile, **{reads: model})
+    result = select_files(
+        pool,
+        queries,
+        representation=representation,
+        selector=selector,
+        budget=budget,
+        settings=settings,
+        seed=seed,
+    )
+    for what, path in save(result, pool, output).items():
+        typer.echo(f"{what}: {path}")
 
 
 @app.command()

@@ -81,6 +81,36 @@ def read_queries(path: str | Path) -> list[Query]:
     return _read(Path(path), to_query)
 
 
+def formats(path: str | Path) -> dict[str, int]:
+    """Which formats the lines of a file are in, and how many of each; see the table at the top of this module.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, not UTF-8, or a line is not a JSON object.
+    """
+    return dict(Counter(str(format_of(record)) for _, record in _records(Path(path))))
+
+
+def copy_lines(source: str | Path, target: str | Path, positions: Sequence[int]) -> None:
+    """Write lines of a JSONL file to another one, in the given order and with their keys as they are.
+
+    Parameters
+    ----------
+    source, target : str or Path
+    positions : sequence of int
+        Places among what :func:`read_examples` returned for `source`, from 0.
+
+    Raises
+    ------
+    RunError
+        If the file cannot be written; an older file of that name is then untouched.
+    """
+    wanted = set(positions)
+    kept = {i: record for i, (_, record) in enumerate(_records(Path(source))) if i in wanted}
+    _write(Path(target), (kept[i] for i in positions))
+
+
 def write_examples(path: str | Path, examples: Iterable[Example]) -> None:
     """Write candidates as chats, one a line; :func:`read_examples` gives back equal ones.
 

@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests_support import example, query
+from tis_utils.errors import InputError
+from tis_utils.examples import chat_prompt
+from tis_utils.geometry import similarity, w1
+from tis_utils.profiles import load_profile
+from tis_utils.representations import Embed
+from tis_utils.selection import Selection, save, select_files
+from tis_utils.selection_checks import contaminated, duplicates, warnings, words
+from tis_utils.selection_report import facts, sources
+from tis_utils.selectors import select
+from tis_utils.sources.files import read_examples, read_queries
+from tis_utils.store import Store
+
+TOPICS = {
+    "cooking": ["boil an egg", "bake bread", "fry onions", "make soup", "roast a chicken", "whip cream"],
+    "sums": ["add 3 and 4", "add 5 and 9", "take 2 from 8", "add 7 and 7", "take 1 from 6", "double 12"],
+}
+
+
+def lines(path: Path, records: list[dict]) -> Path:
+    path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A pool in three formats, with a key of its own and an ugly text; queries on sums."""
+    made = tmp_path_factory.mktemp("own")
+    pool = [
+        {
+            "instruction": f"How do I {what}?",
+            "output": "Like this: carefully.",
+            "source": topic,
+            "stars": place,
+        }
+        for topic, requests in TOPICS.items()
+        for place, what in enumerate(requests)
+    ]
+    pool[0] = {
+        "prompt": "<script>alert(1)</script> How do I boil an egg?",
+        "response": "</td><b>Slowly",
+        "source": "<i>",
+    }
+    pool[1] = {"messages": [{"role": "user", "content": "How do I bake bread?"},
+                            {"role": "assistant", "content": "Knead."}], "source": "cooking"}  # fmt: skip
+    lines(made / "pool.jsonl", pool)
+    lines(
+        made / "queries.jsonl",
+        [{"prompt": f"Add {i} and {i + 2}.", "label": str(2 * i + 2)} for i in range(12)],
+    )
+    return made
+
+
+@pytest.fixture(scope="module")
+def result(folder: Path) -> Selection:
+    return select_files(
+        folder / "pool.jsonl",
+        folder / "queries.jsonl",
+        representation="embed",
+        selector="round_robin",
+        budget=4,
+        settings=load_profile("smoke"),
+        store=Store(folder / "cache"),
+    )
+
+
+def test_picks_and_distances_are_those_of_the_package_by_hand(folder: Path, result: Selection) -> None:
+    embed = Embed("minilm")
+    candidates = embed.candidates(read_examples(folder / "pool.jsonl"))
+    queries = embed.queries(read_queries(folder / "queries.jsonl"))
+    S = similarity(queries, candidates)
+    np.testing.assert_allclose(result.S, S, atol=1e-5)
+    assert result.picks.tolist() == select("round_robin", S, 4).tolist()
+    assert {result.pool[i].source for i in result.picks} == {"sums"}
+    assert result.distance == pytest.approx(w1(candidates[result.picks], queries), abs=1e-4)
+    assert len(result.by_chance) == 5
+    assert min(result.by_chance) > result.distance
+    assert result.others["uot"].tolist() == select("uot", S, 4).tolist()
+
+
+def test_the_subset_is_lines_of_the_pool_best_first(folder: Path, result: Selection) -> None:
+    paths = save(result, folder / "pool.jsonl", folder / "out" / "subset.jsonl")
+    pool = [json.loads(line) for line in (folder / "pool.jsonl").read_text(encoding="utf-8").splitlines()]
+    subset = [json.loads(line) for line in paths["subset"].read_text(encoding="utf-8").splitlines()]
+    assert subset == [pool[i] for i in result.picks]
+    table = pd.read_csv(paths["table"])
+    assert table["rank"].tolist() == [1, 2, 3, 4]
+    assert (table["place"] - 1).tolist() == result.picks.tolist()
+    assert result.S is not None
+    assert table["similarity"].tolist() == pytest.approx(
+        result.S[:, result.picks].max(axis=0).tolist(), abs=1e-4
+    )
+
+
+def test_the_report_escapes_what_the_data_hold(folder: Path) -> None:
+    everything = select_files(
+        folder / "pool.jsonl",
+        folder / "queries.jsonl",
+        representation="embed",
+        selector="doubly_greedy",
+        budget=12,
+        settings=load_profile("smoke"),
+        store=Store(folder / "cache"),
+    )
+    page = save(everything, folder / "pool.jsonl", folder / "all.jsonl")["report"].read_text(encoding="utf-8")
+    assert "&lt;i&gt;" in page
+    assert "<script" not in page
+    assert "<b>Slowly" not in page
+    assert "12 of 12 examples, selected with Doubly greedy on EMBED" in page
+    assert "http" not in page.replace("http-equiv", "")  # nothing is loaded from elsewhere
+    assert any("takes 100 % of the pool" in sentence for sentence in facts(everything)["warnings"])
+
+
+def test_ila_and_random_need_no_queries(folder: Path) -> None:
+    chosen = select_files(
+        folder / "pool.jsonl",
+        None,
+        representation="embed",
+        selector="random",
+        budget=3,
+        settings=load_profile("smoke"),
+        seed=5,
+        store=Store(folder / "cache"),
+    )
+    assert chosen.picks.tolist() == select("random", np.zeros((1, 12)), 3, seed=5).tolist()
+    assert chosen.S is None
+    page = save(chosen, folder / "pool.jsonl", folder / "random.jsonl")["report"].read_text(encoding="utf-8")
+    assert "How close it is" not in page
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"selector": "best"}, r"no selector 'best'.*random.*uot"),
+        ({"selector": "uot@3"}, r"no selector 'uot@3'"),
+        ({"representation": "tfidf"}, r"no representation 'tfidf'"),
+        ({"queries": None}, r"round_robin selects for a task, so it needs --queries"),
+        ({"budget": 13}, r"Budget 13 is larger than the pool.*12 examples"),
+        ({"budget": 0}, r"positive number of examples; got 0"),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_sentence(folder: Path, options: dict, message: str) -> None:
+    given_ = {
+        "queries": folder / "queries.jsonl", "representation": "embed", "selector": "round_robin", "budget": 2,
+        "settings": load_profile("smoke"), "store": Store(folder / "cache"),
+    }  # fmt: skip
+    with pytest.raises(InputError, match=message):
+        select_files(folder / "pool.jsonl", **(given_ | options))
+
+
+def test_the_pool_is_never_replaced(folder: Path, result: Selection) -> None:
+    before = (folder / "pool.jsonl").read_bytes()
+    with pytest.raises(InputError, match="would replace the pool"):
+        save(result, folder / "pool.jsonl", folder / "out" / ".." / "pool.jsonl")
+    assert (folder / "pool.jsonl").read_bytes() == before
+
+
+# --- checks -----------------------------------------------------------------------------------------
+
+
+def test_duplicates_ignore_case_and_punctuation_but_not_answers() -> None:
+    pool = [
+        example("Yes.", prompt="Is it?", name="a"),
+        example("no", prompt="is it", name="b"),
+        example("yes", prompt="is  it!", name="c"),
+        example("yes", prompt="Is it, really?", name="d"),
+    ]
+    assert duplicates(pool) == [[0, 2]]
+
+
+@given(st.data())
+def test_a_candidate_is_contaminated_exactly_when_it_shares_a_run_of_words(data: st.DataObject) -> None:
+    texts = st.lists(st.sampled_from("abc"), min_size=1, max_size=8).map(" ".join)
+    pool = [example(data.draw(texts), prompt=data.draw(texts), name=f"e{i}") for i in range(4)]
+    queries = [query(data.draw(texts), prompt=data.draw(texts), name=f"q{i}") for i in range(2)]
+    n = 4
+    found = contaminated(pool, queries, n)
+    for place, candidate in enumerate(pool):
+        asked, said = (m["content"].split() for m in candidate.messages)
+        text, hits = asked + said, []
+        for q, wanted in enumerate(queries):
+            request = wanted.prompt.removeprefix(chat_prompt("").split("\n")[0] + "\n").split("\n")[0].split()
+            target = request + wanted.label.split()
+            runs = {tuple(target[i : i + n]) for i in range(len(target) - n + 1)}
+            shared = any(tuple(text[i : i + n]) in runs for i in range(len(text) - n + 1))
+            hits.append((q, shared, len(target) < n and asked == request))
+        sharing = [q for q, shared, _ in hits if shared]
+        short = [q for q, _, whole in hits if whole]
+        assert found.get(place) == (min(sharing) if sharing else min(short) if short else None)
+
+
+def test_every_warning_has_its_cause(result: Selection) -> None:
+    def about(word: str, changed: Selection) -> bool:
+        return any(word in sentence for sentence in warnings(changed))
+
+    assert not about("queries", result)
+    assert about("only 3 queries", replace(result, queries=result.queries[:3]))
+    assert about("teaching instrument", replace(result, settings=result.settings | {"model": "tiny"}))
+    assert about("could not be represented", replace(result, lost=2))
+    assert about("farther from the queries", replace(result, distance=2.0))
+    twice = [*result.pool[:-1], replace(result.pool[0], id="again")]
+    assert about("repeat another one word for word", replace(result, pool=twice))
+    asked = replace(result.queries[0], prompt=chat_prompt("How do I whip cream?"), label="")
+    assert about("contamination", replace(result, queries=[asked, *result.queries[1:]]))
+
+
+def test_sources_add_up(result: Selection) -> None:
+    many = [replace(e, source=f"s{i}") for i, e in enumerate(result.pool * 3)]
+    rows = sources(many, many[:2])
+    assert sum(row["pool"] for row in rows) == len(many)
+    assert sum(row["subset"] for row in rows) == 2
+    assert rows[-1]["name"] == f"{len(many) - 20} other sources"
+    assert words("A b, c!") == ("a", "b", "c")

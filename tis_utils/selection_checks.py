@@ -1,0 +1,128 @@
+"""What is suspicious about a pool, its queries and a selection: duplicates, contamination, too little of something."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tis_utils.examples import Example, Query
+
+if TYPE_CHECKING:
+    from tis_utils.selection import Selection
+
+FEW_QUERIES = 10
+N_GRAM = 13  # words in a row that two texts share by accident only rarely
+CLOSE = 0.99  # cosine from which two picks count as near duplicates
+_ROLE = re.compile(r"<\|(?:system|user|assistant)\|>\n")
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Lower-case words and numbers of a text, without punctuation."""
+    return tuple(re.findall(r"\w+", text.lower()))
+
+
+def request(example: Example) -> str:
+    """What is asked: all turns but the assistant's."""
+    return "\n".join(m["content"] for m in example.messages if m["role"] != "assistant")
+
+
+def answer(example: Example) -> str:
+    """What is said: the assistant's turns."""
+    return "\n".join(m["content"] for m in example.messages if m["role"] == "assistant")
+
+
+def asked(query: Query) -> str:
+    """The prompt of a query without role headers."""
+    return _ROLE.sub("", query.prompt).strip()
+
+
+def duplicates(pool: Sequence[Example]) -> list[list[int]]:
+    """Groups of places whose request and answer have the same words, each sorted, at least two long."""
+    groups: dict[tuple[tuple[str, ...], tuple[str, ...]], list[int]] = defaultdict(list)
+    for place, example in enumerate(pool):
+        groups[words(request(example)), words(answer(example))].append(place)
+    return [places for places in groups.values() if len(places) > 1]
+
+
+def contaminated(pool: Sequence[Example], queries: Sequence[Query], n: int = N_GRAM) -> dict[int, int]:
+    """Candidates that share a run of `n` words with a query (request and answer together).
+
+    A query of fewer words counts when its whole request is the candidate's.
+
+    Returns
+    -------
+    dict of int to int
+        Place of the candidate -> place of the first such query.
+    """
+    runs: dict[tuple[str, ...], int] = {}
+    whole: dict[tuple[str, ...], int] = {}
+    for place, query in enumerate(queries):
+        text = words(asked(query)) + words(query.label)
+        for run in _runs(text, n):
+            runs.setdefault(run, place)
+        if len(text) < n:
+            whole.setdefault(words(asked(query)), place)
+    found = {}
+    for place, example in enumerate(pool):
+        text = words(request(example)) + words(answer(example))
+        hits = [runs[run] for run in _runs(text, n) if run in runs]
+        if not hits and words(request(example)) in whole:
+            hits = [whole[words(request(example))]]
+        if hits:
+            found[place] = min(hits)
+    return found
+
+
+def _runs(text: tuple[str, ...], n: int) -> Iterable[tuple[str, ...]]:
+    return (text[i : i + n] for i in range(len(text) - n + 1))
+
+
+def warnings(result: Selection) -> list[str]:
+    """Sentences on what a reader should look at before using the subset; an empty list if nothing stands out."""
+    pool, queries, picks = result.pool, result.queries, set(result.picks.tolist())
+    said = []
+    if queries and len(queries) < FEW_QUERIES:
+        said.append(
+            f"There are only {len(queries)} queries. A handful of examples shows a task poorly; with "
+            f"{FEW_QUERIES} or more the selection depends less on which ones they are."
+        )
+    if len(picks) > len(pool) / 2:
+        said.append(
+            f"The budget takes {100 * len(picks) / len(pool):.0f} % of the pool: most methods then pick much the same."
+        )
+    if groups := duplicates(pool):
+        extra = sum(len(group) - 1 for group in groups)
+        twice = sum(len(picks & set(group)) - 1 for group in groups if picks & set(group))
+        said.append(
+            f"{extra} examples of the pool repeat another one word for word (for instance "
+            f"{' and '.join(pool[i].id for i in groups[0][:2])}); {twice} of the picks do. Remove repetitions first."
+        )
+    if taken := contaminated(pool, queries):
+        inside = sorted(picks & set(taken))
+        first = inside[0] if inside else min(taken)
+        said.append(
+            f"{len(taken)} examples of the pool, {len(inside)} of them picked, share {N_GRAM} words in a row or the "
+            f"whole request with a query (for instance {pool[first].id} with {queries[taken[first]].id}). If the "
+            "queries come from what you will test on, this is contamination: remove them."
+        )
+    if result.lost:
+        said.append(
+            f"{result.lost} candidates could not be represented (no answer within the longest text, or a loss that "
+            "is not a number). They come last, whatever the method."
+        )
+    if result.settings["model"] in ("tiny", "mini"):
+        said.append(
+            f"The model {result.settings['model']!r} is a teaching instrument that knows nothing of the world: on "
+            "texts of your own its features mean little. Name the model you will fine-tune with --model."
+        )
+    spread = result.by_chance
+    if spread and result.distance > np.mean(spread):
+        said.append(
+            "The subset is farther from the queries than random subsets are, measured as a whole: the method has "
+            "gathered neighbours of some queries and left the others alone, or the pool has nothing close."
+        )
+    return said

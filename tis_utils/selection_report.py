@@ -1,0 +1,116 @@
+"""One page on a selection: what was read, what was picked, what to beware of. No script, no network."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment
+
+from tis_utils.choosers import CHOOSERS
+from tis_utils.examples import Example
+from tis_utils.looks import label
+from tis_utils.playground import example_text, query_text
+from tis_utils.selection import Selection, overlap
+from tis_utils.selection_checks import answer, request, warnings, words
+from tis_utils.store import write_atomically
+
+SOURCES = 20  # rows of the table of sources
+PAIRS = 10  # queries whose nearest picks are shown
+QUANTILES = (10, 50, 90)
+
+
+def report(result: Selection, path: Path) -> None:
+    """Write the page.
+
+    Parameters
+    ----------
+    result : Selection
+    path : Path
+        Ending in ``.html``.
+
+    Raises
+    ------
+    RunError
+        If the file cannot be written.
+    """
+    template = resources.files("tis_utils").joinpath("selection_report.html").read_text(encoding="utf-8")
+    page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(template)
+    write_atomically(path, page.render(facts(result)).encode("utf-8"))
+
+
+def facts(result: Selection) -> dict[str, Any]:
+    """Everything the page prints."""
+    chosen = [result.pool[i] for i in result.picks]
+    return {
+        "settings": result.settings,
+        "method": method(result.settings),
+        "seconds": result.seconds,
+        "count": {"pool": len(result.pool), "queries": len(result.queries), "subset": len(chosen)},
+        "formats": result.formats,
+        "warnings": warnings(result),
+        "sources": sources(result.pool, chosen),
+        "lengths": lengths(result.pool, chosen),
+        "overlaps": [(label(name), overlap(result.picks, other)) for name, other in result.others.items()],
+        "distance": result.distance,
+        "by_chance": (min(result.by_chance), max(result.by_chance)) if result.by_chance else None,
+        "pairs": pairs(result),
+    }
+
+
+def method(settings: Mapping[str, object]) -> str:
+    """Selector and representation as the book writes them."""
+    selector, representation = str(settings["selector"]), str(settings["representation"])
+    alone = selector.partition("@")[0] in ("random", *CHOOSERS)
+    return label(selector) if alone else f"{label(selector)} on {label(representation)}"
+
+
+def sources(pool: Sequence[Example], chosen: Sequence[Example]) -> list[dict[str, Any]]:
+    """Count and share of every source in pool and subset, most picked first; the tail in one row."""
+    before, after = Counter(e.source for e in pool), Counter(e.source for e in chosen)
+    names = sorted(before, key=lambda name: (-after[name], -before[name], name))
+    groups = [(name, [name]) for name in names[:SOURCES]]
+    if len(names) > SOURCES:
+        groups.append((f"{len(names) - SOURCES} other sources", names[SOURCES:]))
+    rows = []
+    for title, members in groups:
+        counts = sum(before[m] for m in members), sum(after[m] for m in members)
+        shares = 100 * counts[0] / len(pool), 100 * counts[1] / len(chosen)
+        rows.append({"name": title, "pool": counts[0], "subset": counts[1], "shares": shares})
+    return rows
+
+
+def lengths(pool: Sequence[Example], chosen: Sequence[Example]) -> list[tuple[str, list[int]]]:
+    """10 %, 50 % and 90 % quantiles of words in requests and answers, for pool and subset."""
+    rows = []
+    for what, text in (("request", request), ("answer", answer)):
+        for where, examples in (("pool", pool), ("subset", chosen)):
+            counts = [len(words(text(e))) for e in examples]
+            rows.append((f"{what}, {where}", [int(q) for q in np.percentile(counts, QUANTILES)]))
+    return rows
+
+
+def pairs(result: Selection) -> list[dict[str, Any]]:
+    """Some queries, evenly spaced, with the picks nearest to and farthest from each."""
+    if result.S is None:
+        return []
+    count = len(result.queries)
+    shown = [i * count // min(count, PAIRS) for i in range(min(count, PAIRS))]
+    rows = []
+    for i in shown:
+        own = result.S[i, result.picks]
+        best, worst = int(own.argmax()), int(own.argmin())
+        rows.append(
+            {
+                "query": query_text(result.queries[i]),
+                "near": example_text(result.pool[result.picks[best]], 160),
+                "similarity": float(own[best]),
+                "far": example_text(result.pool[result.picks[worst]], 160),
+                "least": float(own[worst]),
+            }
+        )
+    return rows
