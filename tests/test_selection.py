@@ -205,13 +205,13 @@ def test_every_warning_has_its_cause(result: Selection) -> None:
     def about(word: str, changed: Selection) -> bool:
         return any(word in sentence for sentence in warnings(changed))
 
-    assert not about("queries", result)
-    assert about("only 3 queries", replace(result, queries=result.queries[:3]))
+    assert not about("Few queries", result)
+    assert about("Few queries: 3.", replace(result, queries=result.queries[:3]))
     assert about("teaching instrument", replace(result, settings=result.settings | {"model": "tiny"}))
-    assert about("could not be represented", replace(result, lost=2))
+    assert about("Could not be represented: 2 examples", replace(result, lost=2))
     assert about("farther from the queries", replace(result, distance=2.0))
     twice = [*result.pool[:-1], replace(result.pool[0], id="again")]
-    assert about("repeat another one word for word", replace(result, pool=twice))
+    assert about("Repeated word for word: 1 example of the pool", replace(result, pool=twice))
     asked = replace(result.queries[0], prompt=chat_prompt("How do I whip cream?"), label="")
     assert about("contamination", replace(result, queries=[asked, *result.queries[1:]]))
 

@@ -81,14 +81,18 @@ def _runs(text: tuple[str, ...], n: int) -> Iterable[tuple[str, ...]]:
     return (text[i : i + n] for i in range(len(text) - n + 1))
 
 
+def _examples(count: int) -> str:
+    return f"{count:,} example{'s' * (count != 1)}"
+
+
 def warnings(result: Selection) -> list[str]:
     """Sentences on what a reader should look at before using the subset; an empty list if nothing stands out."""
     pool, queries, picks = result.pool, result.queries, set(result.picks.tolist())
     said = []
     if queries and len(queries) < FEW_QUERIES:
         said.append(
-            f"There are only {len(queries)} queries. A handful of examples shows a task poorly; with "
-            f"{FEW_QUERIES} or more the selection depends less on which ones they are."
+            f"Few queries: {len(queries)}. A handful of examples shows a task poorly; with {FEW_QUERIES} or more the "
+            "selection depends less on which ones they are."
         )
     if len(picks) > len(pool) / 2:
         said.append(
@@ -98,20 +102,20 @@ def warnings(result: Selection) -> list[str]:
         extra = sum(len(group) - 1 for group in groups)
         twice = sum(len(picks & set(group)) - 1 for group in groups if picks & set(group))
         said.append(
-            f"{extra} examples of the pool repeat another one word for word (for instance "
-            f"{' and '.join(pool[i].id for i in groups[0][:2])}); {twice} of the picks do. Remove repetitions first."
+            f"Repeated word for word: {_examples(extra)} of the pool (for instance "
+            f"{' and '.join(pool[i].id for i in groups[0][:2])}), {twice} among the picks. Remove repetitions first."
         )
     if taken := contaminated(pool, queries):
         inside = sorted(picks & set(taken))
         first = inside[0] if inside else min(taken)
         said.append(
-            f"{len(taken)} examples of the pool, {len(inside)} of them picked, share {N_GRAM} words in a row or the "
-            f"whole request with a query (for instance {pool[first].id} with {queries[taken[first]].id}). If the "
-            "queries come from what you will test on, this is contamination: remove them."
+            f"In the pool and in the queries: {_examples(len(taken))}, {len(inside)} among the picks (for instance "
+            f"{pool[first].id} has {N_GRAM} words in a row, or the whole request, of {queries[taken[first]].id}). If "
+            "the queries come from what you will test on, this is contamination: remove such examples."
         )
     if result.lost:
         said.append(
-            f"{result.lost} candidates could not be represented (no answer within the longest text, or a loss that "
+            f"Could not be represented: {_examples(result.lost)} (no answer within the longest text, or a loss that "
             "is not a number). They come last, whatever the method."
         )
     if result.settings["model"] in ("tiny", "mini"):
