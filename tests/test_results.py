@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tis_utils import ila_subsets, transfer
 from tis_utils.cells import CELL_COLUMNS
 from tis_utils.examples import encode_all
 from tis_utils.experiments import Cell, Study
@@ -62,7 +63,13 @@ def test_stored_results_are_small_and_say_where_they_come_from() -> None:
 def test_stored_runs_belong_to_this_commit(profile: str) -> None:
     """Every row's key is that of the cell it names, with today's data, models, settings and code."""
     tables = [pd.read_csv(path) for path in sorted((RESULTS / profile).glob("*.csv"))]
-    rows = pd.concat(tables).drop_duplicates([*CELL_COLUMNS, "key"])
+    rows = pd.concat([table for table in tables if "key" in table]).drop_duplicates([*CELL_COLUMNS, "key"])
     study = Study(load_profile(profile), compute=False)
     for cell, key in zip(rows[CELL_COLUMNS].to_dict("records"), rows["key"], strict=True):
         assert cell_key(study.recipe(Cell(**cell))) == key
+
+
+def test_the_stored_matrix_and_subsets_belong_to_this_commit() -> None:
+    study = Study(load_profile("classroom"), compute=False)
+    assert len(transfer.stored(study))
+    assert len(ila_subsets.stored(study))

@@ -123,7 +123,40 @@ def test_the_report_escapes_what_the_data_hold(folder: Path) -> None:
     assert any("takes 100 % of the pool" in sentence for sentence in facts(everything)["warnings"])
 
 
-def test_ila_and_random_need_no_queries(folder: Path) -> None:
+def test_insta_takes_whole_sources_by_their_requests(folder: Path) -> None:
+    chosen = select_files(
+        folder / "pool.jsonl",
+        folder / "queries.jsonl",
+        representation="embed",
+        selector="insta@1",
+        budget=3,
+        settings=load_profile("smoke"),
+        store=Store(folder / "cache"),
+    )
+    assert (
+        len({chosen.pool[i].source for i in chosen.picks}) == 1
+    )  # both begin with "How do I": it cannot know which
+    assert "round_robin" in chosen.others
+    assert facts(chosen)["method"] == "insta@1"
+
+
+def test_ila_reads_no_query(folder: Path) -> None:
+    options = {
+        "representation": "embed",
+        "selector": "ila",
+        "budget": 4,
+        "settings": load_profile("smoke"),
+        "store": Store(folder / "cache"),
+    }
+    without = select_files(folder / "pool.jsonl", None, **options)
+    with_queries = select_files(folder / "pool.jsonl", folder / "queries.jsonl", **options)
+    assert without.picks.tolist() == with_queries.picks.tolist()
+    assert without.S is None
+    assert with_queries.S is not None
+    assert len(set(without.picks.tolist())) == 4
+
+
+def test_random_needs_no_queries(folder: Path) -> None:
     chosen = select_files(
         folder / "pool.jsonl",
         None,

@@ -203,7 +203,9 @@ def _share(text: str) -> tuple[int, int]:
 
 @app.command()
 def grid(
-    name: Annotated[str, typer.Argument(help="quantiles, focus, budgets, cross, tokens or resample.")],
+    name: Annotated[
+        str, typer.Argument(help="quantiles, focus, budgets, cross, tokens, resample, insta or ila.")
+    ],
     profile: ProfileName = "classroom",
     task: Annotated[
         list[str] | None,

@@ -56,6 +56,20 @@ def resample(profile: Profile, draws: int = 6) -> list[Cell]:
     )
 
 
+def insta(profile: Profile) -> list[Cell]:
+    """Whole tasks by their instructions, see :mod:`tis_utils.insta`."""
+    from tis_utils.insta import cells  # loads PyTorch, which a dry run of the others does without
+
+    return cells(profile)
+
+
+def ila(profile: Profile) -> list[Cell]:
+    """Coverage and depth, see :mod:`tis_utils.ila`."""
+    from tis_utils.ila import cells
+
+    return cells(profile)
+
+
 def sweep(profile: Profile) -> tuple[int, ...]:
     """Budgets of the budget sweeps."""
     return profile.sweep_budgets or profile.budgets
@@ -68,4 +82,6 @@ GRIDS: dict[str, Callable[[Profile], list[Cell]]] = {
     "cross": cross,
     "tokens": tokens,
     "resample": resample,
+    "insta": insta,
+    "ila": ila,
 }

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from tis_utils import shipped, stats
+from tis_utils.claims import COLUMNS
+from tis_utils.neighbour_claims import neighbour_scorecard
+
+
+@pytest.fixture(scope="module")
+def card() -> pd.DataFrame:
+    return neighbour_scorecard(draws=200)
+
+
+def test_both_neighbours_are_judged_by_the_rules_of_the_scorecard(card: pd.DataFrame) -> None:
+    assert list(card.columns) == [*COLUMNS, "method"]
+    assert set(card["method"]) == {"INSTA", "ILA"}
+    assert not card["claim"].duplicated().any()
+    tested = card[card["verdict"] != "not testable"]
+    assert len(tested) == len(card)  # all runs are stored
+    for row in tested.itertuples():
+        assert row.low <= row.high
+        assert row.verdict == stats.verdict(row.low, row.high)
+
+
+def test_without_stored_runs_nothing_is_testable(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(shipped, "RESULTS", tmp_path)
+    card = neighbour_scorecard("smoke", draws=10)
+    assert set(card["verdict"]) == {"not testable"}
+    assert card["reason"].str.len().min() > 0

@@ -1,0 +1,288 @@
+"""INSTA on a study: which tasks a pool holds, what their instructions say, which examples a cell trains on.
+
+The selector of a cell is ``insta@K`` with options after colons: ``insta@5:cards:aligned``.
+
+* without ``cards`` a task's instruction is what its prompts in the pool have in common, and the target's is what its
+  query prompts have in common (:func:`tis_utils.selectors.tasks.wordings`), or the first few prompts where they have
+  nothing in common; no answer is read;
+* ``cards``: task and target are described by an author's sentences (:mod:`tis_utils.task_cards`);
+* ``max``: max-of-max instead of the mean over pairs of wordings;
+* ``aligned``: with a selector aligned on the tasks that belong to no target's skill group;
+* ``random``: K tasks by chance, the baseline.
+
+Which task a candidate belongs to is read from ``meta["family"]``: INSTA needs a pool that is sorted into tasks, and
+is the only method here that is told.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import tempfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tis_utils.cells import NONE, Cell
+from tis_utils.errors import InputError
+from tis_utils.examples import Query
+from tis_utils.insta_claims import claims
+from tis_utils.profiles import Profile
+from tis_utils.representations import Embed
+from tis_utils.selectors.alignment import align, alignment_pairs
+from tis_utils.selectors.tasks import (
+    MOST,
+    Instructions,
+    checked,
+    draw_examples,
+    embed_tasks,
+    encode,
+    task_scores,
+    top_tasks,
+    wordings,
+)
+from tis_utils.store import code_version, digest
+from tis_utils.task_cards import CARDS
+
+if TYPE_CHECKING:
+    from tis_utils.experiments import Study
+
+log = logging.getLogger(__name__)
+
+__all__ = ["Setting", "cells", "claims", "picks", "recipe"]
+
+K = 5  # as for P3 in the paper
+SWEEP = (1, 2, 5, 10, 20)
+RATE = 2e-5  # of alignment; the authors' 1e-6 hardly moves a model in the few steps that 28 families give
+OPTIONS = ("cards", "max", "aligned", "random")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a selector's name says."""
+
+    k: int = K
+    cards: bool = False
+    max: bool = False
+    aligned: bool = False
+    random: bool = False
+
+    @classmethod
+    def of(cls, selector: str) -> Setting:
+        """Read a name such as ``insta``, ``insta@5`` or ``insta@5:cards:max``.
+
+        Raises
+        ------
+        InputError
+            If it says something else.
+        """
+        number, *options = selector.removeprefix("insta").removeprefix("@").split(":")
+        number = number or str(K)
+        unknown = [option for option in options if option not in OPTIONS]
+        if unknown or not number.isdigit() or int(number) < 1:
+            raise InputError(
+                f"{selector!r} is no INSTA selector. Write insta@K with a number of tasks K of at least 1, and any of "
+                f":{', :'.join(OPTIONS)} after it, for example insta@5:cards."
+            )
+        return cls(int(number), **{option: True for option in options})
+
+
+# --- tasks and their instructions ---------------------------------------------------------------------
+
+
+def tasks_of(study: Study) -> tuple[list[str], np.ndarray]:
+    """Names of the pool's tasks, sorted, and each candidate's task, int64 (N,).
+
+    Raises
+    ------
+    InputError
+        If a candidate does not say which task it belongs to.
+    """
+    pool = study.data.pool
+    families = [example.meta.get("family") for example in pool]
+    if None in families:
+        raise InputError(
+            f"{families.count(None)} of {len(pool)} candidates belong to no task. INSTA chooses whole tasks: give "
+            'every candidate the name of its task as meta["family"].'
+        )
+    names, labels = np.unique(np.array(families, dtype=str), return_inverse=True)
+    return names.tolist(), labels.astype(np.int64)
+
+
+def instructions(study: Study, *, cards: bool = False) -> dict[str, tuple[str, ...]]:
+    """Wordings of every task in the pool: what its prompts share, or its card.
+
+    Raises
+    ------
+    InputError
+        If a task has no card, or its prompts are empty.
+    """
+    names, labels = tasks_of(study)
+    if cards:
+        return {name: _card(name) for name in names}
+    prompts = [_request(example.messages) for example in study.data.pool]
+    members = [[prompts[i] for i in np.flatnonzero(labels == t)] for t in range(len(names))]
+    return checked({name: _said(texts) for name, texts in zip(names, members, strict=True)})
+
+
+def _said(prompts: Sequence[str]) -> tuple[str, ...]:
+    """What prompts have in common; where that is nothing, the first of them as they are."""
+    return wordings(prompts) or tuple(dict.fromkeys(prompts))[:MOST]
+
+
+def _request(messages: Sequence[Any]) -> str:
+    return "\n".join(m["content"] for m in messages if m["role"] == "user")
+
+
+def _card(task: str) -> tuple[str, ...]:
+    if task not in CARDS:
+        raise InputError(
+            f"Task {task!r} has no card. Add one to tis_utils.task_cards.CARDS, or leave out the option ':cards': then "
+            "the instruction is what the task's prompts have in common."
+        )
+    return CARDS[task]
+
+
+def target_instruction(study: Study, task: str, *, cards: bool = False) -> tuple[str, ...]:
+    """Wordings of a target task: what its query prompts share, or the card of the function its queries want."""
+    queries = study.data.queries[task]
+    if cards:
+        return _card(str(queries[0].meta.get("family", task)))
+    return checked({task: _said([_question(query) for query in queries])})[task]
+
+
+def _question(query: Query) -> str:
+    return query.prompt.removeprefix("<|user|>\n").removesuffix("\n<|assistant|>\n")
+
+
+def alignment_tasks(study: Study) -> dict[str, tuple[str, ...]]:
+    """What a selector is aligned on: the tasks of no target's skill group, by their cards (prompts without one)."""
+    groups = {str(q.meta.get("group", task)) for task, qs in study.data.queries.items() for q in qs}
+    found = {name: CARDS.get(name, texts) for name, texts in instructions(study).items()}
+    return {name: texts for name, texts in found.items() if name.partition("/")[0] not in groups}
+
+
+# --- embeddings and scores ----------------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=2)
+def _embedder(name: str) -> tuple[Embed, str]:
+    """An embedding model and the digest of its weights."""
+    embedder = Embed(name, show_progress=False)
+    return embedder, str(embedder.settings["model"])
+
+
+def embedded(
+    study: Study,
+    texts: Sequence[str],
+    *,
+    align_on: Instructions | None = None,
+    rate: float = RATE,
+    seed: int = 0,
+) -> np.ndarray:
+    """Embeddings of `texts`, float32 unit rows (U, D), kept in the study's store.
+
+    With `align_on`, by a copy of the profile's embedding model that was aligned on these tasks.
+    """
+    embedder, fingerprint = _embedder(study.profile.embedder)
+    key = {
+        "texts": list(texts),
+        "model": fingerprint,
+        "align_on": align_on,
+        "rate": rate if align_on else None,
+        "seed": seed if align_on else None,
+        "code": code_version("selectors.tasks", "selectors.alignment"),
+    }
+
+    def compute() -> np.ndarray:
+        if align_on is None:
+            return encode(embedder.encoder, texts)
+        pairs = alignment_pairs(align_on, functools.partial(encode, embedder.encoder), seed=seed)
+        with tempfile.TemporaryDirectory() as scratch:
+            align(embedder.encoder, pairs, Path(scratch) / "selector", learning_rate=rate, seed=seed)
+            return encode(Embed(str(Path(scratch) / "selector")).encoder, texts)
+
+    return study.store.array("insta", key, compute)
+
+
+@functools.lru_cache(maxsize=4)
+def _rows(study: Study, aligned: bool) -> dict[str, np.ndarray]:
+    """Embeddings of all instructions at once, pool and targets, by prompts and by cards where there are any."""
+    texts: dict[str, tuple[str, ...]] = {}
+    by_prompts = instructions(study)
+    by_cards = {name: CARDS[name] for name in by_prompts if name in CARDS}
+    for cards, known in ((False, by_prompts), (True, by_cards)):
+        texts |= {f"{cards} pool {name}": found for name, found in known.items()}
+        for task, queries in study.data.queries.items():
+            if not cards or queries[0].meta.get("family") in CARDS:
+                texts[f"{cards} target {task}"] = target_instruction(study, task, cards=cards)
+    align_on = alignment_tasks(study) if aligned else None
+    return embed_tasks(texts, functools.partial(embedded, study, align_on=align_on))
+
+
+def scores(study: Study, task: str, setting: Setting) -> np.ndarray:
+    """Score of every task of the pool for one target, float64 (K,), in the order of :func:`tasks_of`."""
+    known = instructions(study, cards=setting.cards)
+    target_instruction(study, task, cards=setting.cards)  # raises for a target without a card
+    rows = _rows(study, setting.aligned)
+    pool = [rows[f"{setting.cards} pool {name}"] for name in known]
+    return task_scores(rows[f"{setting.cards} target {task}"], pool, "max" if setting.max else "mean")
+
+
+def task_order(study: Study, cell: Cell) -> np.ndarray:
+    """All tasks, nearest first, int64 (K,)."""
+    names, _ = tasks_of(study)
+    setting = Setting.of(cell.selector)
+    if setting.random:
+        chance = np.random.default_rng([cell.seed, zlib.crc32(cell.task.encode())]).permutation(len(names))
+        return chance.astype(np.int64)
+    return top_tasks(scores(study, cell.task, setting), len(names))
+
+
+# --- what a cell asks for -----------------------------------------------------------------------------
+
+
+def picks(study: Study, cell: Cell) -> np.ndarray:
+    """Indices into the pool, int64 (B,): drawn by the cell's seed from its `k` tasks.
+
+    Where these hold fewer than the budget, the next tasks of the order fill up.
+
+    Raises
+    ------
+    InputError
+        If the pool has fewer tasks than `k`.
+    """
+    names, labels = tasks_of(study)
+    setting = Setting.of(cell.selector)
+    top_tasks(np.zeros(len(names)), setting.k)  # raises for a k that cannot be had
+    order = task_order(study, cell)
+    if (held := int(np.isin(labels, order[: setting.k]).sum())) < cell.budget:
+        log.info("%s: %d tasks hold %d examples; the next tasks fill up.", cell.selector, setting.k, held)
+    return draw_examples(labels, order.tolist(), setting.k, cell.budget, cell.seed)
+
+
+def recipe(study: Study, cell: Cell) -> dict[str, Any]:
+    """What the picks depend on besides the cell, the pool and the queries."""
+    return {
+        "embedder": _embedder(study.profile.embedder)[1],
+        "cards": digest(CARDS),
+        "code": code_version("insta", "selectors.tasks", "selectors.alignment", "representations.embed"),
+    }
+
+
+def cells(profile: Profile) -> list[Cell]:
+    """The k sweep with prompts and with cards, random tasks, and at the largest budget max-of-max and alignment."""
+    low, high = min(profile.budgets), max(profile.budgets)
+    sweep = [f"insta@{k}{cards}" for cards in ("", ":cards") for k in SWEEP] + [f"insta@{K}:random"]
+    once = [f"insta@{K}{cards}:{option}" for cards in ("", ":cards") for option in ("max", "aligned")]
+    grid = [(name, b) for b in dict.fromkeys((low, high)) for name in sweep] + [(name, high) for name in once]
+    return [
+        Cell(task, NONE, name, budget, seed)
+        for task in profile.tasks
+        for name, budget in grid
+        for seed in profile.seeds
+    ]

@@ -1,0 +1,172 @@
+"""Whether alignment helps on tasks it has not seen, and whether a high score means a high transfer.
+
+The first question is asked by retrieval: the wording that a family's prompts have in common must find the family's
+card among all cards, and its nearest neighbour should be a family of the same topic. Families are dealt into folds,
+so that each is judged by a selector that was aligned on the others.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tis_utils import insta, stats
+from tis_utils.selectors.tasks import embed_tasks, task_scores
+from tis_utils.stats import Floats
+from tis_utils.task_cards import CARDS
+
+if TYPE_CHECKING:
+    from tis_utils.experiments import Study
+
+SHELF = 0.0  # learning rate of the model off the shelf
+
+
+def topic(family: str) -> str:
+    """Topic under which reasoning-gym files a family, such as arithmetic or logic; a skill function's group."""
+    from reasoning_gym.factory import DATASETS
+
+    if family in DATASETS:
+        return str(DATASETS[family][0].__module__).split(".")[1]
+    return family.partition("/")[0]
+
+
+def folds(families: Sequence[str], count: int, seed: int) -> list[list[str]]:
+    """Deal families into `count` parts of nearly equal size at random."""
+    order = np.random.default_rng(seed).permutation(len(families))
+    return [sorted(families[i] for i in order[part::count]) for part in range(count)]
+
+
+def retrieval(study: Study, rates: Sequence[float], *, count: int = 2, seed: int = 0) -> pd.DataFrame:
+    """Retrieve the card and a neighbour of every held-out family, off the shelf and aligned.
+
+    Parameters
+    ----------
+    study : Study
+        Of a classroom pool: its filler families have cards and prompts.
+    rates : sequence of float
+        Learning rates of the alignment; the model off the shelf (0) is always there.
+    count : int
+        Folds; each costs one alignment per rate.
+
+    Returns
+    -------
+    DataFrame
+        One row per rate and family: rate, family, ``rank`` of its own card among all cards (1: found), ``found``
+        (0 or 1) and ``neighbour`` (1 if the nearest other card is of the same topic).
+    """
+    by_prompts = insta.instructions(study)
+    families = [name for name in by_prompts if name in CARDS and "/" not in name]
+    lines = []
+    for held_out in folds(families, count, seed):
+        seen = {name: CARDS[name] for name in families if name not in held_out}
+        for rate in (SHELF, *rates):
+            embed = functools.partial(
+                insta.embedded, study, align_on=seen if rate else None, rate=rate, seed=seed
+            )
+            lines += [(rate, *line) for line in _ranks(by_prompts, held_out, embed)]
+    return pd.DataFrame(lines, columns=["rate", "family", "rank", "found", "neighbour"])
+
+
+def _ranks(
+    by_prompts: dict[str, tuple[str, ...]], held_out: Sequence[str], embed: functools.partial[Floats]
+) -> list[tuple[str, int, int, int]]:
+    names = list(CARDS)
+    texts = {f"card {name}": CARDS[name] for name in names}
+    rows = embed_tasks(texts | {name: by_prompts[name] for name in by_prompts if "/" not in name}, embed)
+    cards = [rows[f"card {name}"] for name in names]
+    lines = []
+    for family in held_out:
+        own = names.index(family)
+        scores = task_scores(rows[family], cards)  # (cards,)
+        others = np.delete(task_scores(cards[own], cards), own)
+        nearest = [name for name in names if name != family][int(others.argmax())]
+        rank = 1 + int((scores > scores[own]).sum())
+        lines.append((family, rank, int(rank == 1), int(topic(nearest) == topic(family))))
+    return lines
+
+
+def accuracy(
+    found: pd.DataFrame, column: str, rates: Sequence[float], *, draws: int = 2000
+) -> tuple[float, float, float]:
+    """Mean of a 0/1 column in per cent with a 95 % bootstrap interval over families.
+
+    With two rates, the mean of the second minus that of the first, over the same families.
+    """
+    wide = 100 * found.pivot(index="family", columns="rate", values=column)
+    values = (wide[rates[-1]] - wide[rates[0]] if len(rates) == 2 else wide[rates[0]]).to_numpy(float)  # (F,)
+    return resampled(values, draws)
+
+
+def resampled(values: Floats, draws: int = 2000) -> tuple[float, float, float]:
+    """Mean and 95 % bootstrap interval of independent values, shape (F,)."""
+    cloud = np.random.default_rng(0).choice(values, (draws, len(values))).mean(axis=1)
+    return float(values.mean()), *stats.interval(cloud)
+
+
+def transfer_correlations(study: Study, gains: pd.DataFrame, *, cards: bool = False) -> pd.DataFrame:
+    """Rank correlation between INSTA's scores and measured gains, over the sources of each target.
+
+    Parameters
+    ----------
+    gains : DataFrame
+        Sources × targets (:func:`tis_utils.transfer.gains`); a source that *is* the target does not count.
+
+    Returns
+    -------
+    DataFrame
+        One row per target: target, ``kind`` (skill or filler), ``rho``, the same with the ``size`` of the gain whatever
+        its sign, ``chosen`` (the source with the highest score), ``gain`` after training on it, ``best`` gain of any
+        source, ``share`` of sources that hurt.
+    """
+    table = score_table(study, list(gains.columns), cards=cards)
+    lines = []
+    for target in gains.columns:
+        own = target_family(study, target)
+        saved = gains[target].drop(index=own, errors="ignore").dropna()
+        score = table.loc[saved.index, target]
+        kind = "skill" if target in study.data.queries else "filler"
+        chosen = str(score.idxmax())
+        rho, size = (float(stats.spearman(score, values)) for values in (saved, saved.abs()))
+        lines.append((target, kind, rho, size, chosen, saved[chosen], saved.max(), (saved < 0).mean()))
+    return pd.DataFrame(lines, columns=["target", "kind", "rho", "size", "chosen", "gain", "best", "share"])
+
+
+def target_family(study: Study, target: str) -> str:
+    """The pool's family that teaches a target: itself, or the function that a skill's queries want."""
+    queries = study.data.queries.get(target)
+    return str(queries[0].meta.get("family", target)) if queries else target
+
+
+def score_table(study: Study, targets: Sequence[str], *, cards: bool = False) -> pd.DataFrame:
+    """INSTA's scores off the shelf: sources × targets."""
+    known = insta.instructions(study, cards=cards)
+    wanted = {
+        target: insta.target_instruction(study, target, cards=cards)
+        if target in study.data.queries
+        else known[target]
+        for target in targets
+    }
+    texts = {f"pool {name}": found for name, found in known.items()} | wanted
+    rows = embed_tasks(texts, functools.partial(insta.embedded, study))
+    pool = [rows[f"pool {name}"] for name in known]
+    return pd.DataFrame({t: task_scores(rows[t], pool) for t in targets}, index=list(known))
+
+
+def benchmark_instructions(name: str) -> dict[str, tuple[str, ...]]:
+    """Task descriptions that an installed benchmark carries: BBH's sub-tasks, MMLU's subjects.
+
+    The description is the first paragraph of a worked example's prompt. BBH has several sub-tasks with one and the same
+    description; the first of them stands for all.
+    """
+    from tis_utils.sources import benchmarks
+
+    found: dict[str, str] = {}
+    for query in benchmarks.queries(name):
+        text = query.prompt.removeprefix("<|user|>\n").partition("\n\n")[0]
+        found.setdefault(str(query.meta["subject"]), " ".join(text.split()))
+    first = {text: subject for subject, text in reversed(found.items())}
+    return {subject: (text,) for text, subject in sorted(first.items(), key=lambda kv: kv[1])}

@@ -1,0 +1,204 @@
+"""Align INSTA's selector with a style of instructions (METHODS §7; Lee et al. 2024, arXiv 2404.16418).
+
+A sentence-embedding model is fine-tuned on pairs of wordings: of one task (cosine 1) and of two (cosine 0).
+"""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tis_utils.errors import InputError
+from tis_utils.selectors.tasks import Embedder, Instructions, checked, embed_tasks
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two wordings and what their cosine should be: 1 for one task, 0 for two."""
+
+    first: str
+    second: str
+    label: float
+
+
+def alignment_pairs(
+    instructions: Instructions,
+    embed: Embedder,
+    *,
+    share: float = 0.4,
+    ceiling: float = 0.3,
+    reuse: int = 4,
+    seed: int = 0,
+) -> list[Pair]:
+    """Pairs to align a selector with (METHODS §7).
+
+    Positives are two wordings of one task, a random `share` of all such pairs. Each gets one negative, where there is
+    one left: its first wording beside a random wording of another task with an off-the-shelf cosine below `ceiling`;
+    a wording is the negative of at most `reuse` pairs.
+
+    Raises
+    ------
+    InputError
+        If no task has two wordings.
+    """
+    rows = embed_tasks(instructions, embed)
+    tidy, rng = checked(instructions), np.random.default_rng(seed)
+    known = [
+        (task, text, row) for task, texts in tidy.items() for text, row in zip(texts, rows[task], strict=True)
+    ]
+    same = [(i, j) for i, j in combinations(range(len(known)), 2) if known[i][0] == known[j][0]]
+    same = [(i, j) for i, j in same if known[i][1] != known[j][1]]
+    if not same:
+        raise InputError("No task has two different wordings, so there is no positive pair to align with.")
+    drawn = rng.choice(len(same), max(1, round(share * len(same))), replace=False)
+    far = _far(known, ceiling)  # (W, W)
+    used, pairs = np.zeros(len(known), dtype=int), []
+    for i, j in (same[n] for n in sorted(drawn)):
+        pairs.append(Pair(known[i][1], known[j][1], 1.0))
+        free = np.flatnonzero(far[i] & (used < reuse))
+        if len(free):
+            other = int(rng.choice(free))
+            used[other] += 1
+            pairs.append(Pair(known[i][1], known[other][1], 0.0))
+    return pairs
+
+
+def _far(known: Sequence[tuple[str, str, np.ndarray]], ceiling: float) -> np.ndarray:
+    """Which wordings are of another task and not near, bool (W, W)."""
+    tasks, matrix = np.array([task for task, *_ in known]), np.stack([row for *_, row in known])
+    return (matrix @ matrix.T < ceiling) & (tasks[:, None] != tasks[None])
+
+
+def align(
+    encoder: Any,
+    pairs: Sequence[Pair],
+    folder: Path,
+    *,
+    learning_rate: float = 1e-6,
+    epochs: int = 5,
+    batch_size: int = 16,
+    dev_share: float = 0.2,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Fine-tune a copy of a sentence-embedding model on pairs; the best epoch is saved as a model folder.
+
+    Cosine-similarity loss; the best epoch is the one with the highest Pearson correlation on held-back pairs.
+
+    Parameters
+    ----------
+    encoder : SentenceTransformer
+        Left unchanged.
+    pairs : sequence of Pair
+    folder : Path
+        Where the aligned model goes; :class:`tis_utils.representations.Embed` and sentence-transformers load it.
+    learning_rate, epochs, batch_size
+        The defaults are the authors'.
+    dev_share : float
+        Share of the pairs of each kind that is held back.
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        Columns epoch (0: before training) and pearson (on the pairs held back).
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two pairs of a kind.
+    """
+    train, dev = split_pairs(pairs, dev_share, seed)
+    model = copy.deepcopy(encoder)
+    evaluator = _evaluator(dev)
+    start = evaluator(model)["dev_pearson_cosine"]
+    with tempfile.TemporaryDirectory() as scratch:
+        trainer = _trainer(model, train, evaluator, Path(scratch), learning_rate, epochs, batch_size, seed)
+        trainer.train()
+        history = [log for log in trainer.state.log_history if "eval_dev_pearson_cosine" in log]
+    model.eval().save_pretrained(str(folder), safe_serialization=True, create_model_card=False)
+    lines = [(0, start), *((round(log["epoch"]), log["eval_dev_pearson_cosine"]) for log in history)]
+    return pd.DataFrame(lines, columns=["epoch", "pearson"])
+
+
+def split_pairs(pairs: Sequence[Pair], dev_share: float, seed: int) -> tuple[list[Pair], list[Pair]]:
+    """Training and held-back pairs, both with positives and negatives."""
+    rng, train, dev = np.random.default_rng(seed), [], []
+    for label in (1.0, 0.0):
+        kind = [pair for pair in pairs if pair.label == label]
+        if len(kind) < 2:
+            raise InputError(
+                f"There are {len(kind)} pairs with label {label:g}; alignment needs two of each kind, one of them to "
+                "choose the best epoch. Give more tasks or more wordings."
+            )
+        held = min(len(kind) - 1, max(1, round(dev_share * len(kind))))
+        order = rng.permutation(len(kind))
+        dev += [kind[i] for i in order[:held]]
+        train += [kind[i] for i in order[held:]]
+    return train, dev
+
+
+def _evaluator(dev: Sequence[Pair]) -> Any:
+    from sentence_transformers.evaluation import EmbeddingSimilarityEvaluator
+
+    firsts, seconds, labels = zip(*((p.first, p.second, p.label) for p in dev), strict=True)
+    return EmbeddingSimilarityEvaluator(
+        list(firsts), list(seconds), list(labels), name="dev", main_similarity="cosine", write_csv=False
+    )
+
+
+def _trainer(
+    model: Any,
+    train: Sequence[Pair],
+    evaluator: Any,
+    scratch: Path,
+    learning_rate: float,
+    epochs: int,
+    batch_size: int,
+    seed: int,
+) -> Any:
+    from datasets import Dataset
+    from sentence_transformers import (
+        SentenceTransformerTrainer,
+        SentenceTransformerTrainingArguments,
+    )
+    from sentence_transformers.losses import CosineSimilarityLoss
+    from transformers import PrinterCallback
+
+    columns = {"sentence1": [p.first for p in train], "sentence2": [p.second for p in train]}
+    arguments = SentenceTransformerTrainingArguments(
+        output_dir=str(scratch),
+        num_train_epochs=epochs,
+        learning_rate=learning_rate,
+        per_device_train_batch_size=batch_size,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        save_only_model=True,
+        save_total_limit=1,
+        load_best_model_at_end=True,
+        metric_for_best_model="eval_dev_pearson_cosine",
+        greater_is_better=True,
+        logging_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        use_cpu=model.device.type == "cpu",
+        dataloader_pin_memory=False,
+        seed=seed,
+        data_seed=seed,
+    )
+    trainer = SentenceTransformerTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=Dataset.from_dict({**columns, "label": [p.label for p in train]}),
+        loss=CosineSimilarityLoss(model),
+        evaluator=evaluator,
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer

@@ -1,0 +1,338 @@
+"""ILA: select by coverage and depth, without queries (Wu et al., arXiv 2509.06463; METHODS §8). Arrays in, arrays out.
+
+*Depth* says how much an example has to teach, *coverage* how much of the pool's map a subset touches. The published
+description is in words; where it is silent, the docstrings say what was chosen.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import rankdata
+
+from tis_utils.errors import InputError
+
+log = logging.getLogger(__name__)
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Projection = Literal["pca", "tsne"]
+FOLDS, REPEATS = 5, 20
+
+
+def depth(base: ArrayLike, tuned: ArrayLike, tokens: ArrayLike, labels: ArrayLike = 1) -> Floats:
+    """What tuning on other examples took off each candidate's loss, per response token, times its ability labels.
+
+    Parameters
+    ----------
+    base, tuned : array_like, shape (N,)
+        Summed loss of each response under the base model and under the tuned one, in nats.
+    tokens : array_like, shape (N,)
+        Response tokens.
+    labels : array_like, shape (N,) or scalar
+        Number of ability labels; 1 leaves them out.
+
+    Returns
+    -------
+    ndarray, float64 of shape (N,)
+        Nats per token; NaN for a response without tokens.
+    """
+    base, tuned, tokens, labels = (np.asarray(a, dtype=float) for a in (base, tuned, tokens, labels))
+    gained = np.divide(base - tuned, tokens, out=np.full(base.shape, np.nan), where=tokens > 0)
+    return gained * labels
+
+
+def relative_depth(depths: ArrayLike, domains: ArrayLike) -> Floats:
+    """Quantile of each depth within its domain: (average rank − ½) / size, between 0 and 1.
+
+    Ties share their average rank; a domain of one gets ½. Within a domain, labels that all its members share cancel.
+
+    Parameters
+    ----------
+    depths : array_like, shape (N,)
+        From :func:`depth`; NaN stays NaN and counts nowhere.
+    domains : array_like, shape (N,)
+
+    Raises
+    ------
+    InputError
+        If there is no finite depth, or all of several depths are equal.
+    """
+    depths, domains = np.asarray(depths, dtype=float), np.asarray(domains)
+    known = np.isfinite(depths)  # (N,)
+    values = depths[known]
+    if not len(values) or (len(values) > 1 and np.ptp(values) == 0):
+        raise InputError(
+            f"All {len(values)} depths are equal: tuning changed the loss of every candidate by the same amount, or "
+            "not at all, so depth cannot rank them. Tune on more examples or with a higher learning rate, or select "
+            "by coverage alone."
+        )
+    result = np.full(len(depths), np.nan)  # (N,)
+    for domain in np.unique(domains[known]):
+        here = known & (domains == domain)
+        result[here] = (rankdata(depths[here]) - 0.5) / here.sum()
+    return result
+
+
+def project(rows: ArrayLike, method: Projection = "pca", *, seed: int = 0) -> Floats:
+    """Two coordinates for each embedding.
+
+    PCA is linear and deterministic. t-SNE keeps neighbours and distorts distances; it starts at random, so that its
+    seed is a real choice.
+
+    Parameters
+    ----------
+    rows : array_like, shape (N, D)
+        Embeddings, N and D at least 2.
+    method : {"pca", "tsne"}
+    seed : int
+        Of t-SNE.
+
+    Returns
+    -------
+    ndarray, float64 of shape (N, 2)
+
+    Raises
+    ------
+    InputError
+        If the embeddings are not a finite matrix of that size, or the method is unknown.
+    """
+    rows = np.asarray(rows, dtype=float)
+    if rows.ndim != 2 or min(rows.shape) < 2 or not np.isfinite(rows).all():
+        raise InputError(
+            f"The embeddings have shape {rows.shape}; a projection needs a finite matrix of at least two rows and two "
+            "columns."
+        )
+    if method == "pca":
+        from sklearn.decomposition import PCA
+
+        with np.errstate(invalid="ignore"):  # the share of variance of equal rows, which nobody reads
+            return np.asarray(PCA(2, svd_solver="full").fit_transform(rows))
+    if method == "tsne":
+        from sklearn.manifold import TSNE
+
+        perplexity = min(30.0, (len(rows) - 1) / 3)
+        tsne = TSNE(2, perplexity=perplexity, init="random", random_state=seed)
+        return np.asarray(tsne.fit_transform(rows.astype(np.float32)), dtype=float)
+    raise InputError(f"Unknown projection {method!r}; known: pca, tsne.")
+
+
+def grid_cells(points: ArrayLike, bins: int) -> Ints:
+    """Cell of each point in a uniform grid of `bins` × `bins` over the points' bounding box.
+
+    Points that coincide on both axes make one cell: coverage says nothing then, and selection goes by depth alone;
+    the log says so.
+
+    Parameters
+    ----------
+    points : array_like, shape (N, 2)
+    bins : int
+        Per axis.
+
+    Returns
+    -------
+    ndarray, int64 of shape (N,)
+        Row number × `bins` + column number.
+    """
+    points = np.asarray(points, dtype=float)
+    if not isinstance(bins, int | np.integer) or bins < 1:
+        raise InputError(f"The grid needs a positive number of cells per axis, not {bins!r}.")
+    low, width = points.min(axis=0), np.ptp(points, axis=0)  # (2,) each
+    steps = np.divide((points - low) * bins, width, out=np.zeros_like(points), where=width > 0)
+    row, column = np.minimum(steps.astype(np.int64), bins - 1).T  # the highest point belongs to the last cell
+    cells = row * bins + column
+    if len(points) > 1 and bins > 1 and np.ptp(cells) == 0:
+        log.warning(
+            "All %d candidates lie in one cell: coverage says nothing, depth alone decides.", len(points)
+        )
+    return cells
+
+
+def kmeans_cells(rows: ArrayLike, count: int, *, seed: int = 0) -> Ints:
+    """Clusters of the embeddings instead of cells of a map, int64 of shape (N,); at most N clusters."""
+    from sklearn.cluster import KMeans
+
+    rows = np.asarray(rows, dtype=float)
+    fitted = KMeans(min(count, len(rows)), n_init=1, random_state=seed).fit(rows)
+    return np.asarray(fitted.labels_, dtype=np.int64)
+
+
+def coverage(cells: ArrayLike, picks: ArrayLike) -> float:
+    """Share of the pool's non-empty cells that a subset occupies.
+
+    Parameters
+    ----------
+    cells : array_like of int, shape (N,)
+        Cell of each candidate.
+    picks : array_like of int, shape (B,)
+        Indices into the pool.
+    """
+    cells = np.asarray(cells)
+    return len(np.unique(cells[np.asarray(picks, dtype=np.int64)])) / len(np.unique(cells))
+
+
+def rounds(cells: ArrayLike, depths: ArrayLike, budget: int | None = None, *, seed: int = 0) -> Ints:
+    """Rounds over the non-empty cells, each takes the deepest remaining candidate of every cell, until the budget.
+
+    The cells come in one fixed order. Sources do not say which: here it is a permutation drawn once with `seed`, so
+    that a budget below the number of cells does not see one corner of the map only.
+
+    Parameters
+    ----------
+    cells : array_like of int, shape (N,)
+    depths : array_like, shape (N,)
+        Ties go to the lower index. Candidates whose depth is NaN cannot be selected.
+    budget : int, optional
+        Default: all candidates that can be selected.
+    seed : int
+        Of the order of the cells.
+
+    Returns
+    -------
+    ndarray, int64 of shape (B,)
+        Indices, in the order of selection: smaller budgets are prefixes.
+
+    Raises
+    ------
+    InputError
+        If the budget is not positive, or larger than what can be selected.
+    """
+    cells, depths = np.asarray(cells), np.asarray(depths, dtype=float)
+    free = np.flatnonzero(~np.isnan(depths))  # (n,)
+    budget = checked_budget(budget, len(free))
+    _, cell = np.unique(cells[free], return_inverse=True)  # (n,) 0 … C - 1
+    turn = np.random.default_rng(seed).permutation(cell.max() + 1)[
+        cell
+    ]  # (n,) when its cell is asked in a round
+    sorted_ = np.lexsort((free, -depths[free], turn))  # cell after cell, the deepest first
+    counts = np.bincount(turn)  # (C,)
+    number = np.arange(len(free)) - np.repeat(np.cumsum(counts) - counts, counts)  # round of each
+    return free[sorted_[np.argsort(number, kind="stable")]][:budget]
+
+
+def deepest(depths: ArrayLike, budget: int | None = None) -> Ints:
+    """Depth alone: the deepest candidates of the whole pool, ties to the lower index; errors as :func:`rounds`."""
+    return rounds(np.zeros(len(np.asarray(depths)), dtype=np.int64), depths, budget)
+
+
+def checked_budget(budget: int | None, room: int) -> int:
+    """Return the budget, or everything; refuse what cannot be.
+
+    Raises
+    ------
+    InputError
+        If nothing can be selected, the budget is no positive integer, or larger than the room.
+    """
+    if room < 1:
+        raise InputError("There is no candidate to select from: none has a depth.")
+    if budget is None:
+        return room
+    if isinstance(budget, bool) or not isinstance(budget, int | np.integer) or budget < 1:
+        raise InputError(f"The budget must be a positive number of examples, not {budget!r}.")
+    if budget > room:
+        raise InputError(
+            f"Budget {budget} is larger than the {room} candidates that are left: the random subset that tuned the "
+            "model is never selected. Lower the budget or take a larger pool."
+        )
+    return int(budget)
+
+
+# --- how much of the loss coverage and depth explain -------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Regression:
+    """A linear model of the loss.
+
+    Attributes
+    ----------
+    coefficients : ndarray, shape (1 + P,)
+        Intercept first; predictors are standardised, so a coefficient is nats per standard deviation.
+    in_sample, cross_validated, leave_one_out : float
+        R²: 1 − squared error / squared deviation from the mean of all losses. The second predicts each fold from the
+        others (mean over random splits), the third each row from all others. Both can be negative.
+    folded : ndarray, shape (20, n)
+        Prediction of each row from the other folds, once per split.
+    left_out : ndarray, shape (n,)
+        Leave-one-out prediction of each row.
+    """
+
+    coefficients: Floats
+    in_sample: float
+    cross_validated: float
+    leave_one_out: float
+    folded: Floats
+    left_out: Floats
+
+
+def regress(loss: ArrayLike, predictors: ArrayLike, *, seed: int = 0) -> Regression:
+    """Least squares of the loss on coverage and depth, judged in and out of sample.
+
+    Parameters
+    ----------
+    loss : array_like, shape (n,)
+    predictors : array_like, shape (n, P)
+        Coverage and depth of n subsets.
+    seed : int
+        Of the cross-validation's splits (5 folds, 20 times).
+
+    Raises
+    ------
+    InputError
+        If rows are too few, a value is not finite, or the loss or a predictor is constant, or predictors are
+        collinear.
+    """
+    y, X = np.asarray(loss, dtype=float), np.asarray(predictors, dtype=float)
+    _check_regression(y, X)
+    design = np.column_stack([np.ones(len(y)), (X - X.mean(axis=0)) / X.std(axis=0)])  # (n, 1 + P)
+    q, r = np.linalg.qr(design)
+    fitted = q @ (q.T @ y)  # (n,)
+    leverage = (q * q).sum(axis=1)  # (n,)
+    left_out = y - (y - fitted) / (1 - leverage)  # what a refit without the row predicts for it
+    rng = np.random.default_rng(seed)
+    folded = np.array([_folded(y, design, rng.permutation(len(y)) % FOLDS) for _ in range(REPEATS)])
+    return Regression(
+        np.linalg.solve(r, q.T @ y),
+        r_squared(y, fitted),
+        float(np.mean([r_squared(y, predicted) for predicted in folded])),
+        r_squared(y, left_out),
+        folded,
+        left_out,
+    )
+
+
+def r_squared(loss: Floats, predicted: Floats) -> float:
+    """1 − squared error / squared deviation from the mean."""
+    return float(1 - ((loss - predicted) ** 2).sum() / ((loss - loss.mean()) ** 2).sum())
+
+
+def _folded(y: Floats, design: Floats, fold: Ints) -> Floats:
+    """Predict every row from the other folds."""
+    predicted = np.empty(len(y))  # (n,)
+    for k in np.unique(fold):
+        out = fold == k
+        predicted[out] = design[out] @ np.linalg.lstsq(design[~out], y[~out])[0]
+    return predicted
+
+
+def _check_regression(y: Floats, X: NDArray[Any]) -> None:
+    if (
+        X.ndim != 2
+        or len(X) != len(y)
+        or len(y) < 2 * FOLDS
+        or not (np.isfinite(y).all() and np.isfinite(X).all())
+    ):
+        raise InputError(
+            f"The regression needs at least {2 * FOLDS} rows without missing values, as many losses as rows; found "
+            f"{len(y)} losses and predictors of shape {X.shape}."
+        )
+    flat = [name for name, v in [("the loss", y), *(("a predictor", c) for c in X.T)] if np.ptp(v) < 1e-12]
+    if flat or np.linalg.matrix_rank(X - X.mean(axis=0)) < X.shape[1]:
+        raise InputError(
+            f"The regression cannot be fitted: {flat[0] + ' is constant' if flat else 'the predictors are collinear'}. "
+            "Use subsets that differ in both coverage and depth."
+        )

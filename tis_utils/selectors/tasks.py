@@ -1,0 +1,170 @@
+"""INSTA: choose whole tasks by what their instructions say (METHODS §7; Lee et al. 2024, arXiv 2404.16418).
+
+A task is a name and several wordings of its instruction. No example of the target is looked at: two tasks are as
+near as the sentence embeddings of their wordings. :mod:`tis_utils.selectors.alignment` adapts the embedding model to
+a style of instructions.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from tis_utils.errors import InputError
+
+Instructions = Mapping[str, Sequence[str]]
+Embedder = Callable[[Sequence[str]], np.ndarray]
+How = Literal["mean", "max"]
+SHARE = 0.2  # of a task's prompts that must hold a word for it to belong to the instruction
+LEAST = 5  # and prompts, where a task has so many
+MOST = 4  # wordings kept of a task
+DECIMALS = 6  # two scores that agree so far are a tie
+
+
+def wordings(prompts: Sequence[str], *, share: float = SHARE, most: int = MOST) -> tuple[str, ...]:
+    """What the prompts of one task say once the instance is masked: their instruction templates, most common first.
+
+    A word stays where it is if it occurs in at least `share` of the prompts (and in five of them, or all where there
+    are fewer), has a letter and no digit. What many instances share by chance stays in, too.
+
+    Parameters
+    ----------
+    prompts : sequence of str
+    share : float
+    most : int
+        Keep at most so many distinct wordings; ties: the earlier prompt first.
+
+    Returns
+    -------
+    tuple of str
+        Empty when the prompts have nothing in common.
+    """
+    split = [prompt.split() for prompt in prompts]
+    seen = Counter(word for words in split for word in set(words))
+    least = max(min(LEAST, len(prompts)), share * len(prompts))
+    kept = {word for word, n in seen.items() if n >= least and _is_word(word)}
+    masked = Counter(" ".join(word for word in words if word in kept) for words in split)
+    masked.pop("", None)
+    return tuple(text for text, _ in masked.most_common(most))
+
+
+def _is_word(text: str) -> bool:
+    return any(c.isalpha() for c in text) and not any(c.isdigit() for c in text)
+
+
+def checked(instructions: Instructions) -> dict[str, tuple[str, ...]]:
+    """Instructions with white space tidied.
+
+    Raises
+    ------
+    InputError
+        If there is no task, or a task has no wording or an empty one.
+    """
+    tidy = {
+        task: tuple(" ".join(text.split()) for text in texts if isinstance(text, str))
+        for task, texts in instructions.items()
+    }
+    if not tidy:
+        raise InputError("There are no tasks to choose from; give at least one task with its instruction.")
+    silent = [task for task, texts in tidy.items() if not texts or not all(texts)]
+    if silent:
+        raise InputError(
+            f"{len(silent)} of {len(tidy)} tasks have no instruction: {', '.join(map(repr, silent[:5]))}. INSTA "
+            "compares instructions, so every task needs at least one wording: write one, or leave the task out."
+        )
+    return tidy
+
+
+def encode(encoder: Any, texts: Sequence[str]) -> np.ndarray:
+    """Embeddings of a SentenceTransformer, float32 unit rows (U, D)."""
+    rows = encoder.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
+    return np.asarray(rows, dtype=np.float32)
+
+
+def embed_tasks(instructions: Instructions, embed: Embedder) -> dict[str, np.ndarray]:
+    """Embeddings of every task's wordings: unit rows (T, D) each; equal texts get equal rows.
+
+    Parameters
+    ----------
+    instructions : mapping of task to wordings
+    embed : callable
+        From U texts to unit rows (U, D), such as :func:`encode` with a model.
+    """
+    tidy = checked(instructions)
+    texts = sorted({text for wordings_ in tidy.values() for text in wordings_})
+    rows = embed(texts)  # (U, D)
+    place = {text: i for i, text in enumerate(texts)}
+    return {task: rows[[place[text] for text in wordings_]] for task, wordings_ in tidy.items()}
+
+
+def task_scores(target: np.ndarray, candidates: Sequence[np.ndarray], how: How = "mean") -> np.ndarray:
+    """How near each candidate task is to the target task.
+
+    Parameters
+    ----------
+    target : ndarray, shape (P, D)
+        Unit rows: the target's wordings.
+    candidates : sequence of K ndarrays, shape (Q, D)
+        Those of each candidate task.
+    how : {"mean", "max"}
+        Mean cosine over all pairs of wordings, or the largest (max-of-max).
+
+    Returns
+    -------
+    ndarray, float64 of shape (K,)
+
+    Raises
+    ------
+    InputError
+        If `how` is unknown, or a task has no wording.
+    """
+    if how not in ("mean", "max"):
+        raise InputError(f"how = {how!r}; pairs of wordings are combined by 'mean' or 'max'.")
+    if not len(target) or not all(len(rows) for rows in candidates):
+        raise InputError("A task without a wording has no score; give every task at least one.")
+    reduce = np.mean if how == "mean" else np.max
+    return np.array([reduce(target.astype(float) @ rows.astype(float).T) for rows in candidates])
+
+
+def top_tasks(scores: np.ndarray, k: int) -> np.ndarray:
+    """Indices of the `k` highest scores, best first, int64 (k,); ties go to the lower index.
+
+    Raises
+    ------
+    InputError
+        If `k` is not between 1 and the number of tasks, or a score is not finite.
+    """
+    scores = np.asarray(scores, dtype=float)
+    if not np.isfinite(scores).all():
+        raise InputError(f"{int((~np.isfinite(scores)).sum())} of {len(scores)} task scores are not finite.")
+    if not 1 <= k <= len(scores):
+        raise InputError(
+            f"INSTA was asked for the {k} nearest tasks, and there are {len(scores)}. Ask for 1 to {len(scores)}."
+        )
+    return np.argsort(-np.round(scores, DECIMALS), kind="stable")[:k].astype(np.int64)
+
+
+def draw_examples(labels: np.ndarray, order: Sequence[int], k: int, budget: int, seed: int) -> np.ndarray:
+    """Draw examples at random from the first `k` tasks of an order.
+
+    When those hold fewer than `budget`, the next task in the order follows, and so on.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (N,)
+        Task of each candidate.
+    order : sequence of int
+        Tasks, nearest first.
+    k, budget, seed : int
+
+    Returns
+    -------
+    ndarray, int64 of shape (min(budget, number of candidates in these tasks),)
+        Distinct candidates.
+    """
+    rng = np.random.default_rng(seed)
+    groups = [np.flatnonzero(np.isin(labels, order[:k])), *(np.flatnonzero(labels == t) for t in order[k:])]
+    return np.concatenate([rng.permutation(group) for group in groups])[:budget].astype(np.int64)

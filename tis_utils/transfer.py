@@ -1,0 +1,219 @@
+"""A measured transfer matrix: what fine-tuning on one task of the pool does to the loss on every other task.
+
+One training per source task and seed, on equally many examples; then the loss on held-out examples of all targets.
+The rows of a profile are stored in ``data/results/<profile>/transfer.csv``, under a key of everything they depend on.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from tis_utils import insta, shipped
+from tis_utils.errors import InputError
+from tis_utils.evaluation import query_losses
+from tis_utils.examples import Example, Query, chat_prompt
+from tis_utils.runs import CODE
+from tis_utils.store import code_version, digest, environment, plain, write_atomically
+from tis_utils.training import fine_tune
+
+if TYPE_CHECKING:
+    from tis_utils.experiments import Study
+
+log = logging.getLogger(__name__)
+
+NAME = "transfer"
+COLUMNS = ["source_task", "target_task", "seed", "loss", "zero_shot_loss"]
+MOST = 30  # examples of each source task; fewer where the smallest task has fewer
+PER_FAMILY, PER_TASK = 16, 48  # held-out examples of a filler family, of a target task
+STEP = "transfer"
+
+
+def source_tasks(study: Study) -> dict[str, list[Example]]:
+    """Training examples of every task in the pool, equally many of each, the first in the pool's order."""
+    names, labels = insta.tasks_of(study)
+    size = min(MOST, int(np.bincount(labels).min()))
+    return {
+        name: [study.data.pool[i] for i in np.flatnonzero(labels == t)[:size]] for t, name in enumerate(names)
+    }
+
+
+def target_tasks(study: Study) -> dict[str, list[Query]]:
+    """Held-out examples of every target: the profile's tasks and, in the classroom, the filler families.
+
+    Raises
+    ------
+    InputError
+        If a task of the profile has no held-out examples.
+    """
+    found = {task: study.data.test[task][:PER_TASK] for task in study.profile.tasks}
+    if empty := [task for task, queries in found.items() if not queries]:
+        raise InputError(
+            f"There are no held-out examples of {', '.join(empty)}: transfer to it cannot be measured."
+        )
+    return found | (_filler_targets() if study.profile.pool == "classroom" else {})
+
+
+def _filler_targets() -> dict[str, list[Query]]:
+    """Examples of the test split: problems that are in no pool."""
+    from tis_utils.sources.classroom.filler import FAMILIES, filler
+
+    found: dict[str, list[Query]] = {}
+    for e in filler(PER_FAMILY * len(FAMILIES), "test", 0):
+        query = Query(e.id, chat_prompt(e.messages[0]["content"]), e.messages[1]["content"], e.meta["family"])
+        found.setdefault(query.task, []).append(query)
+    return found
+
+
+def matrix(
+    study: Study, *, sources: Sequence[str] | None = None, seeds: Sequence[int] | None = None
+) -> pd.DataFrame:
+    """Measure transfer here; finished trainings are read from the study's store.
+
+    Parameters
+    ----------
+    study : Study
+    sources : sequence of str, optional
+        Tasks to train on; default: all of the pool.
+    seeds : sequence of int, optional
+        Default: those of the profile.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``COLUMNS``: one row per source, target and seed; losses in nats per answer token.
+
+    Raises
+    ------
+    InputError
+        If a source is no task of the pool.
+    """
+    known, targets = source_tasks(study), target_tasks(study)
+    wanted = list(known) if sources is None else list(sources)
+    if unknown := [name for name in wanted if name not in known]:
+        raise InputError(f"The pool has no task {unknown[0]!r}; it has {', '.join(known)}.")
+    before = _losses(study, None, [], 0, targets).set_index("target_task")["loss"]
+    parts = [
+        _losses(study, name, known[name], seed, targets)
+        for name in wanted
+        for seed in (study.profile.seeds if seeds is None else seeds)
+    ]
+    rows = pd.concat(parts, ignore_index=True)
+    return rows.assign(zero_shot_loss=rows["target_task"].map(before))[COLUMNS]
+
+
+def _losses(
+    study: Study,
+    source: str | None,
+    subset: Sequence[Example],
+    seed: int,
+    targets: Mapping[str, Sequence[Query]],
+) -> pd.DataFrame:
+    """Mean loss on every target after one training (none without a subset)."""
+    key = settings(study) | {"seed": seed, "subset": digest(subset), "targets": digest(targets)}
+
+    def compute() -> pd.DataFrame:
+        torch.set_num_threads(1)  # as for every run of the book
+        tuned, length = study.model, study.profile.max_length
+        if subset:
+            tuned = fine_tune(tuned, subset, study.profile.training, seed=seed, max_length=length)
+        losses = query_losses(tuned, [q for queries in targets.values() for q in queries], max_length=length)
+        names = np.repeat(list(targets), [len(queries) for queries in targets.values()])
+        means = pd.Series(losses).groupby(names, sort=False).mean()
+        return pd.DataFrame({"target_task": means.index, "loss": means.to_numpy()})
+
+    return study.store.table(STEP, key, compute).assign(source_task=source, seed=seed)
+
+
+def settings(study: Study) -> dict[str, Any]:
+    """What every training of the matrix depends on besides its examples and seed."""
+    profile = study.profile
+    return {
+        "model": study.model.fingerprint,
+        "dtype": profile.dtype,
+        "max_length": profile.max_length,
+        "training": profile.training.model_dump(),
+        "code": code_version(*CODE, "transfer"),
+    }
+
+
+# --- the stored matrix --------------------------------------------------------------------------------
+
+
+def recipe(study: Study) -> dict[str, Any]:
+    """Key of a profile's whole matrix."""
+    return settings(study) | {
+        "seeds": list(study.profile.seeds),
+        "sources": digest(source_tasks(study)),
+        "targets": digest(target_tasks(study)),
+    }
+
+
+def path_of(profile: str) -> Path:
+    """Where the matrix of a profile lies."""
+    return shipped.RESULTS / profile / f"{NAME}.csv"
+
+
+def ship(study: Study) -> Path:
+    """Measure the whole matrix and store it with its manifest."""
+    rows = matrix(study)
+    short = rows.assign(**{name: rows[name].map("{:.6g}".format) for name in ("loss", "zero_shot_loss")})
+    path = path_of(study.profile.name)
+    facts = {
+        "key": plain(recipe(study)),
+        "sha256": write_atomically(path, short.to_csv(index=False, lineterminator="\n").encode("utf-8")),
+        "rows": len(rows),
+        "trainings": len(rows.drop_duplicates(["source_task", "seed"])),
+        "environment": environment(),
+    }
+    text = json.dumps(facts, indent=1, sort_keys=True) + "\n"
+    write_atomically(path.with_suffix(".json"), text.encode("utf-8"))
+    return path
+
+
+def stored(study: Study) -> pd.DataFrame:
+    """The stored matrix of the study's profile, if it belongs to today's data, model and code; else no rows."""
+    nothing, path = pd.DataFrame(columns=COLUMNS), path_of(study.profile.name)
+    found = shipped._verified(path) if path.exists() and not study.live else None
+    if found is None:
+        return nothing
+    payload, manifest = found
+    now = json.loads(json.dumps(plain(recipe(study))))
+    if manifest.get("key") != now:
+        log.warning("Stored %s is not used: it was measured with other data, models or code.", path.name)
+        return nothing
+    return pd.read_csv(io.BytesIO(payload), float_precision="round_trip")
+
+
+def recheck(study: Study, rows: pd.DataFrame, *, share: float = 0.02, seed: int = 0) -> pd.DataFrame:
+    """Repeat a random sample of stored trainings here.
+
+    Returns
+    -------
+    DataFrame
+        One row per drawn training and target: source_task, target_task, seed, ``stored``, ``live``, ``difference``;
+        empty when `rows` is.
+    """
+    runs = rows[["source_task", "seed"]].drop_duplicates()
+    drawn = runs.sample(min(len(runs), max(1, round(share * len(runs)))), random_state=seed)
+    live = [matrix(study, sources=[source], seeds=[s]) for source, s in drawn.itertuples(index=False)]
+    keys = ["source_task", "target_task", "seed"]
+    if not live:
+        return pd.DataFrame(columns=[*keys, "stored", "live", "difference"])
+    both = rows.merge(pd.concat(live), on=keys, suffixes=("_stored", ""))
+    both = both.rename(columns={"loss_stored": "stored", "loss": "live"})[[*keys, "stored", "live"]]
+    return both.assign(difference=both["live"] - both["stored"])
+
+
+def gains(rows: pd.DataFrame) -> pd.DataFrame:
+    """Loss saved by training on a source, in nats (negative: negative transfer): sources × targets, mean over seeds."""
+    saved = rows.assign(gain=rows["zero_shot_loss"] - rows["loss"])
+    return saved.pivot_table(index="source_task", columns="target_task", values="gain", aggfunc="mean")
