@@ -12,10 +12,12 @@ from tests_support import example, query
 from tis_utils import picks, runs, shipped
 from tis_utils.errors import InputError, RunError
 from tis_utils.experiments import NONE, ROW_COLUMNS, Cell, Study, grid
+from tis_utils.geometry import similarity
 from tis_utils.grids import GRIDS
 from tis_utils.profiles import Profile
+from tis_utils.selectors import select
 from tis_utils.sources.assemble import Data
-from tis_utils.store import Store
+from tis_utils.store import Store, digest
 
 
 @pytest.fixture
@@ -133,6 +135,41 @@ def test_a_diverging_run_is_kept_with_its_status(study: Study) -> None:
 def test_a_budget_above_the_pool_is_refused_before_training(study: Study) -> None:
     with pytest.raises(InputError, match="Budget 13 is larger than the pool of 12"):
         study.run([Cell("digits", NONE, "random", 13, 0)])
+
+
+def own_features(study: Study, seed: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    rng = np.random.default_rng(seed)
+    rows = [rng.normal(size=(n, 5)) for n in (len(study.data.pool), *map(len, study.data.queries.values()))]
+    candidates, *queries = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in rows]
+    return candidates, dict(zip(study.data.queries, queries, strict=True))
+
+
+def test_features_of_your_own_are_compared_like_the_others(study: Study) -> None:
+    task = study.profile.tasks[0]
+    cell = Cell(task, "mine", "round_robin", 3, 0)
+    keys = set()
+    for seed in (0, 1):  # the second set replaces the first
+        candidates, queries = own_features(study, seed)
+        study.add_features("mine", candidates, queries)
+        S = similarity(queries[task], candidates)
+        assert study.picks(cell).tolist() == select("round_robin", S, 3).tolist()
+        assert study.order("mine", task).tolist() == select("round_robin", S, None).tolist()
+        keys.add(digest(study.recipe(cell)))
+    assert len(keys) == 2
+    assert set(study.run([cell])["representation"]) == {"mine"}
+
+
+def test_features_that_do_not_fit_are_refused(study: Study) -> None:
+    candidates, queries = own_features(study, 0)
+    task = study.profile.tasks[0]
+    with pytest.raises(InputError, match="'less' is taken"):
+        study.add_features("less", candidates, queries)
+    with pytest.raises(InputError, match=r"candidate rows, the pool has"):
+        study.add_features("mine", candidates[1:], queries)
+    with pytest.raises(InputError, match=f"no query rows for the task '{task}'"):
+        study.add_features("mine", candidates, {k: v for k, v in queries.items() if k != task})
+    with pytest.raises(InputError, match="length"):
+        study.add_features("mine", 2 * candidates, queries)
 
 
 def test_unknown_representation(study: Study) -> None:

@@ -37,7 +37,7 @@ from tis_utils.features import PoolFeatures
 from tis_utils.geometry import similarity
 from tis_utils.models import LanguageModel, load_model
 from tis_utils.profiles import Profile
-from tis_utils.representations import LESS, RDS, Embed
+from tis_utils.representations import LESS, RDS, REPRESENTATIONS, Embed
 from tis_utils.runs import CellTask, distinct, run_cell
 from tis_utils.selectors import select
 from tis_utils.sources.assemble import Data, load_data
@@ -113,6 +113,37 @@ class Study:
         if name not in self._features:
             self._features[name] = self._load_features(name)
         return self._features[name]
+
+    def add_features(self, name: str, candidates: np.ndarray, queries: Mapping[str, np.ndarray]) -> None:
+        """Compare a representation of your own: its features, under a name that is still free.
+
+        Parameters
+        ----------
+        name : str
+        candidates : ndarray, shape (N, D)
+            Unit rows, in the order of the pool.
+        queries : mapping of task to ndarray, shape (M, D)
+            Unit rows for every task of the profile.
+
+        Raises
+        ------
+        InputError
+            If the name is taken, a task is missing, or the rows do not fit the pool or are not of length one.
+        """
+        if name in (*REPRESENTATIONS, "less_proxy", NONE):
+            raise InputError(f"The name {name!r} is taken; give your features another one.")
+        if missing := [task for task in self.profile.tasks if task not in queries]:
+            raise InputError(f"The features {name!r} have no query rows for the task {missing[0]!r}.")
+        if len(candidates) != len(self.data.pool):
+            raise InputError(
+                f"The features {name!r} have {len(candidates)} candidate rows, the pool has {len(self.data.pool)}."
+            )
+        for task in self.profile.tasks:
+            self._similarities[name, task] = similarity(queries[task], candidates)
+        self._orders = {key: order for key, order in self._orders.items() if key[0] != name}
+        self._picks = {cell: found for cell, found in self._picks.items() if cell.representation != name}
+        self._features[name] = np.asarray(candidates, np.float32), dict(queries)
+        self._recipes[name] = digest(candidates, dict(queries))
 
     def pool_features(self, name: str) -> PoolFeatures:
         """The shards of one representation's features; see :class:`tis_utils.features.PoolFeatures`."""
