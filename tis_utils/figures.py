@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -78,7 +79,8 @@ def _legend(figure: Figure, axes: Sequence[Axes]) -> None:
 
 
 def _note(figure: Figure, text: str) -> None:
-    figure.supxlabel(text, x=0.01, ha="left", fontsize=7.5, color="#4A4F5A")
+    lines = textwrap.fill(text, round(18 * figure.get_figwidth()))  # characters of this size in an inch
+    figure.supxlabel(lines, x=0.01, ha="left", fontsize=7.5, color="#4A4F5A")
 
 
 def budget_curves(frame: pd.DataFrame, *, metric: str, by: By = "representation") -> Figure:
