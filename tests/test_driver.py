@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
+from joblib import cpu_count
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from tis_utils import driver, paths
@@ -135,6 +138,42 @@ def test_a_chapter_runs_again_only_when_something_it_depends_on_changed(folder: 
     assert json.loads(record.read_text())["seconds"] > 0
     record.write_text("{")
     assert run("classroom").fresh
+
+
+@pytest.mark.slow
+def test_chapters_side_by_side_share_the_cores_and_keep_their_order(folder: Path) -> None:
+    saw = "import os, joblib; print(word, os.environ.get('OMP_NUM_THREADS'), joblib.cpu_count())"
+    sources = [notebook(folder / f"0{i}_x.ipynb", saw) for i in range(3)]
+    before = dict(os.environ)
+    runs = driver.execute_all(sources, folder / "chapters", {"word": "b"}, 2)
+    assert dict(os.environ) == before
+    assert [run.notebook for run in runs] == sources
+    share = max(1, cpu_count() // 2)
+    texts = [nbformat.read(run.output, as_version=4).cells[-1].outputs[0]["text"] for run in runs]
+    assert texts[1:] == [f"b {share} {share}\n"] * 2
+    assert texts[0].split()[-1] == str(cpu_count())  # the first has the machine to itself
+    assert not any(run.fresh for run in driver.execute_all(sources, folder / "chapters", {"word": "b"}, 2))
+
+
+@pytest.mark.slow
+def test_a_failing_chapter_among_several_is_named(folder: Path) -> None:
+    sources = [notebook(folder / "00_x.ipynb"), notebook(folder / "01_y.ipynb", "1 / 0")]
+    with pytest.raises(RunError, match=r"01_y\.ipynb stopped at code cell 2: ZeroDivisionError"):
+        driver.execute_all(sources, folder / "chapters", {}, 2)
+
+
+def test_fresh_books_run_all_grids_first_and_hide_stored_results(folder: Path, monkeypatch) -> None:
+    done = []
+    monkeypatch.setenv("TIS_FRESH", "")
+    monkeypatch.setattr(driver, "Store", lambda: SimpleNamespace(forget=lambda: done.append("forgotten")))
+    monkeypatch.setattr(
+        driver, "recompute", lambda profile: done.append((profile.name, os.environ["TIS_FRESH"]))
+    )
+    monkeypatch.setattr(driver, "execute_all", lambda *args: done.append("chapters") or [])
+    monkeypatch.setattr(driver, "chapters", list)
+    monkeypatch.setattr(driver, "render", lambda folder: done.append("rendered"))
+    driver.build_book("smoke", folder=folder / "book", fresh=True)
+    assert done == ["forgotten", ("smoke", "1"), "chapters", "rendered"]
 
 
 def test_render_errors_show_the_renderers_words(folder: Path) -> None:

@@ -60,12 +60,18 @@ def book(
         Path | None,
         typer.Option("--into", help="Build in a copy of book/ at this place instead of in book/ itself."),
     ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs", "-j", min=1, help="Chapters executed at once; by default one per core, at most 4."
+        ),
+    ] = None,
 ) -> None:
     """Execute the chapters that are out of date, then render the book."""
     from tis_utils import driver, paths
 
     folder = into or paths.BOOK
-    for done in driver.build_book(profile, folder=folder, fresh=fresh):
+    for done in driver.build_book(profile, folder=folder, fresh=fresh, jobs=jobs):
         state = "executed in" if done.fresh else "up to date, took"
         typer.echo(f"{done.notebook.name}: {state} {done.seconds:.0f} s")
     typer.echo(f"The book is at {driver.home_page(folder)}")

@@ -17,15 +17,18 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import yaml
+from joblib import cpu_count
 
 from tis_utils import paths
+from tis_utils.engines import run_all
 from tis_utils.errors import InputError, RunError
 from tis_utils.profiles import Profile, load_profile
 from tis_utils.store import Store, digest, environment, write_atomically
@@ -254,7 +257,9 @@ def execute_stale(notebook: Path, output: Path, given: Mapping[str, Any], *, pro
 # --- the book -------------------------------------------------------------------------------------
 
 
-def build_book(profile: str = "classroom", *, folder: Path = paths.BOOK, fresh: bool = False) -> list[Run]:
+def build_book(
+    profile: str = "classroom", *, folder: Path = paths.BOOK, fresh: bool = False, jobs: int | None = None
+) -> list[Run]:
     """Execute stale chapters, then render the book to ``_build/html`` below `folder`.
 
     Parameters
@@ -265,13 +270,17 @@ def build_book(profile: str = "classroom", *, folder: Path = paths.BOOK, fresh: 
         Where to build: ``book/``, or a place that receives a copy of it.
     fresh : bool
         Forget executed chapters and cached results first.
+    jobs : int, optional
+        Chapters executed at once; by default as many as :func:`default_jobs` says.
 
     Raises
     ------
+    InputError
+        If `jobs` is not positive.
     RunError
         When a notebook fails or the renderer warns.
     """
-    load_profile(profile)
+    settings = load_profile(profile)
     if folder.resolve() != paths.BOOK.resolve():
         skip = shutil.ignore_patterns("_build", "chapters")
         shutil.copytree(paths.BOOK, folder, ignore=skip, dirs_exist_ok=True)
@@ -279,10 +288,54 @@ def build_book(profile: str = "classroom", *, folder: Path = paths.BOOK, fresh: 
         os.environ["TIS_FRESH"] = "1"  # the notebooks' kernels inherit it: nothing comes from data/results
         shutil.rmtree(folder / "chapters", ignore_errors=True)
         Store().forget()
-    given = {"profile": profile}
-    runs = [execute_stale(path, folder / "chapters" / path.name, given) for path in chapters()]
+        recompute(settings)
+    runs = execute_all(chapters(), folder / "chapters", {"profile": profile}, jobs or default_jobs())
     render(folder)
     return runs
+
+
+def recompute(profile: Profile) -> None:
+    """Run every grid on all cores: chapters side by side would compute the runs they share twice."""
+    from tis_utils.experiments import Study  # loads PyTorch
+    from tis_utils.grids import GRIDS
+
+    Study(profile).run([cell for cells in GRIDS.values() for cell in cells(profile)])
+
+
+def default_jobs() -> int:
+    """One chapter per core, at most four (each takes 1 to 2 GiB); one where a GPU does the work."""
+    import torch
+
+    return 1 if torch.cuda.is_available() else min(4, cpu_count())
+
+
+def execute_all(notebooks: Sequence[Path], folder: Path, given: Mapping[str, Any], jobs: int) -> list[Run]:
+    """Execute stale notebooks, `jobs` at once, each on its share of the cores.
+
+    The first goes alone and on all cores: it leaves the features in the cache that the others would otherwise
+    compute side by side.
+    """
+    first, *others = ((path, folder / path.name, given) for path in notebooks)
+    share = str(max(1, cpu_count() // jobs))
+    runs = [execute_stale(*first)]
+    with environ(OMP_NUM_THREADS=share, LOKY_MAX_CPU_COUNT=share):
+        return runs + run_all(_execute_quietly, others, jobs=jobs, what="chapters", unit="chapter")
+
+
+def _execute_quietly(job: tuple[Path, Path, Mapping[str, Any]]) -> Run:
+    return execute_stale(*job, progress=False)
+
+
+@contextmanager
+def environ(**variables: str) -> Iterator[None]:
+    """Environment variables for the processes started meanwhile."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def home_page(folder: Path = paths.BOOK) -> Path:

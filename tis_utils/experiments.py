@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import logging
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from joblib import cpu_count
 
 from tis_utils import picks, runs, shipped
 from tis_utils.cells import (
@@ -228,7 +228,7 @@ class Study:
         return labelled({cell: finished[cell] for cell in cells})
 
     def _run_here(self, cells: Sequence[Cell], jobs: int | None, engine: str) -> dict[Cell, pd.DataFrame]:
-        jobs = jobs or (1 if torch.cuda.is_available() else os.cpu_count() or 1)
+        jobs = jobs or (1 if torch.cuda.is_available() else cpu_count())
         tasks = {cell: self._task(cell) for cell in dict.fromkeys(cells)}
         todo = [task for task in distinct(tasks.values()) if not self.store.has("cells", task.key, ".csv")]
         if todo:

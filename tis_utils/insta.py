@@ -56,7 +56,6 @@ log = logging.getLogger(__name__)
 __all__ = ["Setting", "cells", "claims", "picks", "recipe"]
 
 K = 5  # as for P3 in the paper
-SWEEP = (1, 2, 5, 10, 20)
 RATE = 2e-5  # of alignment; the authors' 1e-6 hardly moves a model in the few steps that 28 families give
 OPTIONS = ("cards", "max", "aligned", "random")
 
@@ -275,9 +274,10 @@ def recipe(study: Study, cell: Cell) -> dict[str, Any]:
 
 
 def cells(profile: Profile) -> list[Cell]:
-    """The k sweep with prompts and with cards, random tasks, and at the largest budget max-of-max and alignment."""
+    """INSTA with growing numbers of tasks, random tasks, and at the largest budget max-of-max and alignment."""
     low, high = min(profile.budgets), max(profile.budgets)
-    sweep = [f"insta@{k}{cards}" for cards in ("", ":cards") for k in SWEEP] + [f"insta@{K}:random"]
+    counts = sorted({K, *profile.task_counts})
+    sweep = [f"insta@{k}{cards}" for cards in ("", ":cards") for k in counts] + [f"insta@{K}:random"]
     once = [f"insta@{K}{cards}:{option}" for cards in ("", ":cards") for option in ("max", "aligned")]
     grid = [(name, b) for b in dict.fromkeys((low, high)) for name in sweep] + [(name, high) for name in once]
     return [

@@ -112,6 +112,8 @@ class Profile(_Strict):
         Numbers of selected examples, increasing.
     sweep_budgets : tuple of int, optional
         Budgets of the budget sweeps; by default `budgets`.
+    task_counts : tuple of int
+        Numbers of tasks that INSTA takes; five is always among them.
     bin_budget : int
         Examples trained on in each distance quantile.
     seeds : tuple of int
@@ -136,6 +138,7 @@ class Profile(_Strict):
     metrics: dict[str, str] = {}
     budgets: tuple[PositiveInt, ...] = Field(min_length=1)
     sweep_budgets: tuple[PositiveInt, ...] | None = None
+    task_counts: tuple[PositiveInt, ...] = (1, 2, 5, 10, 20)
     bin_budget: PositiveInt = 500
     seeds: tuple[Seed, ...] = Field(min_length=1)
     max_length: PositiveInt = 2048
@@ -184,7 +187,8 @@ def _listed(key: str, value: Any) -> Any:
     """One number or name is accepted where a profile has a list of them."""
     return (
         [value]
-        if key in ("tasks", "budgets", "sweep_budgets", "seeds") and isinstance(value, int | str)
+        if key in ("tasks", "budgets", "sweep_budgets", "task_counts", "seeds")
+        and isinstance(value, int | str)
         else value
     )
 
