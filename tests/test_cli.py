@@ -26,7 +26,7 @@ def tis(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
 def test_help_names_every_command() -> None:
     done = tis("--help")
     assert done.returncode == 0
-    for command in ("book", "run", "sweep", "represent", "grid", "doctor"):
+    for command in ("book", "run", "sweep", "represent", "grid", "measure", "select", "doctor"):
         assert command in done.stdout
     assert tis().returncode == 2
 
@@ -62,6 +62,7 @@ def test_the_parameters_of_a_notebook_can_be_listed() -> None:
         (["run", "00", "--profile", "missing/mine.yaml"], "does not exist"),
         (["book", "--profile", "huge"], "There is no profile 'huge'"),
         (["doctor", "--profile", "huge"], "There is no profile 'huge'"),
+        (["measure", "all"], "There is no table 'all'; known: transfer, ila_subsets"),
         (["grid", "all"], "There is no grid 'all'; known: quantiles"),
         (["grid", "quantiles", "--task", "chess"], "has no task 'chess'; it has words"),
         (["grid", "quantiles", "--dry-run"], "Profile 'classroom' has no `plan`"),

@@ -13,7 +13,7 @@ from matplotlib.colors import Colormap, TwoSlopeNorm
 from matplotlib.figure import Figure
 
 from tis_utils.errors import InputError
-from tis_utils.figures import PAGE
+from tis_utils.figures import PAGE, write_note
 from tis_utils.looks import style
 from tis_utils.stats import Floats
 
@@ -84,7 +84,7 @@ def heat_maps(
                 axes[index].tick_params(axis="x", labelsize=7)
         for ax in axes[len(frames) :]:
             ax.remove()
-        figure.supxlabel(note, x=0.01, ha="left", fontsize=7.5, color=MUTED)
+        write_note(figure, note)
     return figure
 
 
@@ -159,7 +159,7 @@ def intervals(
         handles, texts = axes[0].get_legend_handles_labels()
         if count > 1:
             figure.legend(handles, texts, loc="outside upper left", ncols=count)
-        figure.supxlabel(note, x=0.01, ha="left", fontsize=7.5, color=MUTED)
+        write_note(figure, note)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""The command line: ``tis book``, ``run``, ``sweep``, ``represent``, ``grid``, ``select``, ``doctor``.
+"""The command line: ``tis book``, ``run``, ``sweep``, ``represent``, ``grid``, ``measure``, ``select``, ``doctor``.
 
 Exit codes: 0 fine, 1 the run failed, 2 the command was misused. ``--debug`` (before the command) shows
 tracebacks.
@@ -259,6 +259,25 @@ def grid(
         typer.echo(f"The rows are in {output}")
     if ship:
         typer.echo(f"Stored in {study.ship(name, cells)}")
+
+
+@app.command()
+def measure(
+    name: Annotated[str, typer.Argument(help="transfer (chapter 12) or ila_subsets (chapter 13).")],
+    profile: ProfileName = "classroom",
+) -> None:
+    """Measure a table that is no grid of cells and store it in data/results/<profile>; a stopped one continues."""
+    from tis_utils.profiles import load_profile
+
+    known = ("transfer", "ila_subsets")
+    if name not in known:
+        raise InputError(f"There is no table {name!r}; known: {', '.join(known)}.")
+    settings = load_profile(profile)
+    from tis_utils import ila_subsets, transfer  # import torch: only now
+    from tis_utils.experiments import Study
+
+    ship = transfer.ship if name == "transfer" else ila_subsets.ship
+    typer.echo(f"Stored in {ship(Study(settings, live=True))}")
 
 
 def _plan(settings: Profile, cells: list[Cell], output: Path | None) -> str:

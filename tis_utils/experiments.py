@@ -263,7 +263,7 @@ class Study:
             "features": self._feature_recipe(cell.representation),
             "queries": digest(queries),
             "test": digest(test),
-            **self._run_settings,
+            **self.run_settings,
             "metric": self._metric(cell.task),
             "code": code_version(*picks.CODE, *runs.CODE),
         }
@@ -280,7 +280,8 @@ class Study:
         return digest(self.data.pool)
 
     @functools.cached_property
-    def _run_settings(self) -> dict[str, Any]:
+    def run_settings(self) -> dict[str, Any]:
+        """What every fine-tuning run of the profile depends on besides its examples, seed and code."""
         profile = self.profile
         return {
             "model": self.model.fingerprint,

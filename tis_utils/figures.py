@@ -78,7 +78,8 @@ def _legend(figure: Figure, axes: Sequence[Axes]) -> None:
     figure.legend([handles[t] for t in labels], labels, loc="outside upper left", ncols=columns)
 
 
-def _note(figure: Figure, text: str) -> None:
+def write_note(figure: Figure, text: str) -> None:
+    """Put small print below a figure, wrapped to its width."""
     lines = textwrap.fill(text, round(18 * figure.get_figwidth()))  # characters of this size in an inch
     figure.supxlabel(lines, x=0.01, ha="left", fontsize=7.5, color="#4A4F5A")
 
@@ -120,7 +121,7 @@ def budget_curves(frame: pd.DataFrame, *, metric: str, by: By = "representation"
             _log_budget_axis(ax, budgets)
         _label_axes(axes, "Budget (examples)", label(metric))
         _legend(figure, axes)
-        _note(figure, _bands(trained))
+        write_note(figure, _bands(trained))
     return figure
 
 
@@ -174,7 +175,7 @@ def method_lines(
                 ax.sharey(axes[0])
         _label_axes(axes, "Budget (examples)", ylabel)
         _legend(figure, axes)
-        _note(figure, note)
+        write_note(figure, note)
     return figure
 
 
@@ -242,7 +243,7 @@ def quantile_curves(frame: pd.DataFrame, *, metric: str) -> Figure:
             ax.xaxis.set_major_locator(FixedLocator(bins[:: 1 + len(bins) // 11]))
         _label_axes(axes, "", label(metric))
         _legend(figure, axes)
-        _note(
+        write_note(
             figure,
             "Horizontal: distance quantile of the training examples, 0 = nearest. "
             "ρ: Spearman's correlation of quantile and metric.",

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from tis_utils.charts import INK, LINE, MUTED, SEQUENTIAL, axes_grid
 from tis_utils.errors import InputError
+from tis_utils.figures import write_note
 from tis_utils.ila import Landscape
 from tis_utils.looks import METHODS, Look, label, style
 from tis_utils.selectors.landscape import Ints
@@ -61,10 +62,7 @@ def maps(land: Landscape, bins: int, chosen: Mapping[str, Ints]) -> Figure:
             ax.set_title(title)
         bar = figure.colorbar(shades, ax=axes, shrink=0.8, pad=0.01)
         bar.set_label("relative depth")
-        figure.supxlabel(
-            "Each dot is a candidate, rings are selected; lines are the grid.",
-            x=0.01, ha="left", fontsize=7.5, color=MUTED,
-        )  # fmt: skip
+        write_note(figure, "Each dot is a candidate, rings are selected; lines are the grid.")
     return figure
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,18 +16,19 @@ import pandas as pd
 import torch
 
 from tis_utils import ila, runs, shipped
-from tis_utils.errors import RunError
+from tis_utils.batching import progress
 from tis_utils.evaluation import mean_loss
 from tis_utils.examples import Query, chat_prompt
 from tis_utils.selectors import landscape
 from tis_utils.selectors.landscape import Ints
-from tis_utils.store import Store, code_version, digest
+from tis_utils.store import code_version, digest
 from tis_utils.training import fine_tune
 
 if TYPE_CHECKING:
     from tis_utils.experiments import Study
 
-CODE = ("ila_subsets", *ila.CODE, *runs.CODE)
+NAME = "ila_subsets"
+CODE = (NAME, *ila.CODE, *runs.CODE)
 DESIGNED = 49  # subsets of the design, as many as the authors published rows; one fine-tuning run each
 METHODS = ("ila", "ila@depth", "ila@coverage", "ila@random")
 GENERAL_EXAMPLES = 140
@@ -93,17 +95,16 @@ def table(study: Study, draws: int | None = None) -> pd.DataFrame:
 
 def stored(study: Study) -> pd.DataFrame:
     """The table if it came with the repository and its key fits; else an empty one. Nothing is trained."""
-    home, key = _home(study), _key(study)
-    found = not study.live and home.has("ila", key, ".csv")
-    return home.table("ila", key, _never) if found else pd.DataFrame(columns=COLUMNS)
+    found = None if study.live else shipped.read_keyed(study.profile.name, NAME, _key(study))
+    return pd.DataFrame(columns=COLUMNS) if found is None else found
 
 
 def compute(study: Study, wanted: Iterable[tuple[str, int, int, int, Ints]]) -> pd.DataFrame:
     """Train and evaluate some rows of :func:`plan`; finished ones are read from the store."""
     land = ila.explore(study, ila.Settings())
     test = {"general": general_examples(study)} | {t: study.data.test[t] for t in study.profile.tasks}
-    lines = []
-    for name, draw, budget, seed, picks in wanted:
+    lines, rows = [], list(wanted)
+    for name, draw, budget, seed, picks in progress(rows, len(rows), "subsets", True):
         known = dict(zip(("coverage", "depth"), land.measure(picks), strict=True))
         losses = _losses(study, picks, seed, test)
         tasks = float(np.mean([losses[task] for task in study.profile.tasks]))
@@ -113,12 +114,9 @@ def compute(study: Study, wanted: Iterable[tuple[str, int, int, int, Ints]]) -> 
     return pd.DataFrame(lines)
 
 
-def ship(study: Study) -> None:
-    """Store the table in ``data/results/<profile>/ila`` and drop an older one."""
-    rows, home, key = compute(study, plan(study)), _home(study), _key(study)
-    for old in [*home.root.glob("ila/*.csv"), *home.root.glob("ila/*.json")]:
-        old.unlink()
-    home.table("ila", key, lambda: rows)
+def ship(study: Study) -> Path:
+    """Store the table with its manifest."""
+    return shipped.write_keyed(study.profile.name, NAME, compute(study, plan(study)), _key(study))
 
 
 def _losses(study: Study, picks: Ints, seed: int, test: dict[str, list[Query]]) -> dict[str, float]:
@@ -138,14 +136,7 @@ def _losses(study: Study, picks: Ints, seed: int, test: dict[str, list[Query]]) 
 
 
 def _fixed(study: Study) -> dict[str, Any]:
-    profile = study.profile
-    return {
-        "model": study.model.fingerprint,
-        "dtype": profile.dtype,
-        "max_length": profile.max_length,
-        "training": profile.training.model_dump(),
-        "code": code_version(*runs.CODE),
-    }
+    return study.run_settings | {"code": code_version(*runs.CODE)}
 
 
 @functools.lru_cache(maxsize=4)
@@ -161,11 +152,3 @@ def _key(study: Study) -> dict[str, Any]:
         "design": DESIGNED,
         "code": code_version(*CODE),
     }
-
-
-def _home(study: Study) -> Store:
-    return Store(shipped.RESULTS / study.profile.name)
-
-
-def _never() -> pd.DataFrame:
-    raise RunError("A stored table vanished while it was read; run the command again.")

@@ -9,9 +9,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
-from tis_utils.charts import DIVERGING, INK, MUTED, SERIES, axes_grid, ticks
+from tis_utils.charts import DIVERGING, INK, SERIES, axes_grid, ticks
 from tis_utils.errors import InputError
-from tis_utils.figures import PAGE
+from tis_utils.figures import PAGE, write_note
 from tis_utils.looks import METHODS, style
 
 
@@ -56,7 +56,7 @@ def task_sweep(panels: Mapping[str, pd.DataFrame], *, ylabel: str, reference: st
             ax.sharey(axes[0])
         axes[0].set_ylabel(ylabel)
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
-        figure.supxlabel(note, x=0.01, ha="left", fontsize=7.5, color=MUTED)
+        write_note(figure, note)
     return figure
 
 
@@ -93,5 +93,5 @@ def transfer_map(gains: pd.DataFrame, *, marks: Mapping[str, str], limit: float,
         bar = figure.colorbar(image, ax=ax, shrink=0.5, aspect=30, pad=0.01)
         bar.set_label("loss saved (nats)", fontsize=8)
         bar.ax.tick_params(labelsize=7)
-        figure.supxlabel(note, x=0.01, ha="left", fontsize=7.5, color=MUTED)
+        write_note(figure, note)
     return figure

@@ -12,10 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from tis_utils.charts import INK, MUTED, axes_grid
+from tis_utils.charts import INK, axes_grid
 from tis_utils.errors import InputError
 from tis_utils.examples import IGNORE, Encoded, Example
-from tis_utils.figures import PAGE
+from tis_utils.figures import PAGE, write_note
 from tis_utils.looks import CATEGORIES, METHODS, order, style
 
 # Which target each family of the natural pool was put there for: a person's judgement, not a measurement.
@@ -182,7 +182,7 @@ def length_boxes(frame: pd.DataFrame, columns: Mapping[str, str], *, note: str =
             ax.xaxis.set_minor_locator(NullLocator())
             ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             ax.grid(visible=False, axis="y")
-        figure.supxlabel(note, x=0.01, ha="left", fontsize=7.5, color=MUTED)
+        write_note(figure, note)
     return figure
 
 
@@ -237,7 +237,7 @@ def representation_intervals(
             ax.remove()
         handles, texts = axes[0].get_legend_handles_labels()
         figure.legend(handles, texts, loc="outside upper left", ncols=len(texts))
-        figure.supxlabel(note, x=0.01, ha="left", fontsize=7.5, color=MUTED)
+        write_note(figure, note)
     return figure
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tis_utils.charts import INK, LINE, MUTED, SEQUENTIAL, axes_grid, ticks
 from tis_utils.errors import InputError
-from tis_utils.figures import PAGE
+from tis_utils.figures import PAGE, write_note
 from tis_utils.looks import METHODS, Look, label, style
 from tis_utils.tidy import need
 
@@ -123,7 +123,7 @@ def pick_maps(
                     ax.set_title(title)
             axes[r * columns].set_ylabel("\n".join(_title(name)), fontsize=8)
         _legend(figure, axes[0])
-        figure.supxlabel(note, x=0.01, ha="left", fontsize=7.5, color=MUTED)
+        write_note(figure, note)
     return figure
 
 

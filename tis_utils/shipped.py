@@ -36,7 +36,7 @@ def hidden() -> bool:
     return os.environ.get("TIS_FRESH", "") not in ("", "0")
 
 
-def _verified(path: Path) -> tuple[bytes, dict[str, Any]] | None:
+def verified(path: Path) -> tuple[bytes, dict[str, Any]] | None:
     """Bytes and manifest of a stored file that has its manifest's checksum; else None, with a word in the log."""
     try:
         manifest = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
@@ -65,7 +65,7 @@ def read_features(profile: str, name: str, key: Mapping[str, Any]) -> np.ndarray
         half-precision rounding; the coordinates themselves may be rotated.
     """
     path = feature_file(profile, name)
-    found = _verified(path) if path.exists() else None
+    found = verified(path) if path.exists() else None
     if found is None:
         return None
     payload, manifest = found
@@ -119,8 +119,7 @@ def write_features(profile: str, name: str, key: Mapping[str, Any], rows: np.nda
         "seconds": seconds,
         "environment": environment(),
     }
-    text = json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=False)
-    write_atomically(path.with_suffix(".json"), text.encode("utf-8"))
+    _describe(path, facts)
     return path
 
 
@@ -158,7 +157,7 @@ def read_cells(profile: str) -> dict[str, pd.DataFrame]:
 
 def _read_table(path: Path) -> pd.DataFrame | None:
     """A table whose manifest has its checksum; any other is not used, with a word in the log."""
-    found = _verified(path)
+    found = verified(path)
     if found is None:
         return None
     return pd.read_csv(
@@ -194,7 +193,7 @@ def write_cells(
     keyed = pd.DataFrame([asdict(cell) | {"subset": subsets[cell], "key": key} for cell, key in keys.items()])
     table = rows.merge(keyed, on=CELL_COLUMNS, how="left", validate="many_to_one")
     table["value"] = table["value"].map(lambda value: float(f"{value:.8g}"))
-    path = RESULTS / profile / f"{name}.csv"
+    path = table_file(profile, name)
     facts = {
         "sha256": write_table(path, table),
         "cells": len(keys),
@@ -202,7 +201,48 @@ def write_cells(
         "seconds": round(seconds),
         "environment": environment(),
     }
-    write_atomically(
-        path.with_suffix(".json"), (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode("utf-8")
-    )
+    _describe(path, facts)
     return path
+
+
+# --- other tables -----------------------------------------------------------------------------------
+
+
+def table_file(profile: str, name: str) -> Path:
+    """Where a table of a profile lies."""
+    return RESULTS / profile / f"{name}.csv"
+
+
+def write_keyed(profile: str, name: str, rows: pd.DataFrame, key: Mapping[str, Any]) -> Path:
+    """Store a table under one key of everything it depends on; numbers keep eight digits."""
+    path = table_file(profile, name)
+    short = rows.map(lambda value: float(f"{value:.8g}") if isinstance(value, float) else value)
+    facts = {
+        "key": plain(key),
+        "sha256": write_table(path, short),
+        "rows": len(rows),
+        "environment": environment(),
+    }
+    _describe(path, facts)
+    return path
+
+
+def read_keyed(profile: str, name: str, key: Mapping[str, Any]) -> pd.DataFrame | None:
+    """Read a stored table if its key is `key`, else say in the log what changed and return nothing."""
+    path = table_file(profile, name)
+    found = verified(path) if path.exists() else None
+    if found is None:
+        return None
+    payload, manifest = found
+    now, then = json.loads(json.dumps(plain(key))), manifest.get("key", {})
+    if now != then:
+        changed = ", ".join(sorted(k for k in {*now, *then} if now.get(k) != then.get(k)))
+        log.warning("Stored %s is not used: %s changed.", path.name, changed)
+        return None
+    return pd.read_csv(io.BytesIO(payload), encoding="utf-8", float_precision="round_trip")
+
+
+def _describe(path: Path, facts: Mapping[str, Any]) -> None:
+    """Write the manifest beside a stored file."""
+    text = json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    write_atomically(path.with_suffix(".json"), text.encode("utf-8"))

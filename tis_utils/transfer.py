@@ -6,9 +6,7 @@ The rows of a profile are stored in ``data/results/<profile>/transfer.csv``, und
 
 from __future__ import annotations
 
-import io
-import json
-import logging
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,17 +16,16 @@ import pandas as pd
 import torch
 
 from tis_utils import insta, shipped
+from tis_utils.batching import progress
 from tis_utils.errors import InputError
 from tis_utils.evaluation import query_losses
 from tis_utils.examples import Example, Query, chat_prompt
 from tis_utils.runs import CODE
-from tis_utils.store import code_version, digest, environment, plain, write_atomically
+from tis_utils.store import code_version, digest
 from tis_utils.training import fine_tune
 
 if TYPE_CHECKING:
     from tis_utils.experiments import Study
-
-log = logging.getLogger(__name__)
 
 NAME = "transfer"
 COLUMNS = ["source_task", "target_task", "seed", "loss", "zero_shot_loss"]
@@ -101,10 +98,10 @@ def matrix(
     if unknown := [name for name in wanted if name not in known]:
         raise InputError(f"The pool has no task {unknown[0]!r}; it has {', '.join(known)}.")
     before = _losses(study, None, [], 0, targets).set_index("target_task")["loss"]
+    trainings = list(itertools.product(wanted, study.profile.seeds if seeds is None else seeds))
     parts = [
         _losses(study, name, known[name], seed, targets)
-        for name in wanted
-        for seed in (study.profile.seeds if seeds is None else seeds)
+        for name, seed in progress(trainings, len(trainings), "transfer", True)
     ]
     rows = pd.concat(parts, ignore_index=True)
     return rows.assign(zero_shot_loss=rows["target_task"].map(before))[COLUMNS]
@@ -118,7 +115,7 @@ def _losses(
     targets: Mapping[str, Sequence[Query]],
 ) -> pd.DataFrame:
     """Mean loss on every target after one training (none without a subset)."""
-    key = settings(study) | {"seed": seed, "subset": digest(subset), "targets": digest(targets)}
+    key = _fixed(study) | {"seed": seed, "subset": digest(subset), "targets": digest(targets)}
 
     def compute() -> pd.DataFrame:
         torch.set_num_threads(1)  # as for every run of the book
@@ -133,16 +130,9 @@ def _losses(
     return study.store.table(STEP, key, compute).assign(source_task=source, seed=seed)
 
 
-def settings(study: Study) -> dict[str, Any]:
+def _fixed(study: Study) -> dict[str, Any]:
     """What every training of the matrix depends on besides its examples and seed."""
-    profile = study.profile
-    return {
-        "model": study.model.fingerprint,
-        "dtype": profile.dtype,
-        "max_length": profile.max_length,
-        "training": profile.training.model_dump(),
-        "code": code_version(*CODE, "transfer"),
-    }
+    return study.run_settings | {"code": code_version(*CODE, "transfer")}
 
 
 # --- the stored matrix --------------------------------------------------------------------------------
@@ -150,47 +140,22 @@ def settings(study: Study) -> dict[str, Any]:
 
 def recipe(study: Study) -> dict[str, Any]:
     """Key of a profile's whole matrix."""
-    return settings(study) | {
+    return _fixed(study) | {
         "seeds": list(study.profile.seeds),
         "sources": digest(source_tasks(study)),
         "targets": digest(target_tasks(study)),
     }
 
 
-def path_of(profile: str) -> Path:
-    """Where the matrix of a profile lies."""
-    return shipped.RESULTS / profile / f"{NAME}.csv"
-
-
 def ship(study: Study) -> Path:
     """Measure the whole matrix and store it with its manifest."""
-    rows = matrix(study)
-    short = rows.assign(**{name: rows[name].map("{:.6g}".format) for name in ("loss", "zero_shot_loss")})
-    path = path_of(study.profile.name)
-    facts = {
-        "key": plain(recipe(study)),
-        "sha256": write_atomically(path, short.to_csv(index=False, lineterminator="\n").encode("utf-8")),
-        "rows": len(rows),
-        "trainings": len(rows.drop_duplicates(["source_task", "seed"])),
-        "environment": environment(),
-    }
-    text = json.dumps(facts, indent=1, sort_keys=True) + "\n"
-    write_atomically(path.with_suffix(".json"), text.encode("utf-8"))
-    return path
+    return shipped.write_keyed(study.profile.name, NAME, matrix(study), recipe(study))
 
 
 def stored(study: Study) -> pd.DataFrame:
     """The stored matrix of the study's profile, if it belongs to today's data, model and code; else no rows."""
-    nothing, path = pd.DataFrame(columns=COLUMNS), path_of(study.profile.name)
-    found = shipped._verified(path) if path.exists() and not study.live else None
-    if found is None:
-        return nothing
-    payload, manifest = found
-    now = json.loads(json.dumps(plain(recipe(study))))
-    if manifest.get("key") != now:
-        log.warning("Stored %s is not used: it was measured with other data, models or code.", path.name)
-        return nothing
-    return pd.read_csv(io.BytesIO(payload), float_precision="round_trip")
+    found = None if study.live else shipped.read_keyed(study.profile.name, NAME, recipe(study))
+    return pd.DataFrame(columns=COLUMNS) if found is None else found
 
 
 def recheck(study: Study, rows: pd.DataFrame, *, share: float = 0.02, seed: int = 0) -> pd.DataFrame:
