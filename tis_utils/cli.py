@@ -6,6 +6,7 @@ tracebacks.
 
 from __future__ import annotations
 
+import importlib
 import logging
 import sys
 from pathlib import Path
@@ -263,21 +264,25 @@ def grid(
 
 @app.command()
 def measure(
-    name: Annotated[str, typer.Argument(help="transfer (chapter 12) or ila_subsets (chapter 13).")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="transfer (chapter 12), ila_subsets (chapter 13) or repeatability (status page)."
+        ),
+    ],
     profile: ProfileName = "classroom",
 ) -> None:
     """Measure a table that is no grid of cells and store it in data/results/<profile>; a stopped one continues."""
     from tis_utils.profiles import load_profile
 
-    known = ("transfer", "ila_subsets")
+    known = ("transfer", "ila_subsets", "repeatability")
     if name not in known:
         raise InputError(f"There is no table {name!r}; known: {', '.join(known)}.")
     settings = load_profile(profile)
-    from tis_utils import ila_subsets, transfer  # import torch: only now
-    from tis_utils.experiments import Study
+    from tis_utils.experiments import Study  # imports torch: only now
 
-    ship = transfer.ship if name == "transfer" else ila_subsets.ship
-    typer.echo(f"Stored in {ship(Study(settings, live=True))}")
+    path = importlib.import_module(f"tis_utils.{name}").ship(Study(settings, live=True))
+    typer.echo(f"Stored in {path}")
 
 
 def _plan(settings: Profile, cells: list[Cell], output: Path | None) -> str:

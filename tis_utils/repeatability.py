@@ -1,0 +1,161 @@
+"""How far numbers repeat: features, picks and losses computed again under other conditions.
+
+Every condition is a process of its own with an empty cache, because thread counts and instruction sets are fixed when
+a process starts. The first condition is what the others are compared with.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from tis_utils import picks, runs, shipped
+from tis_utils.batching import progress
+from tis_utils.cells import Cell, grid
+from tis_utils.crossing import jaccard
+from tis_utils.errors import RunError
+from tis_utils.store import code_version, digest
+
+if TYPE_CHECKING:
+    from tis_utils.experiments import Study
+
+NAME = "repeatability"
+REPRESENTATIONS = ("embed", "rds", "less")
+OLDER = {"ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "COMPATIBLE", "ONEDNN_MAX_CPU_ISA": "SSE41"}
+CONDITIONS: dict[str, dict[str, str]] = {
+    "one thread": {},
+    "one thread again": {},
+    "two threads": {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"},
+    "instructions of an older processor": OLDER,
+}
+COLUMNS = ["condition", "representation", "similarity", "jaccard", "loss", "identical"]
+KINDS = ("similarity", "picks", "loss")
+Measured = dict[str, np.ndarray]
+
+
+def cells_of(study: Study) -> list[Cell]:
+    """Round-robin at the largest budget, one seed, every task and representation."""
+    profile = study.profile
+    methods = [(name, "round_robin") for name in REPRESENTATIONS]
+    return grid(profile.tasks, methods, [max(profile.budgets)], profile.seeds[:1], baselines=False)
+
+
+def observe(study: Study) -> Measured:
+    """Similarities (M, N), picks (B,) and losses (2,) of every cell, by ``kind/representation/task``."""
+    cells = cells_of(study)
+    place = {cell: f"{cell.representation}/{cell.task}" for cell in cells}
+    found: Measured = {}
+    for cell in cells:  # all of them before the first run: a run keeps its process at one thread
+        found[f"similarity/{place[cell]}"] = study.similarity(cell.representation, cell.task)
+        found[f"picks/{place[cell]}"] = study.picks(cell)
+    for cell in cells:
+        rows = study.run([cell], jobs=1).set_index("metric")["value"]
+        found[f"loss/{place[cell]}"] = rows[["query_loss", "test_loss"]].to_numpy()
+    return found
+
+
+def compare(reference: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """What changed, one row per representation.
+
+    Returns
+    -------
+    DataFrame
+        ``similarity``: largest change of a similarity; ``jaccard``: smallest overlap of two selections, over tasks;
+        ``loss``: largest change of a query or held-out loss after training, nats; ``identical``: whether all of it is
+        equal bit for bit.
+    """
+    rows = []
+    for name in dict.fromkeys(key.split("/")[1] for key in reference):
+        own = {kind: [k for k in reference if k.startswith(f"{kind}/{name}/")] for kind in KINDS}
+        gap = {
+            kind: max(float(np.abs(reference[k] - other[k]).max()) for k in own[kind])
+            for kind in ("similarity", "loss")
+        }
+        shared = min(jaccard(reference[k], other[k]) for k in own["picks"])
+        same = all(np.array_equal(reference[k], other[k]) for kind in KINDS for k in own[kind])
+        rows.append((name, gap["similarity"], shared, gap["loss"], same))
+    return pd.DataFrame(rows, columns=COLUMNS[1:])
+
+
+def measured(study: Study) -> pd.DataFrame:
+    """Compute everything once under every condition; columns ``COLUMNS``.
+
+    Raises
+    ------
+    RunError
+        If one of the processes fails.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        found = {
+            name: _in_a_process(study, variables, Path(scratch, str(i)))
+            for i, (name, variables) in enumerate(
+                progress(CONDITIONS.items(), len(CONDITIONS), "conditions", True)
+            )
+        }
+    reference, *others = CONDITIONS
+    parts = [compare(found[reference], found[name]).assign(condition=name) for name in others]
+    return pd.concat(parts, ignore_index=True)[COLUMNS]
+
+
+def _in_a_process(study: Study, variables: Mapping[str, str], folder: Path) -> Measured:
+    folder.mkdir()
+    (folder / "profile.json").write_text(study.profile.model_dump_json(), encoding="utf-8")
+    one = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TIS_CACHE": str(folder / "cache")}
+    done = subprocess.run(
+        [sys.executable, "-m", "tis_utils.repeatability", str(folder)],
+        env={**os.environ, **one, **variables},
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise RunError(f"Measuring repeatability failed under {dict(variables) or 'one thread'}: {last}")
+    with np.load(folder / "found.npz", allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def _child(folder: Path) -> None:
+    from tis_utils.experiments import Study
+    from tis_utils.profiles import Profile
+
+    profile = Profile(**json.loads((folder / "profile.json").read_text(encoding="utf-8")))
+    np.savez(folder / "found.npz", allow_pickle=False, **observe(Study(profile, live=True)))  # type: ignore[arg-type]
+
+
+# --- the stored table ---------------------------------------------------------------------------------
+
+
+def recipe(study: Study) -> dict[str, Any]:
+    """Key of a profile's table."""
+    return study.run_settings | {
+        "features": {name: study.pool_features(name).key for name in REPRESENTATIONS},
+        "test": digest(study.data.test),
+        "conditions": CONDITIONS,
+        "code": code_version(NAME, *picks.CODE, *runs.CODE),
+    }
+
+
+def ship(study: Study) -> Path:
+    """Measure and store with a manifest."""
+    return shipped.write_keyed(study.profile.name, NAME, measured(study), recipe(study))
+
+
+def stored(study: Study) -> pd.DataFrame:
+    """The stored table of the study's profile if its key fits, else no rows."""
+    found = shipped.read_keyed(study.profile.name, NAME, recipe(study))
+    return pd.DataFrame(columns=COLUMNS) if found is None else found
+
+
+if __name__ == "__main__":
+    _child(Path(sys.argv[1]))
