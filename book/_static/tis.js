@@ -24,15 +24,25 @@
 
   // What scrolls sideways must be reachable by keyboard.
   function focusable() {
-    for (const box of document.querySelectorAll("div.highlight pre, .cell_output .output, .pst-scrollable-table-container, figure.tis-figure")) {
-      if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+    const boxes = "div.highlight pre, .cell_output .output, .pst-scrollable-table-container, figure.tis-figure, mjx-container";
+    for (const box of document.querySelectorAll(boxes)) {
+      if (box.scrollWidth > box.clientWidth + 1 && getComputedStyle(box).overflowX !== "visible") box.tabIndex = 0;
     }
+  }
+
+  // A list of works is a list of list items, also for a screen reader.
+  function listItems() {
+    document.querySelectorAll('.citation-list[role="list"] > .citation').forEach((work) => { work.setAttribute("role", "listitem"); });
   }
 
   // Nothing stays folded on paper.
   window.addEventListener("beforeprint", () => {
     document.querySelectorAll("details:not([open])").forEach((box) => { box.open = true; });
   });
-  document.addEventListener("DOMContentLoaded", drawAll);
-  window.addEventListener("load", focusable);
+  document.addEventListener("DOMContentLoaded", () => { listItems(); drawAll(); });
+  window.addEventListener("load", async () => {
+    await window.MathJax?.startup?.promise; // formulas have no width before
+    focusable();
+  });
+  window.addEventListener("resize", focusable);
 })();
