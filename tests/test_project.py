@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -55,6 +56,14 @@ def test_conda_users_get_the_same_packages() -> None:
     assert Requirement(python).specifier.contains(minimum)
     assert not Requirement(python).specifier.contains("3.10")
     assert tuple(map(int, minimum.split("."))) == tis_utils.MINIMUM_PYTHON
+
+
+def test_binder_gets_a_torch_that_the_project_allows() -> None:
+    environment = yaml.safe_load((ROOT / "binder" / "environment.yml").read_text(encoding="utf-8"))
+    torch = next(Requirement(e) for e in environment["dependencies"] if e.startswith("pytorch"))
+    wanted = next(r for r in requirements() if r.name == "torch")
+    assert (torch.name, torch.specifier) == ("pytorch-cpu", wanted.specifier)
+    assert os.access(ROOT / "binder" / "postBuild", os.X_OK)
 
 
 def test_an_old_python_gets_one_sentence() -> None:

@@ -1,0 +1,208 @@
+"""Sphinx extension: what ran. The command that repeats a page, launch buttons, and the status page.
+
+* Adds a box with the exact ``tis run`` line to the section *Try other parameters* of every chapter.
+* Turns on Binder and Colab buttons once ``_config.yml`` names a public repository; without one there are none.
+* Fills the directive ``{tis-status}`` with what the records beside the executed chapters say.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from docutils.statemachine import StringList
+from sphinx.application import Sphinx
+from sphinx.config import Config
+from sphinx.util.docutils import SphinxDirective
+
+from tis_utils import paths
+
+SECTION = "## Try other parameters\n"
+BINDER = "https://mybinder.org"
+COLAB = "https://colab.research.google.com"
+GITHUB = "https://github.com/"
+
+
+# --- the command that repeats a page ------------------------------------------------------------------
+
+
+def as_flag(value: Any) -> str:
+    """Write a parameter so that ``tis run -p NAME VALUE`` reads it back."""
+    if isinstance(value, list):
+        inner = ",".join(as_flag(entry) for entry in value)
+        return inner if len(value) > 1 and "[" not in inner else f"[{inner}]"
+    return str(value)
+
+
+def command(stem: str, parameters: Mapping[str, Any]) -> str:
+    """Return the line that runs a notebook with these parameters."""
+    rest = {name: value for name, value in parameters.items() if name != "profile"}
+    words = ["tis", "run", stem, "--profile", str(parameters.get("profile", "classroom"))]
+    for name, value in rest.items():
+        words += ["-p", name, as_flag(value)]
+    return shlex.join(words)
+
+
+def injected(notebook: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters that papermill put into an executed notebook."""
+    found: dict[str, Any] = {}
+    for cell in notebook["cells"]:
+        if "injected-parameters" in cell["metadata"].get("tags", []):
+            for line in ast.parse("".join(cell["source"])).body:
+                if isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name):
+                    found[line.targets[0].id] = ast.literal_eval(line.value)
+    return found
+
+
+def rerun_box(stem: str, parameters: Mapping[str, Any], repository: str = "") -> str:
+    """Markdown of the box; with a public repository also what a Colab notebook needs first."""
+    lines = [
+        ":::{admonition} Re-run this page",
+        ":class: tis-rerun",
+        "",
+        "```bash",
+        command(stem, parameters),
+        "```",
+        "",
+        "These are the parameters of the page you see. How long it takes is on the [status page](../status.md).",
+    ]
+    if repository.startswith(GITHUB):
+        lines += [
+            "On Colab, run this cell first:",
+            "",
+            "```python",
+            f"!git clone -q --depth 1 {repository} tis",
+            "%cd tis",
+            "%pip install -q -e .[smollm2]",
+            "```",
+        ]
+    return "\n".join([*lines, ":::", ""])
+
+
+def add_rerun_box(notebook: dict[str, Any], stem: str, repository: str = "") -> bool:
+    """Put the box at the top of *Try other parameters*; return whether there is such a section."""
+    for cell in notebook["cells"]:
+        text = "".join(cell["source"])
+        if cell["cell_type"] == "markdown" and SECTION in text:
+            box = rerun_box(stem, injected(notebook), repository)
+            cell["source"] = text.replace(SECTION, f"{SECTION}\n{box}", 1)
+            return True
+    return False
+
+
+def on_source_read(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Rewrite a chapter's text before it is parsed; the file on disk stays as it is."""
+    path = Path(app.env.doc2path(docname))
+    if path.suffix != ".ipynb":
+        return
+    notebook = json.loads(source[0])
+    if add_rerun_box(notebook, path.stem, app.config.tis_repository):
+        source[0] = json.dumps(notebook)
+
+
+# --- launch buttons -----------------------------------------------------------------------------------
+
+
+def on_config(app: Sphinx, config: Config) -> None:
+    """Offer Binder, and Colab for GitHub, as soon as there is an address to launch from."""
+    options = config.html_theme_options
+    config.tis_repository = repository = options.get("repository_url", "").rstrip("/")  # type: ignore[attr-defined]
+    if repository:
+        options.setdefault("launch_buttons", {})["binderhub_url"] = BINDER
+    if repository.startswith(GITHUB):
+        options["launch_buttons"]["colab_url"] = COLAB
+
+
+def on_page(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Launch the clean notebook of the repository: executed chapters are in no commit."""
+    for group in context.get("header_buttons", []):
+        if group.get("label") == "launch-buttons":
+            for button in group["buttons"]:
+                button["url"] = button["url"].replace(f"{page}.ipynb", f"notebooks/{Path(page).name}.ipynb")
+
+
+# --- the status page ----------------------------------------------------------------------------------
+
+
+def duration(seconds: float) -> str:
+    """Return ``48 s``, ``1 min 46 s`` or ``2 h 05 min``."""
+    whole = round(seconds)
+    minutes, rest = divmod(whole, 60)
+    if whole < 60:
+        text = f"{whole} s"
+    else:
+        text = f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return a record's content; empty if there is none."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def machine(environment: Mapping[str, str]) -> str:
+    """Name and version of everything recorded, Python and machine first."""
+    first = ("python", "machine", "processors")
+    rest = sorted((name for name in environment if name not in first), key=str.lower)
+    return ", ".join(f"{name} {environment[name]}" for name in [*first, *rest] if name in environment)
+
+
+def chapter_table(chapters: Path) -> list[str]:
+    """Markdown: one row per executed chapter, then the environments they ran in."""
+    rows, environments = ["| Chapter | Profile | Run time | Environment |", "|---|---|---:|---:|"], []
+    for notebook in sorted(chapters.glob("*.ipynb")):
+        record = read_json(notebook.with_suffix(".run.json"))
+        link = f"[](chapters/{notebook.name})"
+        if not record:
+            rows.append(f"| {link} | no record | | |")
+            continue
+        where = machine(record["environment"])
+        if where not in environments:
+            environments.append(where)
+        profile = record["key"]["parameters"].get("profile", "classroom")
+        rows.append(
+            f"| {link} | `{profile}` | {duration(record['seconds'])} | {environments.index(where) + 1} |"
+        )
+    return [*rows, "", *(f"{i + 1}. {text}" for i, text in enumerate(environments)), ""]
+
+
+def stored_table(results: Path) -> list[str]:
+    """Markdown: what came with the repository instead of being computed, from the manifests beside it."""
+    rows = ["| Stored result | Profile | Fine-tuning runs | Computed in |", "|---|---|---:|---:|"]
+    for path in sorted(results.glob("*/*.json")):
+        facts = read_json(path)
+        runs = facts.get("cells", facts.get("trainings", "none, features"))
+        time = duration(facts["seconds"]) if "seconds" in facts else "not recorded"
+        rows.append(f"| `{path.stem}` | `{path.parent.name}` | {runs} | {time} |")
+    return [*rows, ""]
+
+
+class Status(SphinxDirective):
+    """``{tis-status} chapters`` or ``{tis-status} stored``: a table made when the book is rendered."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Make the table and note the files it comes from."""
+        chapters, results = Path(self.env.srcdir, "chapters"), paths.DATA / "results"
+        lines = chapter_table(chapters) if self.arguments[0] == "chapters" else stored_table(results)
+        for path in [*chapters.glob("*.run.json"), *results.glob("*/*.json")]:
+            self.env.note_dependency(str(path))
+        node = nodes.container()
+        self.state.nested_parse(StringList(lines, source="tis-status"), self.content_offset, node)
+        return node.children
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Connect to Sphinx."""
+    app.add_config_value("tis_repository", "", "env")  # a new address means new pages
+    app.add_directive("tis-status", Status)
+    app.connect("config-inited", on_config)
+    app.connect("source-read", on_source_read)
+    app.connect("html-page-context", on_page, priority=900)  # after the theme has made its buttons
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
