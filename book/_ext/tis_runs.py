@@ -75,10 +75,11 @@ def rerun_box(stem: str, parameters: Mapping[str, Any], repository: str = "") ->
         lines += [
             "On Colab, run this cell first:",
             "",
-            "```python",
+            "```text",
             f"!git clone -q --depth 1 {repository} tis",
             "%cd tis",
             "%pip install -q -e .[smollm2]",
+            'import sys; sys.path.insert(0, "")',
             "```",
         ]
     return "\n".join([*lines, ":::", ""])
