@@ -189,14 +189,17 @@ class Status(SphinxDirective):
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        """Make the table and note the files it comes from."""
+        """Make the table."""
         chapters, results = Path(self.env.srcdir, "chapters"), paths.DATA / "results"
         lines = chapter_table(chapters) if self.arguments[0] == "chapters" else stored_table(results)
-        for path in [*chapters.glob("*.run.json"), *results.glob("*/*.json")]:
-            self.env.note_dependency(str(path))
         node = nodes.container()
         self.state.nested_parse(StringList(lines, source="tis-status"), self.content_offset, node)
         return node.children
+
+
+def always_new(app: Sphinx, env: Any, added: set[str], changed: set[str], removed: set[str]) -> list[str]:
+    """Read the status page again at every rendering: it depends on files that come and go."""
+    return [name for name in ("status",) if name in env.found_docs]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -204,6 +207,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_config_value("tis_repository", "", "env")  # a new address means new pages
     app.add_directive("tis-status", Status)
     app.connect("config-inited", on_config)
+    app.connect("env-get-outdated", always_new)
     app.connect("source-read", on_source_read)
     app.connect("html-page-context", on_page, priority=900)  # after the theme has made its buttons
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
