@@ -58,7 +58,12 @@ def picture(rows: pd.DataFrame) -> dict[str, Any]:
         states[metric] = {}
         for budget in data[metric].budgets:
             values = panel(table, budget)
-            states[metric][str(budget)] = {"values": values, "text": sentence(values, budget)}
+            labels = [signed(value) for value, _, _ in values]
+            states[metric][str(budget)] = {
+                "values": values,
+                "labels": labels,
+                "text": sentence(values, budget),
+            }
     ends = [
         x for metric in states.values() for state in metric.values() for row in state["values"] for x in row
     ]

@@ -1,7 +1,5 @@
 // The picture on the home page: buttons for the budget and for the examples on which the loss is measured.
 (() => {
-  const percent = (value) => `${["−", "", "+"][Math.sign(Math.round(value)) + 1]}${Math.abs(Math.round(value))} %`;
-
   function choice(name, title, options) {
     const group = document.createElement("fieldset");
     group.innerHTML = `<legend>${title}</legend>` + Object.entries(options).map(([value, label], i) =>
@@ -19,13 +17,13 @@
       choice("metric", "Loss on:", facts.metrics),
     );
     form.addEventListener("change", () => {
-      const { values, text } = facts.states[form.elements.metric.value][form.elements.budget.value];
+      const { values, labels, text } = facts.states[form.elements.metric.value][form.elements.budget.value];
       figure.querySelectorAll(".tis-result-rows .tis-result-row").forEach((row, k) => {
-        const [value, least, most] = values[k];
+        const [mean, least, most] = values[k];
         const [line, dot] = row.querySelectorAll("i, b");
         Object.assign(line.style, { left: place(least), width: `${(100 * (most - least)) / (high - low)}%` });
-        dot.style.left = place(value);
-        row.lastElementChild.textContent = percent(value);
+        dot.style.left = place(mean);
+        row.lastElementChild.textContent = labels[k];
       });
       figure.querySelector("figcaption span").textContent = text;
       figure.querySelector('[role="img"]').setAttribute("aria-label", `Dot plot with intervals, one row per method. ${text}`);
