@@ -1,4 +1,4 @@
-// Interactive figures (one copy of plotly.js, loaded only where needed), search from disk, keyboard, print.
+// Interactive figures (one copy of plotly.js, loaded only where needed), search from disk, keyboard.
 (() => {
   const vendor = new URL("vendor/", document.currentScript.src);
 
@@ -35,10 +35,12 @@
     document.querySelectorAll('.citation-list[role="list"] > .citation').forEach((work) => { work.setAttribute("role", "listitem"); });
   }
 
-  // Nothing stays folded on paper.
-  window.addEventListener("beforeprint", () => {
-    document.querySelectorAll("details:not([open])").forEach((box) => { box.open = true; });
-  });
+  // Paper is white, whatever the screen is.
+  const page = document.documentElement;
+  let theme;
+  window.addEventListener("beforeprint", () => { theme = page.dataset.theme; page.dataset.theme = "light"; });
+  window.addEventListener("afterprint", () => { page.dataset.theme = theme; });
+
   document.addEventListener("DOMContentLoaded", () => { listItems(); drawAll(); });
   window.addEventListener("load", async () => {
     await window.MathJax?.startup?.promise; // formulas have no width before

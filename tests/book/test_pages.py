@@ -157,13 +157,16 @@ def test_folded_parameters_open_on_click(page, visits, open_page):
     assert fold.locator("pre").is_visible()
 
 
-def test_everything_is_unfolded_on_paper(page, visits, open_page):
+def test_paper_has_the_text_without_folds_and_sidebars(page, visits, open_page):
     folded = [visit.page for visit in visits if visit.facts["injected"]]
     open_page(page, folded[0])
     page.emulate_media(media="print")
-    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
-    assert page.evaluate("document.querySelectorAll('details:not([open])').length") == 0
-    assert not page.locator(".bd-sidebar-primary").is_visible()
+    for hidden in (".bd-sidebar-primary", "details.hide", ".solution", ".tis-quiz button", ".prev-next-area"):
+        assert page.locator(hidden).count(), hidden
+        assert not any(element.is_visible() for element in page.locator(hidden).all()), hidden
+    assert page.locator("article h2").last.is_visible()
+    assert page.locator(".tis-quiz legend").first.is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 # --- links ---------------------------------------------------------------------------------------------
