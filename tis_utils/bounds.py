@@ -59,6 +59,8 @@ class RidgeSetting:
     @classmethod
     def of(cls, x: ArrayLike, y: ArrayLike, mu: float) -> RidgeSetting:
         """Read the two radii off the data: x is (N, p), y is (N,)."""
+        if not (np.size(x) and np.size(y)):
+            raise InputError("There are no examples, so no radii can be read off them. Pass at least one.")
         x_max = np.linalg.norm(np.asarray(x, dtype=np.float64), axis=-1).max()
         return cls(float(x_max), float(np.abs(np.asarray(y)).max()), mu)
 

@@ -70,8 +70,14 @@ def book(
 ) -> None:
     """Execute the chapters that are out of date, then render the book."""
     from tis_utils import driver, paths
+    from tis_utils.destinations import check_folder, inside
 
     folder = into or paths.BOOK
+    check_folder(folder)
+    if into and inside(into, paths.BOOK) and into.resolve() != paths.BOOK.resolve():
+        raise InputError(
+            f"{into} lies in {paths.BOOK}, which is what would be copied. Choose a folder outside of book/."
+        )
     for done in driver.build_book(profile, folder=folder, fresh=fresh, jobs=jobs):
         state = "executed in" if done.fresh else "up to date, took"
         typer.echo(f"{done.notebook.name}: {state} {done.seconds:.0f} s")
@@ -100,6 +106,7 @@ def run(
 ) -> None:
     """Execute one notebook with your own parameters."""
     from tis_utils import driver, paths
+    from tis_utils.destinations import check_file, same_file
     from tis_utils.store import digest
 
     path = driver.find_notebook(notebook)
@@ -107,10 +114,12 @@ def run(
         for name, default in driver.parameters(path).items():
             typer.echo(f"{name} = {default!r}")
         return
-    pairs = (pair.partition("=") for pair in parameter or [])
-    given = {name: driver.parse_value(value) for name, _, value in pairs}
+    given = {name: driver.parse_value(value) for name, value in _pairs(parameter or [])}
     given.setdefault("profile", profile)
     target = output or paths.BUILD / "runs" / f"{path.stem}-{digest(given)[:8]}.ipynb"
+    check_file(target)
+    if same_file(target, path):
+        raise InputError(f"The executed notebook would replace {path}: choose another name after --output.")
     seconds = driver.execute(path, target, given)
     typer.echo(f"{path.name} ran in {seconds:.0f} s; the result is {target}")
 
@@ -128,7 +137,7 @@ def sweep(
         ),
     ],
     profile: ProfileName = "classroom",
-    jobs: Annotated[int, typer.Option("--jobs", "-j", help="Notebooks executed at once.")] = 1,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Notebooks executed at once.")] = 1,
     engine: Engine = "loky",
     into: Annotated[
         Path | None, typer.Option("--into", help="Folder for the results; by default below build/sweeps.")
@@ -136,17 +145,38 @@ def sweep(
 ) -> None:
     """Execute a notebook under every combination of parameters; finished ones are kept, index.csv lists all."""
     from tis_utils import driver, notebook_sweeps, paths
+    from tis_utils.destinations import check_folder
+    from tis_utils.engines import check_engine
 
     path = driver.find_notebook(notebook)
-    pairs = (pair.partition("=") for pair in parameter)
-    grid = {name: notebook_sweeps.parse_values(values) for name, _, values in pairs}
+    grid = {name: notebook_sweeps.parse_values(values) for name, values in _pairs(parameter)}
     folder = into or paths.BUILD / "sweeps" / path.stem
+    check_folder(folder)
+    check_engine(engine)
     index = notebook_sweeps.sweep(path, grid, folder, profile=profile, jobs=jobs, engine=engine)
     typer.echo(index.drop(columns="error").to_string(index=False))
     typer.echo(f"The table is {folder / notebook_sweeps.INDEX}")
     for error in index.loc[index["status"] == "failed", "error"]:
         typer.echo(f"tis: {error}", err=True)
     raise typer.Exit(1 if (index["status"] == "failed").any() else 0)
+
+
+def _pairs(given: list[str]) -> list[tuple[str, str]]:
+    """Split NAME=VALUE; every name once."""
+    pairs: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise InputError(
+                f"-p {text} has {'no value' if name else 'no name'}. Write the parameter's name and its value, "
+                "for example -p budgets 25,50."
+            )
+        if name in pairs:
+            raise InputError(
+                f"-p {name} is given twice. Give every parameter once; commas separate several values."
+            )
+        pairs[name] = value
+    return list(pairs.items())
 
 
 @app.command()
@@ -173,12 +203,12 @@ def represent(
     Run `--shard 0/4` … `--shard 3/4` anywhere the cache (TIS_CACHE) is shared, then once without `--shard`: that
     joins the shards, adds the queries, and computes what is missing.
     """
-    from tis_utils.experiments import Study
-    from tis_utils.profiles import load_profile
-
     part = _share(shard) if shard else None
     if part and ship:
         raise InputError("--ship needs the whole pool; run it without --shard.")
+    from tis_utils.experiments import Study  # imports torch: only now
+    from tis_utils.profiles import load_profile
+
     study = Study(load_profile(profile))
     for name in representation or ["embed", "rds", "less"]:
         typer.echo(_represent(study, name, part, ship))
@@ -203,7 +233,7 @@ def _represent(study: Study, name: str, share: tuple[int, int] | None, ship: boo
 def _share(text: str) -> tuple[int, int]:
     """Read "i/n" with 0 <= i < n."""
     left, _, right = text.partition("/")
-    if not (left.isdecimal() and right.isdecimal() and int(left) < int(right)):
+    if not (text.isascii() and left.isdecimal() and right.isdecimal() and int(left) < int(right)):
         raise InputError(f"--shard {text!r} is not I/N with 0 <= I < N, for example 0/4.")
     return int(left), int(right)
 
@@ -219,7 +249,7 @@ def grid(
         typer.Option("--task", "-t", help="Only this task of the profile; repeatable. Default: all."),
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option("--jobs", "-j", help="Worker processes; default one per core.")
+        int | None, typer.Option("--jobs", "-j", min=1, help="Worker processes; default one per core.")
     ] = None,
     engine: Engine = "loky",
     output: Annotated[
@@ -234,6 +264,7 @@ def grid(
     ] = False,
 ) -> None:
     """Fine-tune and evaluate every cell of one experiment; finished cells are kept, a stopped grid continues."""
+    from tis_utils.destinations import check_file
     from tis_utils.grids import GRIDS
     from tis_utils.profiles import load_profile
 
@@ -244,13 +275,17 @@ def grid(
         raise InputError(
             f"Profile {settings.name!r} has no task {unknown[0]!r}; it has {', '.join(settings.tasks)}."
         )
+    if output:
+        check_file(output)
     cells = [cell for cell in GRIDS[name](settings) if not task or cell.task in task]
     if dry_run:
         typer.echo(_plan(settings, cells, output))
         return
+    from tis_utils.engines import check_engine
     from tis_utils.experiments import Study  # imports torch: only now
     from tis_utils.store import write_table
 
+    check_engine(engine)
     study = Study(settings, live=ship)
     rows = study.run(cells, jobs=jobs, engine=engine)
     failed = rows.loc[rows["status"] == "diverged", "metric"].count()
@@ -340,8 +375,9 @@ def select(
 ) -> None:
     """Select examples from your own pool for your own task: a subset, a table of the picks, and a report."""
     from tis_utils.profiles import load_profile
-    from tis_utils.selection import save, select_files
+    from tis_utils.selection import outputs, save, select_files
 
+    outputs(pool, queries, output)
     reads = "embedder" if representation == "embed" and not selector.startswith("ila") else "model"
     settings = load_profile(profile, **{reads: model})
     result = select_files(
@@ -389,6 +425,16 @@ def main() -> None:
             raise
         typer.secho(f"tis: {error}", err=True, fg="red" if sys.stderr.isatty() else None)
         sys.exit(error.exit_code)
+    except Exception as error:
+        if _debug:
+            raise
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        typer.echo(
+            f"tis: stopped by an error that nobody foresaw: {what:.500}. Finished work is kept. Please report it with "
+            "what `tis --debug …` prints for the same command.",
+            err=True,
+        )
+        sys.exit(1)
     except SystemExit as stop:
         if stop.code != INTERRUPTED:
             raise

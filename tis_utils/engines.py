@@ -42,12 +42,23 @@ def run_all(
     InputError
         If there is no such engine, it is not installed, or `jobs` is not positive.
     """
-    if engine not in ENGINES:
-        raise InputError(f"There is no engine {engine!r}; known: {', '.join(ENGINES)}.")
+    check_engine(engine)
     if jobs < 1:
         raise InputError(f"jobs = {jobs}: at least one is needed.")
     with ENGINES[engine](jobs), tqdm(total=len(items), desc=what, unit=unit) as bar:
         return _WithBar(bar, n_jobs=min(jobs, max(1, len(items))))(delayed(call)(item) for item in items)
+
+
+def check_engine(engine: str) -> None:
+    """Refuse an engine that :func:`run_all` does not know.
+
+    Raises
+    ------
+    InputError
+        The text lists those that it does.
+    """
+    if engine not in ENGINES:
+        raise InputError(f"There is no engine {engine!r}; known: {', '.join(ENGINES)}.")
 
 
 class _WithBar(Parallel):

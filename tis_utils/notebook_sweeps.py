@@ -44,7 +44,10 @@ def parse_values(text: str) -> list[Any]:
         ) from error
     if not values:
         raise InputError("A parameter of a sweep needs at least one value, for example -p seeds 0,1,2.")
-    return [None if value == "None" else value for value in values]
+    found = [None if value == "None" else value for value in values]
+    if repeated := [value for place, value in enumerate(found) if value in found[:place]]:
+        raise InputError(f"The value {repeated[0]!r} is given twice in {text!r}. Give every value once.")
+    return found
 
 
 def combinations(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:

@@ -7,8 +7,10 @@ profile; only these values differ. Unknown keys and impossible values are errors
 from __future__ import annotations
 
 import difflib
+import re
+import reprlib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import (
@@ -18,18 +20,38 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 
 from tis_utils.errors import InputError
 from tis_utils.paths import PROFILES
 
-Seed = Annotated[int, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what NumPy and PyTorch both take
 Share = Annotated[float, Field(gt=0, le=1)]
+Name = Annotated[str, Field(max_length=64, pattern=r"^\w[\w .+-]*$")]  # it becomes part of file names
+
+
+MOST = 5  # faults of one profile that are told at once
+METRICS = (
+    "exact_match, none, pass@K such as pass@10, or lm_eval:TASK:METRIC such as lm_eval:gsm8k_cot:exact_match"
+)
+METRIC = re.compile(r"exact_match|none|pass@[1-9]\d*|lm_eval:[^:]+:[^:]+")  # see tis_utils.downstream
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_values(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse `yes`, `on` and the like where a number belongs: Python would count them as 1."""
+        wants = cls.model_fields[str(info.field_name)].annotation
+        several = value if isinstance(value, list | tuple) else [value]
+        if wants is not bool and any(isinstance(part, bool) for part in several):
+            raise ValueError("expected a number or a text, not yes or no")
+        return value
 
 
 class Training(_Strict):
@@ -124,7 +146,7 @@ class Profile(_Strict):
         What a dry run assumes.
     """
 
-    name: str
+    name: Name
     description: str
     model: str
     proxy: str | None = None
@@ -134,7 +156,7 @@ class Profile(_Strict):
     pool_size: PositiveInt
     n_queries: PositiveInt
     n_test: PositiveInt
-    tasks: tuple[str, ...] = Field(min_length=1)
+    tasks: tuple[Name, ...] = Field(min_length=1)
     metrics: dict[str, str] = {}
     budgets: tuple[PositiveInt, ...] = Field(min_length=1)
     sweep_budgets: tuple[PositiveInt, ...] | None = None
@@ -147,6 +169,28 @@ class Profile(_Strict):
     less: Less = Less()
     needs: tuple[str, ...] = ()
     plan: Plan | None = None
+
+    @field_validator("tasks", "seeds", "budgets", "sweep_budgets")
+    @classmethod
+    def _once_each(cls, values: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+        if values and (repeated := sorted({v for v in values if values.count(v) > 1})):
+            raise ValueError(f"{repeated[0]!r} is repeated; name every value once")
+        return values
+
+    @field_validator("budgets", "sweep_budgets")
+    @classmethod
+    def _increasing(cls, values: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if values and list(values) != sorted(values):
+            raise ValueError(f"budgets must be increasing, as in {sorted(values)}")
+        return values
+
+    @field_validator("metrics")
+    @classmethod
+    def _known_metrics(cls, values: dict[str, str]) -> dict[str, str]:
+        for metric in values.values():
+            if not METRIC.fullmatch(metric):
+                raise ValueError(f"there is no metric {metric!r}; known: {METRICS}")
+        return values
 
 
 def names() -> list[str]:
@@ -170,17 +214,63 @@ def load_profile(profile: str | Path, **overrides: Any) -> Profile:
         For an unknown profile, unreadable YAML, an unknown key or an impossible value.
     """
     path = _find(profile)
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise InputError(f"Profile {path} is not valid YAML: {error}") from error
-    if not isinstance(data, dict):
-        raise InputError(f"Profile {path} must be a mapping of settings, found {type(data).__name__}.")
+    data = _read(path)
+    _check_metrics(path, data)
     data |= {key: _listed(key, value) for key, value in overrides.items() if value is not None}
     try:
         return Profile(**data)
     except ValidationError as error:
         raise InputError(f"Profile {path.name}: {_explain(error)}") from error
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain data only, like `yaml.safe_load`; a key that is given twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"the key {key.value!r} is given twice", problem_mark=key.start_mark
+                )
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The settings of a file as they are written there."""
+    try:
+        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except yaml.YAMLError as error:
+        told = " ".join(str(error).split())
+        raise InputError(f"Profile {path} is not valid YAML: {told}. Correct that place.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"Profile {path} is not UTF-8 ({error.reason}). Save it in UTF-8 encoding."
+        ) from error
+    except RecursionError as error:
+        raise InputError(f"Profile {path} is nested too deeply; a profile has two levels.") from error
+    except ValueError as error:  # a number or a date that Python cannot hold
+        raise InputError(f"Profile {path} holds a value that cannot be read: {error}.") from error
+    except OSError as error:
+        raise InputError(
+            f"Profile {path} cannot be read: {error.strerror}. Check its permissions."
+        ) from error
+    if not isinstance(data, dict):
+        raise InputError(f"Profile {path} must be a mapping of settings, found {type(data).__name__}.")
+    return {str(key): value for key, value in data.items()}
+
+
+def _check_metrics(path: Path, data: dict[str, Any]) -> None:
+    """Refuse metrics of tasks that the file does not have; overrides may leave tasks out later."""
+    metrics, tasks = data.get("metrics"), data.get("tasks")
+    known = tasks if isinstance(tasks, list) else []
+    stray = [task for task in metrics if task not in known] if isinstance(metrics, dict) else []
+    if stray and known:
+        raise InputError(
+            f"Profile {path.name}: metrics names {stray[0]!r}, which is no task of the profile; its tasks are "
+            f"{', '.join(map(str, known))}."
+        )
 
 
 def _listed(key: str, value: Any) -> Any:
@@ -194,13 +284,18 @@ def _listed(key: str, value: Any) -> Any:
 
 
 def _find(profile: str | Path) -> Path:
+    if not isinstance(profile, str | Path):
+        raise InputError(f"A profile is given by its name or its file, not by {reprlib.repr(profile)}.")
     path = Path(profile)
     if path.suffix in {".yaml", ".yml"}:
         if path.is_file():
             return path
-        raise InputError(f"Profile file {path} does not exist.")
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise InputError(
+            f"Profile file {path} {what}. Give the path of a .yaml file, or one of {', '.join(names())}."
+        )
     path = PROFILES / f"{profile}.yaml"
-    if not path.is_file():
+    if str(profile) not in names():
         raise InputError(
             f"There is no profile {str(profile)!r}; choose one of {', '.join(names())}, "
             "or give the path of a .yaml file."
@@ -211,14 +306,18 @@ def _find(profile: str | Path) -> Path:
 def _known_keys(location: tuple[int | str, ...]) -> list[str]:
     model: Any = Profile
     for part in location[:-1]:
-        model = model.model_fields[part].annotation
+        wants = model.model_fields[part].annotation
+        model = next(
+            (kind for kind in get_args(wants) if hasattr(kind, "model_fields")), wants
+        )  # Plan | None
     return list(model.model_fields)
 
 
 def _explain(error: ValidationError) -> str:
     """One sentence per problem, with the nearest known key for an unknown one."""
     sentences = []
-    for problem in error.errors():
+    problems = error.errors()
+    for problem in problems[:MOST]:
         where = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
             known = _known_keys(problem["loc"])
@@ -228,5 +327,8 @@ def _explain(error: ValidationError) -> str:
         elif problem["type"] == "missing":
             sentences.append(f"key {where!r} is missing.")
         else:
-            sentences.append(f"{where} = {problem['input']!r} is not possible: {problem['msg']}.")
+            told = problem["msg"].removeprefix("Value error, ")
+            sentences.append(f"{where} = {reprlib.repr(problem['input'])} is not possible: {told}.")
+    if len(problems) > MOST:
+        sentences.append(f"There are {len(problems) - MOST} more such faults.")
     return " ".join(sentences)

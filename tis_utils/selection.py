@@ -12,6 +12,7 @@ import pandas as pd
 
 from tis_utils.cells import NONE, Cell
 from tis_utils.choosers import CHOOSERS
+from tis_utils.destinations import check_file, same_file
 from tis_utils.errors import InputError
 from tis_utils.examples import Example, Query
 from tis_utils.experiments import Study
@@ -117,10 +118,19 @@ def select_files(
     """
     start = time.perf_counter()
     _check(representation, selector, queries, budget)
+    if queries and pool.exists() and queries.exists() and same_file(pool, queries):
+        raise InputError(
+            f"--pool and --queries are the same file, {queries}: every candidate would be its own nearest query. Give "
+            "--queries a file with other examples of your task."
+        )
     candidates = files.read_examples(pool)
     wanted = files.read_queries(queries) if queries else []
+    files.check_answers(pool, candidates)
+    if queries:
+        files.check_answers(queries, wanted)
     if budget > len(candidates):
-        raise InputError(f"Budget {budget} is larger than the pool: {pool} holds {len(candidates)} examples.")
+        count = f"{len(candidates)} example{'s' * (len(candidates) != 1)}"
+        raise InputError(f"Budget {budget} is larger than the pool: {pool} holds {count}. Lower --budget.")
     study = _study(settings, candidates, wanted, store)
     plain = selector.partition("@")[0]
     alone = plain == "random" or plain in CHOOSERS
@@ -214,12 +224,34 @@ def save(result: Selection, pool: Path, output: Path) -> dict[str, Path]:
     """
     from tis_utils.selection_report import report
 
-    if output.resolve() == pool.resolve():
-        raise InputError(f"The subset would replace the pool {pool}: choose another name after --output.")
+    paths = outputs(pool, None, output)
     files.copy_lines(pool, output, result.picks.tolist())
-    paths = {"subset": output, "table": output.with_suffix(".csv"), "report": output.with_suffix(".html")}
     write_table(paths["table"], result.table())
     report(result, paths["report"])
+    return paths
+
+
+def outputs(pool: Path, queries: Path | None, output: Path) -> dict[str, Path]:
+    """Check the files that :func:`save` will write; ``tis select`` asks before it computes anything.
+
+    Raises
+    ------
+    InputError
+        If one would replace the pool, the queries or another one, or could not be written.
+    """
+    if output.suffix in (".csv", ".html"):
+        raise InputError(
+            f"{output} is the name of the table or the report that are written beside the subset. Give --output a name "
+            "that ends in .jsonl."
+        )
+    paths = {"subset": output, "table": output.with_suffix(".csv"), "report": output.with_suffix(".html")}
+    for what, path in paths.items():
+        check_file(path)
+        for role, given in (("pool", pool), ("queries", queries)):
+            if given is not None and same_file(path, given):
+                raise InputError(
+                    f"The {what} would replace the {role} {given}: choose another name after --output."
+                )
     return paths
 
 

@@ -105,6 +105,11 @@ def warnings(result: Selection) -> list[str]:
             f"Repeated word for word: {_examples(extra)} of the pool (for instance "
             f"{' and '.join(pool[i].id for i in groups[0][:2])}), {twice} among the picks. Remove repetitions first."
         )
+    if empty := [i for i, example in enumerate(pool) if not answer(example).strip()]:
+        said.append(
+            f"Without an answer: {_examples(len(empty))} of the pool (for instance {pool[empty[0]].id}), "
+            f"{len(picks & set(empty))} among the picks. There is nothing to learn from them: remove them."
+        )
     if taken := contaminated(pool, queries):
         inside = sorted(picks & set(taken))
         first = inside[0] if inside else min(taken)

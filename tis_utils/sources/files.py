@@ -25,10 +25,10 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from tis_utils.errors import InputError, RunError
-from tis_utils.examples import Example, Query, chat_prompt
+from tis_utils.examples import ROLES, Example, Query, chat_prompt
 
 log = logging.getLogger(__name__)
 
@@ -182,9 +182,10 @@ def to_example(record: _Record, *, where: str, name: str, default_id: str) -> Ex
         raise InputError(
             f"{where}: 'prompt' with 'label' is a query. A candidate's answer is called 'response'."
         )
-    source = record.get("source") or record.get("dataset") or name
+    source = _word(record, "source", where) or _word(record, "dataset", where) or name
+    ident = default_id if record.get("id") is None else _word(record, "id", where)
     try:
-        return Example(_id(record, default_id), _messages(record, where), str(source), _meta(record, where))
+        return Example(ident, _messages(record, where), source, _meta(record, where))
     except InputError as error:
         raise error if str(error).startswith(where) else InputError(f"{where}: {error}") from error
 
@@ -196,17 +197,20 @@ def to_query(record: _Record, *, where: str, name: str, default_id: str) -> Quer
         prompt = (
             text
             if record.get("rendered") is True or is_rendered(text)
-            else chat_prompt(text, _system(record))
+            else chat_prompt(text, _text(record, "system", where) if _system(record) else None)
         )
         label = _text(record, "label", where)
     else:
-        *context, answer = _messages(record, where) or [{}]
+        *context, answer = turns = _messages(record, where)
+        for place, turn in enumerate(turns):
+            _check_turn(turn, place, where)
         if answer.get("role") != "assistant":
             raise InputError(f"{where}: the chat of a query must end with the assistant turn that is wanted.")
         prompt = "".join(f"<|{m['role']}|>\n{m['content']}\n" for m in context) + "<|assistant|>\n"
         label = answer["content"]
-    task = record.get("task") or name
-    return Query(_id(record, default_id), prompt, label, str(task), _meta(record, where))
+    task = _word(record, "task", where) or name
+    ident = default_id if record.get("id") is None else _word(record, "id", where)
+    return Query(ident, prompt, label, task, _meta(record, where))
 
 
 def is_rendered(prompt: str) -> bool:
@@ -236,18 +240,46 @@ def _read(path: Path, make: Callable[..., _Item]) -> list[_Item]:
     return items
 
 
+def check_answers(path: str | Path, items: Sequence[Example] | Sequence[Query]) -> None:
+    """Refuse a file in which no line has an answer; single empty ones are a matter of warnings.
+
+    Raises
+    ------
+    InputError
+        If there is nothing but white space to be learnt from any example, or wanted by any query.
+    """
+    if not any(map(_has_answer, items)):
+        raise InputError(
+            f"{path}: there is no answer in any of its {len(items)} lines, all are empty. Fill in what the assistant "
+            "should say ('response', 'output', 'label', or the content of the assistant's turns)."
+        )
+
+
+def _has_answer(item: Example | Query) -> bool:
+    if isinstance(item, Query):
+        return bool(item.label.strip())
+    return any(turn["content"].strip() for turn in item.messages if turn["role"] == "assistant")
+
+
 def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Line numbers (from 1) and objects. Lines end at LF only, so U+2028 and its like stay inside texts."""
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise InputError(f"{path} {what}. Give the path of a JSONL file (one JSON object per line).")
-    with path.open("rb") as lines:
+    with _opened(path) as lines:
         for number, raw in enumerate(lines, start=1):
             line = _decode(
                 raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw, f"{path}, line {number}"
             )
             if line.strip():
                 yield number, _parse(line, f"{path}, line {number}")
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error
 
 
 def _decode(raw: bytes, where: str) -> str:
@@ -275,6 +307,10 @@ def _parse(line: str, where: str) -> dict[str, Any]:
         raise InputError(
             f"{where}: a \\ud… escape without its other half is no character. Remove it."
         ) from error
+    except RecursionError as error:
+        raise InputError(f"{where}: nested too deeply to be read. Expected one flat JSON object.") from error
+    except ValueError as error:
+        raise InputError(f"{where}: a number that cannot be read ({error}). Write it as a text.") from error
     if not isinstance(record, dict):
         raise InputError(f"{where}: expected a JSON object in braces, got {type(record).__name__}.")
     return record
@@ -286,9 +322,8 @@ def _messages(record: _Record, where: str) -> list[dict[str, str]]:
         return [_message(message, where) for message in _sequence(record["messages"], where)]
     if kind in (None, "query"):
         known = "; ".join(f"{name}: {', '.join(keys)}" for name, keys in FORMATS.items())
-        raise InputError(
-            f"{where}: unknown format, keys are {', '.join(record) or 'none'}. Expected {known}."
-        )
+        keys = f"{', '.join(record) or 'none'}"
+        raise InputError(f"{where}: unknown format, keys are {keys:.200}. Expected {known}.")
     ask, answer = FORMATS[str(kind)]
     user = _text(record, ask, where)
     if kind == "alpaca" and record.get("input"):
@@ -318,6 +353,16 @@ def _message(message: Any, where: str) -> dict[str, str]:
     return {"role": message["role"], "content": message["content"]}
 
 
+def _check_turn(turn: Mapping[str, Any], place: int, where: str) -> None:
+    """What :class:`Example` checks for candidates."""
+    if turn["role"] not in ROLES:
+        raise InputError(
+            f"{where}, message {place}: role is {turn['role']!r}, expected one of {', '.join(ROLES)}."
+        )
+    if not isinstance(turn["content"], str):
+        raise InputError(f"{where}, message {place}: content must be a string.")
+
+
 def _text(record: _Record, key: str, where: str) -> str:
     if not isinstance(record[key], str):
         raise InputError(f"{where}: {key!r} must be a string, got {type(record[key]).__name__}.")
@@ -328,8 +373,12 @@ def _system(record: _Record) -> str | None:
     return record.get("system") or None
 
 
-def _id(record: _Record, default: str) -> str:
-    return default if record.get("id") is None else str(record["id"])
+def _word(record: _Record, key: str, where: str) -> str:
+    """A name or number as text; empty where there is none."""
+    value = record.get(key)
+    if isinstance(value, Mapping | list | tuple):
+        raise InputError(f"{where}: {key!r} must be a text or a number, got {type(value).__name__}.")
+    return "" if value is None else str(value)
 
 
 def _meta(record: _Record, where: str) -> dict[str, Any]:
