@@ -58,6 +58,23 @@ def test_unknown_metrics_are_refused(metric: str, random_model) -> None:
         measure(random_model, metric, [])
 
 
+@pytest.fixture(autouse=True)
+def allowed(monkeypatch) -> None:
+    """The programs here are this file's own, or noise of a model with random weights."""
+    monkeypatch.setenv("TIS_RUN_CODE", "1")
+
+
+def test_a_model_s_programs_are_not_run_without_permission(random_model, monkeypatch) -> None:
+    monkeypatch.setattr(downstream, "_executor", lambda: pytest.fail("something was run"))
+    monkeypatch.setattr(downstream, "answers", lambda *_, **__: pytest.fail("something was written"))
+    for value in (None, "", "0"):
+        monkeypatch.delenv("TIS_RUN_CODE") if value is None else monkeypatch.setenv("TIS_RUN_CODE", value)
+        with pytest.raises(
+            InputError, match=r"pass@2 runs programs that a model wrote.*--run-code.*TIS_RUN_CODE=1"
+        ):
+            measure(random_model, "pass@2", PROBLEMS[:1])
+
+
 def test_measure_takes_the_right_road(random_model, monkeypatch) -> None:
     test = [query("yes"), query("no")]
     assert measure(random_model, "exact_match", test) == exact_match(random_model, test)

@@ -259,6 +259,12 @@ def grid(
     ship: Annotated[
         bool, typer.Option("--ship", help="Also store the rows in data/results/<profile>.")
     ] = False,
+    run_code: Annotated[
+        bool,
+        typer.Option(
+            "--run-code", help="Allow pass@k to run programs that the model wrote (use a container)."
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the jobs with estimated GPU hours and disk; run nothing.")
     ] = False,
@@ -281,11 +287,14 @@ def grid(
     if dry_run:
         typer.echo(_plan(settings, cells, output))
         return
+    from tis_utils import permission
     from tis_utils.engines import check_engine
     from tis_utils.experiments import Study  # imports torch: only now
     from tis_utils.store import write_table
 
     check_engine(engine)
+    if run_code:
+        permission.allow()
     study = Study(settings, live=ship)
     rows = study.run(cells, jobs=jobs, engine=engine)
     failed = rows.loc[rows["status"] == "diverged", "metric"].count()

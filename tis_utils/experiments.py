@@ -36,6 +36,7 @@ from tis_utils.errors import InputError, RunError
 from tis_utils.features import PoolFeatures
 from tis_utils.geometry import similarity
 from tis_utils.models import LanguageModel, load_model
+from tis_utils.permission import insist
 from tis_utils.profiles import Profile
 from tis_utils.representations import LESS, RDS, REPRESENTATIONS, Embed
 from tis_utils.runs import CellTask, distinct, run_cell
@@ -231,6 +232,8 @@ class Study:
         jobs = jobs or (1 if torch.cuda.is_available() else cpu_count())
         tasks = {cell: self._task(cell) for cell in dict.fromkeys(cells)}
         todo = [task for task in distinct(tasks.values()) if not self.store.has("cells", task.key, ".csv")]
+        for task in todo:
+            insist(task.metric)  # before hours of training, not after them
         if todo:
             run_all(run_cell, todo, jobs=jobs, engine=engine, what="fine-tuning")
         return {cell: run_cell(task) for cell, task in tasks.items()}

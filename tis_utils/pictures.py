@@ -88,8 +88,8 @@ class Interactive:
     height: int
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        # "</" would end the script element early; "<\/" is the same JSON
-        payload = json.dumps(self.data, separators=(",", ":")).replace("</", "<\\/")
+        # "</script" would end the element and "<!--<script" hide its end; "\u003c" is the same JSON
+        payload = json.dumps(self.data, separators=(",", ":")).replace("<", "\\u003c")
         alt = html.escape(self.alt)
         return {
             "application/vnd.plotly.v1+json": self.data | {"config": {"responsive": True}},

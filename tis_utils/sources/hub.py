@@ -91,6 +91,11 @@ def load_queries(name_or_path: str | Path, task: str, *, split: str = "dev") -> 
         If the Hub cannot be reached or a file cannot be read.
     """
     name = str(name_or_path)
+    for part in (task, split):
+        if part in ("", ".", "..") or not set("/\\\0").isdisjoint(part):
+            raise InputError(
+                f"{part!r} is no name of a task or split. Write it without slashes, as in 'gsm8k'."
+            )
     place = f"{name}, {task}/{split}"
     return [
         to_query(

