@@ -7,6 +7,7 @@ tracebacks.
 from __future__ import annotations
 
 import importlib
+import io
 import logging
 import sys
 from pathlib import Path
@@ -426,6 +427,9 @@ def join_pairs(arguments: list[str]) -> list[str]:
 
 def main() -> None:
     """Entry point: errors meant for the user become one paragraph and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without "…" or "≤" is no reason to stop
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     try:
         app(join_pairs(sys.argv[1:]))

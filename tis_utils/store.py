@@ -9,6 +9,7 @@ either a complete artefact or none. Nothing is ever unpickled.
 from __future__ import annotations
 
 import ast
+import contextlib
 import dataclasses
 import errno
 import functools
@@ -153,7 +154,10 @@ def write_atomically(path: Path, payload: bytes | Iterable[bytes]) -> str:
     except OSError as error:
         raise RunError(disk_message(path, error, size)) from error
     finally:
-        temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
+        with contextlib.suppress(
+            OSError
+        ):  # no folder, or a read-only disk: the error above says what matters
+            temporary.unlink(missing_ok=True)
     return checksum.hexdigest()
 
 
@@ -305,10 +309,11 @@ class Store:
             raise RunError(f"The manifest {path} cannot be read ({error}); run the step again.") from error
 
     def drop(self, step: str, key: Mapping[str, Any], suffix: str) -> None:
-        """Remove one artefact, if it is there."""
+        """Remove one artefact, if it is there; where nothing can be removed, it stays."""
         path = self.path(step, key, suffix)
-        path.with_suffix(".json").unlink(missing_ok=True)
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a read-only disk refuses even to remove what is not there
+            path.with_suffix(".json").unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
 
     def path(self, step: str, key: Mapping[str, Any], suffix: str) -> Path:
         """Where the payload of `step` for `key` lives (it may not exist)."""
