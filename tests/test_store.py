@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import signal
@@ -170,3 +171,21 @@ def test_a_killed_run_leaves_whole_artefacts_or_none(tmp_path: Path) -> None:
     for i in complete:
         array = store.array("step", {"i": i}, lambda: pytest.fail("a committed artefact was not whole"))
         assert (array == i).all()
+
+
+def test_a_disk_that_lets_nothing_be_removed_does_not_hide_the_reason(tmp_path: Path, monkeypatch) -> None:
+    """On a read-only disk even the clean-up fails, and so does removing what is not there."""
+    reason = OSError(errno.EROFS, "Read-only file system")
+
+    def refused(*_: object, **__: object) -> None:
+        raise reason
+
+    store = Store(tmp_path)
+    store.array("step", KEY, lambda: np.arange(3))
+    monkeypatch.setattr(Path, "unlink", refused)
+    store.drop("step", KEY, ".npy")
+    store.drop("step", {"never": "made"}, ".npy")
+    assert store.has("step", KEY, ".npy")
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(RunError, match=r"Read-only file system.*TIS_CACHE"):
+        write_atomically(tmp_path / "x.csv", b"1")
