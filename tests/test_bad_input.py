@@ -502,6 +502,7 @@ MATRICES: dict[str, tuple[Callable[[], Any], list[str]]] = {
     "infinity": (pick(with_(-np.inf)), ["infinite", "row 1", "column 2"]),
     "empty": (pick(np.empty((0, 4))), ["empty", "(0, 4)"]),
     "no candidates": (pick(np.empty((3, 0))), ["empty", "(3, 0)"]),
+    "ragged": (pick([[1.0, 2.0], [3.0]]), ["matrix of real numbers"]),
     "a vector": (pick(S[0]), ["must be a matrix", "(4,)"]),
     "a cube": (pick(S[None]), ["must be a matrix", "(1, 2, 4)"]),
     "a number": (pick(0.5), ["must be a matrix", "()"]),
@@ -572,12 +573,11 @@ def test_matrices(name: str) -> None:
 
 
 WAITING: dict[str, tuple[Callable[[], Any], list[str]]] = {
-    "ragged": (pick([[1.0, 2.0], [3.0]]), ["matrix of real numbers"]),
     "ragged features": (lambda: similarity([[1.0, 0.0], [1.0]], UNIT[:, :2]), ["matrix of real numbers"]),
 }
 
 
-@pytest.mark.xfail(strict=True, reason="tis_utils.selectors does not check this yet")
+@pytest.mark.xfail(strict=True, reason="tis_utils.geometry does not check this yet")
 @pytest.mark.parametrize("name", WAITING)
 def test_matrices_that_are_not_refused_yet(name: str) -> None:
     call, words = WAITING[name]

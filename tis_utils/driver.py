@@ -102,7 +102,7 @@ def parameters(notebook: Path) -> dict[str, Any]:
         raise InputError(f"{notebook} has {len(tagged)} cells tagged 'parameters', expected exactly one.")
     try:
         return {name: ast.literal_eval(value) for name, value in _assignments(tagged[0].source)}
-    except ValueError as error:
+    except (ValueError, SyntaxError) as error:
         raise InputError(f"{notebook}: the parameters cell must hold plain values only ({error}).") from error
 
 
@@ -124,12 +124,12 @@ def parse_value(text: str) -> Any:
         return None
     try:
         value = yaml.safe_load(text)
+        if isinstance(value, int) and "," in text:  # YAML 1.1 reads 50,100 as 50100
+            value = text
+        if isinstance(value, str) and "," in value:
+            return [yaml.safe_load(part) for part in value.split(",")]
     except yaml.YAMLError:
         return text
-    if isinstance(value, str) and "," in value:
-        return [yaml.safe_load(part) for part in value.split(",")]
-    if isinstance(value, int) and "," in text:  # YAML 1.1 reads 50,100 as 50100
-        return [yaml.safe_load(part) for part in text.split(",")]
     return value
 
 
@@ -246,7 +246,7 @@ def execute_stale(notebook: Path, output: Path, given: Mapping[str, Any], *, pro
             last = json.loads(record.read_text(encoding="utf-8"))
             if last["key"] == key and last["output"] == _files_digest([output]):
                 return Run(notebook, output, last["seconds"], fresh=False)
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             log.warning("Executing %s again: %s is damaged (%s).", notebook.name, record, error)
     seconds = round(execute(notebook, output, given, progress=progress), 1)
     facts = {"key": key, "output": _files_digest([output]), "seconds": seconds, "environment": environment()}

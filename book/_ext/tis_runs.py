@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
@@ -21,6 +22,7 @@ from sphinx.config import Config
 from sphinx.util.docutils import SphinxDirective
 
 from tis_utils import paths
+from tis_utils.looks import METHODS
 
 SECTION = "## Try other parameters\n"
 BINDER = "https://mybinder.org"
@@ -174,24 +176,48 @@ def chapter_table(chapters: Path) -> list[str]:
 
 def stored_table(results: Path) -> list[str]:
     """Markdown: what came with the repository instead of being computed, from the manifests beside it."""
-    rows = ["| Stored result | Profile | Fine-tuning runs | Computed in |", "|---|---|---:|---:|"]
+    rows = ["| Stored result | Profile | What | Computed in |", "|---|---|---:|---:|"]
     for path in sorted(results.glob("*/*.json")):
         facts = read_json(path)
-        runs = facts.get("cells", facts.get("trainings", "none, features"))
+        what = "features" if "shape" in facts else f"{facts['rows']:,} rows"
+        what = f"{facts['cells']:,} runs" if "cells" in facts else what
         time = duration(facts["seconds"]) if "seconds" in facts else "not recorded"
-        rows.append(f"| `{path.stem}` | `{path.parent.name}` | {runs} | {time} |")
+        rows.append(f"| `{path.stem}` | `{path.parent.name}` | {what} | {time} |")
     return [*rows, ""]
 
 
+def repeatability_table(results: Path) -> list[str]:
+    """Markdown: what changed when the same was computed under other conditions."""
+    path = results / "classroom" / "repeatability.csv"
+    if not path.is_file():
+        return ["It was not measured for this edition.", ""]
+    rows = [
+        "| Condition | Features | Similarity | Selection | Loss | All bits equal |",
+        "|---|---|---:|---:|---:|:---:|",
+    ]
+    for row in pd.read_csv(path).itertuples():
+        change = [f"{value:.0e}" if value else "0" for value in (row.similarity, row.loss)]
+        same = "yes" if row.identical else "no"
+        look = METHODS[row.representation].label
+        rows.append(f"| {row.condition} | {look} | {change[0]} | {row.jaccard:.2f} | {change[1]} | {same} |")
+    return [*rows, ""]
+
+
+TABLES = {
+    "chapters": lambda source: chapter_table(Path(source, "chapters")),
+    "stored": lambda source: stored_table(paths.DATA / "results"),
+    "repeatability": lambda source: repeatability_table(paths.DATA / "results"),
+}
+
+
 class Status(SphinxDirective):
-    """``{tis-status} chapters`` or ``{tis-status} stored``: a table made when the book is rendered."""
+    """``{tis-status} NAME``: one of ``TABLES``, made when the book is rendered."""
 
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         """Make the table."""
-        chapters, results = Path(self.env.srcdir, "chapters"), paths.DATA / "results"
-        lines = chapter_table(chapters) if self.arguments[0] == "chapters" else stored_table(results)
+        lines = TABLES[self.arguments[0]](self.env.srcdir)
         node = nodes.container()
         self.state.nested_parse(StringList(lines, source="tis-status"), self.content_offset, node)
         return node.children

@@ -122,3 +122,15 @@ def test_every_stored_result_is_listed(runs):
     results = BOOK.parent / "data" / "results"
     lines = runs.stored_table(results)
     assert len(lines) - 3 == len(list(results.glob("*/*.json"))) > 0
+
+
+def test_repeatability_is_told_as_measured(runs, tmp_path):
+    assert "not measured" in runs.repeatability_table(tmp_path)[0]
+    (tmp_path / "classroom").mkdir()
+    rows = "two threads,less,0.0,1.0,0.0,True\nolder,rds,1.2e-06,0.961,3.4e-05,False\n"
+    header = "condition,representation,similarity,jaccard,loss,identical\n"
+    (tmp_path / "classroom" / "repeatability.csv").write_text(header + rows)
+    assert runs.repeatability_table(tmp_path)[2:4] == [
+        "| two threads | LESS | 0 | 1.00 | 0 | yes |",
+        "| older | RDS+ | 1e-06 | 0.96 | 3e-05 | no |",
+    ]

@@ -128,7 +128,10 @@ def _method(name: str, options: dict[str, Any]) -> Callable[..., NDArray[Any]]:
 
 def _similarities(S: ArrayLike) -> NDArray[Any]:
     """See `S` as a finite, non-empty matrix, without copying floats."""
-    matrix = np.asarray(S)
+    try:
+        matrix = np.asarray(S)
+    except ValueError as error:  # rows of different lengths
+        raise InputError(f"The similarities must be a matrix of real numbers, but {error}.") from error
     if matrix.ndim != 2 or matrix.dtype.kind not in "fiub":
         raise InputError(
             f"The similarities must be a matrix of real numbers, one row per query and one column per "
