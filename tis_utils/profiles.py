@@ -322,8 +322,10 @@ def _explain(error: ValidationError) -> str:
         if problem["type"] == "extra_forbidden":
             known = _known_keys(problem["loc"])
             near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}."
-            sentences.append(f"unknown key {where!r}; {hint}")
+            listed = f"known keys: {', '.join(known)}."
+            hint = f"; did you mean {near[0]!r}?" if near else f"; {listed}"
+            told_before = any(listed in sentence for sentence in sentences)
+            sentences.append(f"unknown key {where!r}" + ("." if told_before and not near else hint))
         elif problem["type"] == "missing":
             sentences.append(f"key {where!r} is missing.")
         else:
