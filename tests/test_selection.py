@@ -193,6 +193,59 @@ def test_what_cannot_be_is_said_in_a_sentence(folder: Path, options: dict, messa
         select_files(folder / "pool.jsonl", **(given_ | options))
 
 
+def given_rows(folder: Path, pool: object, queries: object) -> tuple[Path, Path]:
+    """Two files of features."""
+    for name, rows in (("pool", pool), ("queries", queries)):
+        np.save(folder / f"{name}.npy", np.asarray(rows))
+    return folder / "pool.npy", folder / "queries.npy"
+
+
+def test_features_of_your_own_replace_the_model(folder: Path, tmp_path: Path, monkeypatch) -> None:
+    rng = np.random.default_rng(0)
+    pool, queries = 5 * rng.normal(size=(12, 3)), rng.normal(size=(12, 3))
+    monkeypatch.setattr("tis_utils.experiments.Embed", lambda *_, **__: pytest.fail("a model was loaded"))
+    chosen = select_files(
+        folder / "pool.jsonl",
+        folder / "queries.jsonl",
+        representation="embed",
+        selector="round_robin",
+        budget=4,
+        settings=load_profile("smoke"),
+        store=Store(tmp_path / "cache"),
+        features=given_rows(tmp_path, pool, queries.astype(np.float32)),
+    )
+    unit = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (queries, pool)]
+    np.testing.assert_allclose(chosen.S, unit[0] @ unit[1].T, atol=1e-6)
+    assert chosen.picks.tolist() == select("round_robin", unit[0] @ unit[1].T, 4).tolist()
+    page = save(chosen, folder / "pool.jsonl", tmp_path / "own.jsonl")["report"].read_text(encoding="utf-8")
+    assert "4 of 12 examples, selected with Round-robin on given" in page
+
+
+@pytest.mark.parametrize(
+    ("pool", "queries", "message"),
+    [
+        (np.ones((11, 2)), np.ones((12, 2)), r"pool\.npy has 11 rows, .*pool\.jsonl has 12 examples"),
+        (np.ones((12, 2)), np.ones((12, 3)), r"have 2 numbers, those of .*queries\.npy have 3"),
+        (np.ones((12, 2), int), np.ones((12, 2)), r"pool\.npy must be one matrix of floating-point numbers"),
+        (np.ones(12), np.ones((12, 2)), r"must be one matrix"),
+        (np.diag([1.0] * 11 + [np.nan]), np.ones((12, 12)), r"Row 12 of .*pool\.npy holds NaN"),
+        (np.array([{}] * 12), np.ones((12, 2)), r"pool\.npy cannot be read"),
+    ],
+)
+def test_features_that_do_not_fit_are_refused(folder, tmp_path, pool, queries, message) -> None:
+    options = {
+        "representation": "embed",
+        "selector": "random",
+        "budget": 2,
+        "settings": load_profile("smoke"),
+    }
+    files = given_rows(tmp_path, pool, queries)
+    with pytest.raises(InputError, match=message):
+        select_files(folder / "pool.jsonl", folder / "queries.jsonl", features=files, **options)
+    with pytest.raises(InputError, match="needs --queries"):
+        select_files(folder / "pool.jsonl", None, features=files, **options)
+
+
 def test_the_pool_is_never_replaced(folder: Path, result: Selection) -> None:
     before = (folder / "pool.jsonl").read_bytes()
     with pytest.raises(InputError, match="would replace the pool"):

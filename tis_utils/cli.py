@@ -380,6 +380,14 @@ def select(
             "a folder or a Hub name. Default: the profile's.",
         ),
     ] = None,
+    features: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(
+            "--features",
+            metavar="POOL.npy QUERIES.npy",
+            help="Features that you have already, one row per line of each file, instead of --representation.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="For what draws: random, insta, ila.", min=0)] = 0,
     profile: ProfileName = "classroom",
 ) -> None:
@@ -398,6 +406,7 @@ def select(
         budget=budget,
         settings=settings,
         seed=seed,
+        features=features,
     )
     for what, path in save(result, pool, output).items():
         typer.echo(f"{what}: {path}")

@@ -315,7 +315,7 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
 
 def _explain(error: ValidationError) -> str:
     """One sentence per problem, with the nearest known key for an unknown one."""
-    sentences = []
+    sentences: list[str] = []
     problems = error.errors()
     for problem in problems[:MOST]:
         where = ".".join(str(part) for part in problem["loc"])

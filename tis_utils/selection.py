@@ -19,10 +19,12 @@ from tis_utils.experiments import Study
 from tis_utils.geometry import w1
 from tis_utils.profiles import Profile
 from tis_utils.selectors import SELECTORS
+from tis_utils.shipped import unit_rows
 from tis_utils.sources import files
 from tis_utils.sources.assemble import Data
 from tis_utils.store import Store, write_table
 
+GIVEN = "given"  # features from files
 TASK = "target"  # all queries of the file together
 UNTARGETED = ("random", "ila")  # selectors that look at no query
 REPRESENTATIONS = ("embed", "rds", "less")
@@ -65,7 +67,7 @@ class Selection:
     seconds: float = 0.0
 
     def table(self) -> pd.DataFrame:
-        """One row per pick: rank, id, line-free place in the pool, source, nearest query and similarity to it."""
+        """One row per pick: rank, place in the pool (from 1), id, source, nearest query and similarity to it."""
         chosen = [self.pool[i] for i in self.picks]
         rows = pd.DataFrame(
             {
@@ -92,6 +94,7 @@ def select_files(
     settings: Profile,
     seed: int = 0,
     store: Store | None = None,
+    features: tuple[Path, Path] | None = None,
 ) -> Selection:
     """Select examples of a JSONL pool for the task that the queries of another file show.
 
@@ -110,11 +113,15 @@ def select_files(
         For what draws: Random, INSTA, ILA.
     store : Store, optional
         Where features are kept: a second selection from the same files computes none.
+    features : pair of Path, optional
+        ``.npy`` files with features of the pool (N, D) and of the queries (M, D), one row per line: no model is
+        asked then.
 
     Raises
     ------
     InputError
-        For unknown names, unreadable files, missing queries, or a budget that the pool cannot fill.
+        For unknown names, unreadable files, missing queries, features that do not fit, or a budget that the pool
+        cannot fill.
     """
     start = time.perf_counter()
     _check(representation, selector, queries, budget)
@@ -132,6 +139,11 @@ def select_files(
         count = f"{len(candidates)} example{'s' * (len(candidates) != 1)}"
         raise InputError(f"Budget {budget} is larger than the pool: {pool} holds {count}. Lower --budget.")
     study = _study(settings, candidates, wanted, store)
+    if features:
+        if queries is None:
+            raise InputError("--features needs --queries: the second file holds one row for each of them.")
+        representation = GIVEN
+        study.add_features(GIVEN, *_given(features, (pool, len(candidates)), (queries, len(wanted))))
     plain = selector.partition("@")[0]
     alone = plain == "random" or plain in CHOOSERS
     cell = Cell(TASK, NONE if alone else representation, selector, budget, seed)
@@ -174,6 +186,38 @@ def _study(settings: Profile, pool: list[Example], queries: list[Query], store: 
     return study
 
 
+def _given(
+    features: tuple[Path, Path], pool: tuple[Path, int], queries: tuple[Path | None, int]
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Unit rows of the pool and of the queries from files."""
+    a, b = _rows(features[0], *pool), _rows(features[1], *queries)
+    if a.shape[1] != b.shape[1]:
+        raise InputError(
+            f"The rows of {features[0]} have {a.shape[1]} numbers, those of {features[1]} have {b.shape[1]}. Both must "
+            "come from one representation."
+        )
+    return a, {TASK: b}
+
+
+def _rows(path: Path, texts: Path | None, count: int) -> np.ndarray:
+    try:
+        rows = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(
+            f"The features {path} cannot be read ({error}). Save a matrix of numbers with numpy.save."
+        ) from error
+    if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.dtype.kind != "f":
+        raise InputError(f"The features {path} must be one matrix of floating-point numbers (.npy).")
+    if len(rows) != count:
+        raise InputError(
+            f"{path} has {len(rows)} rows, {texts} has {count} examples. Give one row per example."
+        )
+    if not np.isfinite(rows).all():
+        bad = int((~np.isfinite(rows).all(axis=1)).argmax())
+        raise InputError(f"Row {bad + 1} of {path} holds NaN or infinity. Compute it again.")
+    return unit_rows(rows)
+
+
 def _told(
     pool: Path,
     queries: Path | None,
@@ -183,7 +227,8 @@ def _told(
     seed: int,
     settings: Profile,
 ) -> dict[str, object]:
-    model = settings.embedder if representation == "embed" else settings.model
+    models = {"embed": settings.embedder, GIVEN: "none (features from files)"}
+    model = models.get(representation, settings.model)
     return {
         "pool": pool.name,
         "queries": queries.name if queries else "none",
