@@ -42,7 +42,7 @@ def test_resident_memory_stays_flat_over_five_hundred_runs(tmp_path: Path, rando
         model_fingerprint=load_model(model).fingerprint,
         dtype="float32",
         max_length=64,
-        training=Training(epochs=1, learning_rate=1e-3, batch_size=4),
+        training=Training(epochs=1, learning_rate=1e-3, batch_size=2),
         metric="none",
         root=tmp_path / "cache",
     )

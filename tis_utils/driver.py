@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import functools
 import hashlib
 import json
 import logging
@@ -316,14 +317,15 @@ def execute_all(notebooks: Sequence[Path], folder: Path, given: Mapping[str, Any
     compute side by side.
     """
     first, *others = ((path, folder / path.name, given) for path in notebooks)
-    share = str(max(1, cpu_count() // jobs))
-    runs = [execute_stale(*first)]
-    with environ(OMP_NUM_THREADS=share, LOKY_MAX_CPU_COUNT=share):
-        return runs + run_all(_execute_quietly, others, jobs=jobs, what="chapters", unit="chapter")
+    share = max(1, cpu_count() // jobs)
+    call = functools.partial(_execute_within, share)
+    return [execute_stale(*first), *run_all(call, others, jobs=jobs, what="chapters", unit="chapter")]
 
 
-def _execute_quietly(job: tuple[Path, Path, Mapping[str, Any]]) -> Run:
-    return execute_stale(*job, progress=False)
+def _execute_within(cores: int, job: tuple[Path, Path, Mapping[str, Any]]) -> Run:
+    """Set in the worker: workers live on between calls and keep the environment they started with."""
+    with environ(OMP_NUM_THREADS=str(cores), LOKY_MAX_CPU_COUNT=str(cores)):
+        return execute_stale(*job, progress=False)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from tis_utils.batching import batches, example_losses
 from tis_utils.examples import Encoded, encode_all
 from tis_utils.models import LanguageModel, load_model
 from tis_utils.profiles import load_profile
@@ -69,6 +70,19 @@ def one_by_one(less: LESS, encoded: list[Encoded], point: Checkpoint) -> np.ndar
     return np.stack(rows)
 
 
+def bare(less: LESS, encoded: list[Encoded]) -> None:
+    """Forward and backward of the base model alone, batched: what no batched method can go below."""
+    model = less.model.eval().requires_grad_(False)
+    with model.disable_adapter():
+        for batch in batches(encoded, less.lm.pad_id, less.lm.device, less.batch_tokens):
+            root: list[torch.Tensor] = []
+            hook = model.get_input_embeddings().register_forward_hook(
+                lambda module, args, out, root=root: root.append(out.requires_grad_())
+            )
+            torch.autograd.grad(example_losses(model, batch).sum(), root)
+            hook.remove()
+
+
 def bench_less(count: int) -> None:
     """Batched against one by one on the tiny model; only a tenth of the texts goes one by one."""
     lm = load_model("tiny")
@@ -79,6 +93,7 @@ def bench_less(count: int) -> None:
     batched, batched_wall, rows = both_clocks(lambda: less._one_checkpoint(encoded, point, True, ""))
     few = encoded[:: max(1, count // 100)]
     single, single_wall, expected = both_clocks(lambda: one_by_one(less, few, point))
+    floor, floor_wall, _ = both_clocks(lambda: bare(less, encoded))
     dense = LESS(lm, max_length=256, show_progress=False, **settings | {"sketch": "rademacher"})
     slow, slow_wall, _ = both_clocks(lambda: one_by_one(dense, few[:10], point))
     gap = np.abs(np.asarray(rows)[:: max(1, count // 100)] - np.asarray(expected)).max()
@@ -90,6 +105,7 @@ def bench_less(count: int) -> None:
     print(f"  {'per 1,000 texts and checkpoint':<44}{'CPU':>9}{'wall':>9}")
     for what, cpu, wall, n in (
         ("batched, count sketch", batched, batched_wall, count),
+        ("the base model alone, batched", floor, floor_wall, count),
         ("one by one, count sketch", single, single_wall, len(few)),
         ("one by one, dense projection", slow, slow_wall, 10),
     ):
@@ -99,6 +115,10 @@ def bench_less(count: int) -> None:
     print(f"largest difference {gap:.1e}")
     print(
         f"  ratio one by one with the dense projection / batched: wall {slow_wall / 10 / batched_wall * count:.0f}"
+    )
+    most = (single / len(few) / floor * count, single_wall / len(few) / floor_wall * count)
+    print(
+        f"  no batched method can beat one by one / base model alone: CPU {most[0]:.1f}, wall {most[1]:.1f}"
     )
     print(f"  peak memory so far: {peak():.0f} MiB")
 
