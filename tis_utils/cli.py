@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tis_utils import ceiling
 from tis_utils.errors import InputError, TisError
 
 if TYPE_CHECKING:
@@ -47,9 +48,17 @@ def _options(
     debug: Annotated[
         bool, typer.Option("--debug", help="Show Python tracebacks instead of short messages.")
     ] = False,
+    memory: Annotated[
+        float | None,
+        typer.Option(
+            "--memory", metavar="GIB", help="Stop a process that needs more than this (not on Windows)."
+        ),
+    ] = None,
 ) -> None:
     global _debug
     _debug = debug
+    if memory is not None:
+        ceiling.limit(memory)
 
 
 @app.command()
@@ -450,6 +459,13 @@ def main() -> None:
     except Exception as error:
         if _debug:
             raise
+        if ceiling.is_exhausted(error):
+            typer.echo(
+                "tis: not enough memory, here or below --memory. Finished work is kept. Take a smaller pool, budget or "
+                "model, fewer --jobs, or allow more memory.",
+                err=True,
+            )
+            sys.exit(1)
         what = " ".join(f"{type(error).__name__}: {error}".split())
         typer.echo(
             f"tis: stopped by an error that nobody foresaw: {what:.500}. Finished work is kept. Please report it with "
