@@ -26,7 +26,7 @@
   function focusable() {
     const boxes = "div.highlight pre, .cell_output .output, .pst-scrollable-table-container, figure.tis-figure, mjx-container";
     for (const box of document.querySelectorAll(boxes)) {
-      if (box.scrollWidth > box.clientWidth + 1 && getComputedStyle(box).overflowX !== "visible") box.tabIndex = 0;
+      if (box.scrollWidth > box.clientWidth && getComputedStyle(box).overflowX !== "visible") box.tabIndex = 0;
     }
   }
 
