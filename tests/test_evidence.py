@@ -201,6 +201,22 @@ def test_there_is_one_answer_to_every_question(answers: list[advice.Answer]) -> 
         assert "nan" not in a.reason
 
 
+def test_the_sentence_on_the_others_fits_their_interval(answers: list[advice.Answer]) -> None:
+    seen = set()
+    for a in answers:
+        lead, stays = a.choice.best_lead, a.choice.method == RANDOM and a.choice.best != RANDOM
+        said = {
+            "worse": "All others are worse than Random" in a.reason,
+            "behind": "None of the others leads Random on average" in a.reason,
+            "open": "contains no lead at all" in a.reason,
+        }
+        right = "worse" if lead.high < 0 else "behind" if lead.value <= 0 else "open"
+        assert said == {case: stays and case == right for case in said}
+        seen |= {case for case, told in said.items() if told}
+        assert ("seen on one model only" in a.headline) == (a.headline.startswith("Use ") and a.models == 1)
+    assert seen == {"worse", "behind", "open"}
+
+
 def test_evidence_is_the_mean_of_the_published_numbers(answers: list[advice.Answer]) -> None:
     (found,) = [
         a for a in answers

@@ -133,21 +133,18 @@ class Answer:
             return "Do not fine-tune"
         if self.choice.worth == "open":
             return f"Fine-tuning is not shown to help; if you must: {method}"
-        return "Just use Random" if self.choice.method == RANDOM else f"Use {method}"
+        seen = " (seen on one model only)" if self.models == 1 else ""
+        return "Just use Random" if self.choice.method == RANDOM else f"Use {method}{seen}"
 
     @property
     def reason(self) -> str:
         """The evidence in one or two sentences."""
-        pick, text = self.choice.method, []
+        pick, text, rivals = self.choice.method, [], len(self.evidence) - 1
+        wide = f" (interval widened for a look at {rivals} methods)" if rivals > 1 else ""
         if pick != RANDOM:
-            rivals = len(self.evidence) - 1
-            wide = f" (interval widened for a look at {rivals} methods)" if rivals > 1 else ""
             text.append(f"{name(pick)} beats Random by {self.choice.over_random.text()} {self.unit}{wide}.")
         elif self.choice.best != RANDOM:
-            text.append(
-                f"The best of the others, {name(self.choice.best)}, is ahead of Random by "
-                f"{self.choice.best_lead.text()} {self.unit}: that includes nothing at all."
-            )
+            text.append(f"{self._no_lead()}{wide}.")
         change = self.choice.over_zero_shot.text()
         text.append(f"Against the untuned model, {name(pick)} gains {change} {self.unit}.")
         basis = "one model" if self.models == 1 else f"{self.models} models"
@@ -155,6 +152,18 @@ class Answer:
             f"Basis: {basis}, {'five tasks' if self.kind == ANY else 'one task'}, two pools, three seeds."
         )
         return " ".join(text)
+
+    def _no_lead(self) -> str:
+        """Say what became of the best method that is not shown to beat Random."""
+        best, lead = name(self.choice.best), self.choice.best_lead
+        told = f"{lead.text()} {self.unit}"
+        if lead.high < 0:
+            return f"All others are worse than Random: the best of them, {best}, has a lead of {told}"
+        if lead.value <= 0:
+            return (
+                f"None of the others leads Random on average: the best of them, {best}, has a lead of {told}"
+            )
+        return f"The best of the others, {best}, leads Random by {told}, an interval that contains no lead at all"
 
 
 def answers(draws: int, seed: int = 0) -> list[Answer]:
