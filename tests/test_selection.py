@@ -293,6 +293,9 @@ def test_every_warning_has_its_cause(result: Selection) -> None:
 
     assert not about("Few queries", result)
     assert about("Few queries: 3.", replace(result, queries=result.queries[:3]))
+    assert about("so the last 8 got no turn", result)  # 12 queries, 4 picks
+    assert not about("got no turn", replace(result, queries=result.queries[:4]))
+    assert not about("got no turn", replace(result, settings=result.settings | {"selector": "uot"}))
     assert about("teaching instrument", replace(result, settings=result.settings | {"model": "tiny"}))
     assert about("Could not be represented: 2 examples", replace(result, lost=2))
     assert about("farther from the queries", replace(result, distance=2.0))

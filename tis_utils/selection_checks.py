@@ -94,6 +94,11 @@ def warnings(result: Selection) -> list[str]:
             f"Few queries: {len(queries)}. A handful of examples shows a task poorly; with {FEW_QUERIES} or more the "
             "selection depends less on which ones they are."
         )
+    if result.settings["selector"] == "round_robin" and len(picks) < len(queries):
+        said.append(
+            f"Fewer picks than queries: round-robin serves the {len(queries)} queries in the order of their file, so "
+            f"the last {len(queries) - len(picks)} got no turn. Take at least {len(queries)}, or fewer queries."
+        )
     if len(picks) > len(pool) / 2:
         said.append(
             f"The budget takes {100 * len(picks) / len(pool):.0f} % of the pool: most methods then pick much the same."
