@@ -347,7 +347,7 @@ LINES: dict[str, tuple[list[str], list[str]]] = {
     "unknown option": (["grid", "budgets", "--task", "words", "--shard", "0/2"], ["No such option", "--shard"]),
     "unknown notebook": (["run", "99_nothing"], ["no notebook '99_nothing'", "00_quickstart"]),
     "a notebook by an empty name": (["run", ""], ["no notebook"]),
-    "two notebooks fit": (["run", "0"], ["notebook '0'"]),
+    "no such chapter": (["run", "99"], ["no notebook '99'"]),
     "a folder as notebook": (["run", "/tmp"], ["no notebook"]),
     "a text as notebook": (["run", "pool.jsonl"], ["pool.jsonl", "notebook"]),
     "unknown parameter": (["run", "00", "-p", "budgte", "5"], ["no parameter 'budgte'", "Did you mean"]),

@@ -12,10 +12,11 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from tis_utils import driver, paths
 from tis_utils.errors import InputError, RunError
+from tis_utils.profiles import load_profile
 
 
 def notebook(path: Path, *cells: str, tags: tuple[str, ...] = ("parameters",)) -> Path:
-    parameters = 'profile = "smoke"\nbudgets = None\nword = "a"'
+    parameters = 'profile = "smoke"\nbudgets = None\ntasks = None\nword = "a"'
     first = new_code_cell(parameters, metadata={"tags": list(tags)})
     rest = [new_code_cell(source) for source in cells]
     book = new_notebook(cells=[new_markdown_cell("# Title"), first, *rest])
@@ -33,7 +34,20 @@ def folder(tmp_path: Path, monkeypatch) -> Path:
 
 def test_parameters_are_read_in_order(folder: Path) -> None:
     path = notebook(folder / "00_x.ipynb")
-    assert driver.parameters(path) == {"profile": "smoke", "budgets": None, "word": "a"}
+    assert driver.parameters(path) == {"profile": "smoke", "budgets": None, "tasks": None, "word": "a"}
+
+
+def test_parameters_are_explained_with_their_values_under_a_profile(folder: Path) -> None:
+    path = notebook(folder / "00_x.ipynb", "settings = load_profile(\n    profile, sweep_budgets=budgets\n)")
+    book = nbformat.read(path, as_version=4)
+    book.cells[1].source = 'profile = "smoke"  # how large\nbudgets = None  # how many\nword = "a"'
+    nbformat.write(book, path)
+    settings = load_profile("classroom")
+    assert driver.explain_parameters(path, "classroom") == [
+        "profile = 'classroom'   # how large",
+        f"budgets = {','.join(map(str, settings.sweep_budgets))}   # how many",
+        "word = 'a'",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -52,10 +66,18 @@ def test_values_of_the_command_line(text: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"wrod": "b"}, r"has no parameter 'wrod'; it has: profile, budgets, word\. Did you mean 'word'\?"),
+        (
+            {"wrod": "b"},
+            r"has no parameter 'wrod'; it has: profile, budgets, tasks, word\. Did you mean 'word'\?",
+        ),
         ({"budgets": -5}, r"budgets\.0 = -5"),
         ({"budgets": [10, 0]}, r"budgets\.1 = 0"),
         ({"profile": "nope"}, "no profile 'nope'"),
+        ({"tasks": ["words", "nope"]}, "'smoke' has no queries for a task 'nope'.*'classroom', has words"),
+        (
+            {"profile": "smollm2", "tasks": "words"},
+            "no queries for a task 'words'.*'benchmarks', has .*gsm8k",
+        ),
     ],
 )
 def test_bad_parameters_are_refused_before_anything_runs(folder: Path, given: dict, message: str) -> None:
@@ -82,7 +104,9 @@ def test_find_notebook_accepts_numbers_names_and_paths(folder: Path) -> None:
     path = notebook(folder / "33_letters.ipynb")
     for name in ("33", "33_letters", "33_letters.ipynb", "notebooks/33_letters.ipynb", str(path)):
         assert driver.find_notebook(name) == path
-    with pytest.raises(InputError, match="no notebook '04'; known: 33_letters"):
+    seventh = notebook(folder / "07_one.ipynb")
+    assert driver.find_notebook("7") == seventh
+    with pytest.raises(InputError, match="no notebook '04'; known: 07_one, 33_letters"):
         driver.find_notebook("04")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import itertools
 import json
 import re
@@ -12,7 +13,7 @@ from scipy.stats import spearmanr, ttest_ind
 
 from tis_utils import advice, evidence, published, stats
 from tis_utils.advice import ANY, COMPUTE, GOALS, KINDS, DecisionPage, Leads
-from tis_utils.claim_statistics import LESS, METHODS, RANDOM
+from tis_utils.claim_statistics import EMBED, LESS, METHODS, RANDOM
 from tis_utils.errors import InputError
 from tis_utils.evidence import ZERO_SHOT, Cube, cube
 
@@ -172,6 +173,37 @@ def test_the_rule(lead: float, worth: float, method: str, verdict: str) -> None:
     assert (choice.method, choice.worth) == (method, verdict)
 
 
+@pytest.mark.parametrize(
+    ("embed", "random", "method", "verdict"),
+    [
+        (9, 9, RANDOM, "yes"),  # Random helps and is free
+        (9, 0.5, EMBED, "yes"),
+        (2.2, 0.5, RANDOM, "open"),  # 95 % would do for one method, not for the best of eight
+        (0, -9, EMBED, "open"),
+        (9, -9, EMBED, "yes"),
+        (-8, -9, RANDOM, "no"),
+    ],
+)
+def test_where_random_is_not_shown_to_help_the_others_get_a_second_look(
+    embed: float, random: float, method: str, verdict: str
+) -> None:
+    leads = world(0, random)  # nobody beats Random
+    leads.zero_shot[at(EMBED)] += embed - random
+    leads.zero_shot_draws[:, at(EMBED)] += embed - random
+    choice = advice.choose(leads, range(8), at(RANDOM))
+    assert (choice.method, choice.worth, choice.second_look) == (method, verdict, method == EMBED)
+
+
+def test_no_answer_forbids_what_its_table_allows(answers: list[advice.Answer]) -> None:
+    assert any(a.choice.second_look for a in answers)
+    for a in answers:
+        if a.choice.worth == "no":
+            assert all(zero.low < 0 for _, _, zero in a.evidence)
+        if a.choice.second_look:
+            assert a.choice.method != RANDOM
+            assert "No method is shown to beat Random" in a.reason
+
+
 def test_the_rule_keeps_to_what_is_affordable() -> None:
     leads = world(9, 9)
     assert advice.choose(leads, [at(RANDOM)], at(RANDOM)).method == RANDOM
@@ -266,6 +298,12 @@ def test_the_page_is_static_and_complete(answers: list[advice.Answer]) -> None:
         shown = [row[0] for row in entry["rows"][:count]]
         assert shown == [evidence.name(m) for m in COMPUTE[compute][1]]
         assert pick == "" or pick in shown
+    first = [
+        re.search(r'<option value="([^"]+)" selected>', menu)[1]
+        for menu in re.findall(r"<select>(.*?)</select>", page)
+    ]  # type: ignore[index]
+    assert first[-1] == "gradients"  # all methods in view
+    assert html.escape(data["|".join(first[:-1])]["answers"]["gradients"][0]) in page
     assert page.count('aria-live="polite"') + page.count('role="status"') >= 1
 
 

@@ -307,8 +307,9 @@ def test_every_warning_has_its_cause(result: Selection) -> None:
 
 def test_sources_add_up(result: Selection) -> None:
     many = [replace(e, source=f"s{i}") for i, e in enumerate(result.pool * 3)]
-    rows = sources(many, many[:2])
+    rows = sources(many, many[:2], "s1.jsonl")
     assert sum(row["pool"] for row in rows) == len(many)
     assert sum(row["subset"] for row in rows) == 2
     assert rows[-1]["name"] == f"{len(many) - 20} other sources"
+    assert {row["name"] for row in rows} > {"s0", "s1 (no source given)"}
     assert words("A b, c!") == ("a", "b", "c")

@@ -30,6 +30,7 @@ KINDS = {
     "tydiqa": "questions in many languages (TyDiQA)",
     "mmlu_pro": "exam knowledge (MMLU-Pro)",
 }
+CLASSES = ("no", "open", "yes")  # whether fine-tuning beats the untuned model
 GOALS = {
     "downstream": "a better score",
     "test_loss": "a lower loss on new examples",
@@ -45,10 +46,11 @@ class Choice(NamedTuple):
     over_zero_shot: Estimate
     best: str  # largest lead over Random among the affordable methods, shown or not
     best_lead: Estimate
+    second_look: bool = False  # Random did not beat the untuned model, so all methods were compared with that
 
     @property
     def worth(self) -> str:
-        """Whether fine-tuning beats the untuned model: "yes", "no" or "open"."""
+        """Whether fine-tuning beats the untuned model, one of ``CLASSES``."""
         if self.over_zero_shot.low > 0:
             return "yes"
         return "no" if self.over_zero_shot.high < 0 else "open"
@@ -88,7 +90,9 @@ def choose(leads: Leads, methods: Sequence[int], random: int) -> Choice:
     """Apply the rule at one budget.
 
     The affordable method with the largest mean lead over Random is taken if its interval, widened for having
-    looked at that many methods (Bonferroni), lies above zero; otherwise Random.
+    looked at that many methods (Bonferroni), lies above zero; otherwise Random. If Random is then not shown to
+    beat the untuned model, the method with the largest lead over *that* replaces it, provided that its
+    interval, widened likewise, puts it in a better class: above zero, or around zero where Random is below.
 
     Parameters
     ----------
@@ -99,16 +103,28 @@ def choose(leads: Leads, methods: Sequence[int], random: int) -> Choice:
     random : int
         Index of Random.
     """
-    rivals = [k for k in methods if k != random]
-    pick = best = max(rivals, key=lambda k: leads.random[k], default=random)
-    level = 1 - (1 - stats.LEVEL) / max(1, len(rivals))
-    lead = Estimate(float(leads.random[best]), *stats.interval(leads.random_draws[:, best], level))
-    if lead.low <= 0:
-        pick = random
-    over_random = lead if pick == best else Estimate(0.0, 0.0, 0.0)
-    over_zero = Estimate(float(leads.zero_shot[pick]), *stats.interval(leads.zero_shot_draws[:, pick]))
     order = (*METHODS, ZERO_SHOT)
-    return Choice(order[pick], over_random, over_zero, order[best], lead)
+    rivals = [k for k in methods if k != random]
+    best = max(rivals, key=lambda k: leads.random[k], default=random)
+    lead = _estimate(leads.random, leads.random_draws, best, looks=len(rivals))
+    if lead.low > 0:
+        over_zero = _estimate(leads.zero_shot, leads.zero_shot_draws, best)
+        return Choice(order[best], lead, over_zero, order[best], lead)
+    over_zero = _estimate(leads.zero_shot, leads.zero_shot_draws, random)
+    plain = Choice(RANDOM, Estimate(0.0, 0.0, 0.0), over_zero, order[best], lead)
+    other = max([random, *rivals], key=lambda k: leads.zero_shot[k])
+    if plain.worth == "yes" or other == random:
+        return plain
+    over_zero = _estimate(leads.zero_shot, leads.zero_shot_draws, other, looks=len(methods))
+    over_random = _estimate(leads.random, leads.random_draws, other)
+    second = Choice(order[other], over_random, over_zero, order[best], lead, second_look=True)
+    return second if CLASSES.index(second.worth) > CLASSES.index(plain.worth) else plain
+
+
+def _estimate(point: Floats, draws: Floats, k: int, looks: int = 1) -> Estimate:
+    """Value and interval of method number k, widened for having looked at `looks` methods."""
+    level = 1 - (1 - stats.LEVEL) / max(1, looks)
+    return Estimate(float(point[k]), *stats.interval(draws[:, k], level))
 
 
 @dataclass(frozen=True)
@@ -138,20 +154,32 @@ class Answer:
 
     @property
     def reason(self) -> str:
-        """The evidence in one or two sentences."""
-        pick, text, rivals = self.choice.method, [], len(self.evidence) - 1
-        wide = f" (interval widened for a look at {rivals} methods)" if rivals > 1 else ""
-        if pick != RANDOM:
-            text.append(f"{name(pick)} beats Random by {self.choice.over_random.text()} {self.unit}{wide}.")
-        elif self.choice.best != RANDOM:
-            text.append(f"{self._no_lead()}{wide}.")
-        change = self.choice.over_zero_shot.text()
-        text.append(f"Against the untuned model, {name(pick)} gains {change} {self.unit}.")
+        """The evidence in a few sentences."""
+        pick, text, looks = self.choice.method, [], len(self.evidence)
+        change = f"{self.choice.over_zero_shot.text()} {self.unit}"
+        if self.choice.second_look:
+            text.append(f"No method is shown to beat Random, and Random is {self._random_is()}.")
+            verb = "does" if self.choice.worth == "yes" else "might"
+            gain = f"{name(pick)} {verb}: {change}{_widened(looks)}"
+            text.append(f"{gain}. Its lead over Random is {self.choice.over_random.text()}.")
+        else:
+            if pick != RANDOM:
+                lead = f"{self.choice.over_random.text()} {self.unit}"
+                text.append(f"{name(pick)} beats Random by {lead}{_widened(looks - 1)}.")
+            elif self.choice.best != RANDOM:
+                text.append(f"{self._no_lead()}{_widened(looks - 1)}.")
+            text.append(f"Against the untuned model, {name(pick)} gains {change}.")
         basis = "one model" if self.models == 1 else f"{self.models} models"
         text.append(
             f"Basis: {basis}, {'five tasks' if self.kind == ANY else 'one task'}, two pools, three seeds."
         )
         return " ".join(text)
+
+    def _random_is(self) -> str:
+        """Say how Random compares with the untuned model, where it is not shown to beat it."""
+        (zero,) = (zero for method, _, zero in self.evidence if method == RANDOM)
+        verdict = "worse than the untuned model" if zero.high < 0 else "not shown to beat the untuned model"
+        return f"{verdict} ({zero.text()})"
 
     def _no_lead(self) -> str:
         """Say what became of the best method that is not shown to beat Random."""
@@ -164,6 +192,10 @@ class Answer:
                 f"None of the others leads Random on average: the best of them, {best}, has a lead of {told}"
             )
         return f"The best of the others, {best}, leads Random by {told}, an interval that contains no lead at all"
+
+
+def _widened(looks: int) -> str:
+    return f" (interval widened for a look at {looks} methods)" if looks > 1 else ""
 
 
 def answers(draws: int, seed: int = 0) -> list[Answer]:
@@ -186,18 +218,16 @@ def answers(draws: int, seed: int = 0) -> list[Answer]:
 
 
 def _evidence(leads: Leads, k: int, method: str) -> tuple[str, Estimate, Estimate]:
-    over_random = Estimate(float(leads.random[k]), *stats.interval(leads.random_draws[:, k]))
-    over_zero = Estimate(float(leads.zero_shot[k]), *stats.interval(leads.zero_shot_draws[:, k]))
-    return method, over_random, over_zero
+    over_random = _estimate(leads.random, leads.random_draws, k)
+    return method, over_random, _estimate(leads.zero_shot, leads.zero_shot_draws, k)
 
 
 # --- the page ---------------------------------------------------------------------------------------
 
 CSS = """
 .tis-advice{color:#1F2430;width:100%!important}
-.tis-advice .ask{display:flex;flex-wrap:wrap;gap:.6rem 1.2rem}
-.tis-advice label{display:flex;flex-direction:column;font-weight:600;font-size:.9rem;flex:1 1 12rem;min-width:0;
-max-width:100%}
+.tis-advice .ask{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,21rem),1fr));gap:.6rem 1.2rem}
+.tis-advice label{display:flex;flex-direction:column;font-weight:600;font-size:.9rem;min-width:0}
 .tis-advice select{font:inherit;font-weight:400;padding:.3rem;border:1px solid #6A707C;border-radius:.3rem;
 width:100%;min-width:0;background:#fff;color:#1F2430}
 .tis-advice .say{margin:1rem 0;padding:.6rem .9rem;border-left:4px solid #332288;background:#F3F2F8}
@@ -231,8 +261,22 @@ SCRIPT = """
     }
     root.querySelector(".unit").textContent = found.unit;
   }
-  selects.forEach((s) => s.addEventListener("change", answer));
+  // The question in the address, #advice=goal/model/task/budget/compute, so that an answer can be sent to others.
+  function fromHash() {
+    if (!location.hash.startsWith("#advice=")) return;
+    const values = location.hash.slice(8).split("/").map(decodeURIComponent);
+    const known = (s, value) => [...s.options].some((o) => o.value === value);
+    selects.forEach((s, i) => { if (known(s, values[i])) s.value = values[i]; });
+    answer();
+    root.scrollIntoView();
+  }
+  selects.forEach((s) => s.addEventListener("change", () => {
+    history.replaceState(null, "", "#advice=" + selects.map((s) => encodeURIComponent(s.value)).join("/"));
+    answer();
+  }));
+  addEventListener("hashchange", fromHash);
   answer();
+  fromHash();
 })();
 """
 
@@ -241,8 +285,11 @@ def _rows(answer: Answer) -> list[tuple[str, str, str]]:
     return [(name(m), "—" if m == RANDOM else r.text(), z.text()) for m, r, z in answer.evidence]
 
 
-def _select(title: str, options: dict[str, str]) -> str:
-    items = "".join(f'<option value="{html.escape(k)}">{html.escape(v)}</option>' for k, v in options.items())
+def _select(title: str, options: dict[str, str], chosen: str) -> str:
+    items = "".join(
+        f'<option value="{html.escape(k)}"{" selected" * (k == chosen)}>{html.escape(v)}</option>'
+        for k, v in options.items()
+    )
     return f"<label>{html.escape(title)}<select>{items}</select></label>"
 
 
@@ -252,7 +299,7 @@ class DecisionPage:
     def __init__(self, answers: Iterable[Answer]) -> None:
         self.answers = list(answers)
 
-    def _menus(self) -> str:
+    def _menus(self, first: Answer) -> str:
         data = cube("downstream")
         groups = strength_groups(data)
         score = dict(zip(data.models, data.mean[:, :, 0, -1, 0].mean(axis=1), strict=True))
@@ -262,11 +309,13 @@ class DecisionPage:
         }
         about[ANY] = f"not sure: all {len(data.models)} models"
         return (
-            _select("I want", GOALS)
-            + _select("My model, by mean zero-shot score", about)
-            + _select("My task is like", KINDS)
-            + _select("Examples to train on", {str(b): f"{b:,}" for b in data.budgets})
-            + _select("For selecting I can afford", {k: text for k, (text, _) in COMPUTE.items()})
+            _select("I want", GOALS, first.goal)
+            + _select("My model, by mean zero-shot score", about, first.strength)
+            + _select("My task is like", KINDS, first.kind)
+            + _select("Examples to train on", {str(b): f"{b:,}" for b in data.budgets}, str(first.budget))
+            + _select(
+                "For selecting I can afford", {k: text for k, (text, _) in COMPUTE.items()}, first.compute
+            )
         )
 
     def _data(self) -> dict[str, Any]:
@@ -285,21 +334,22 @@ class DecisionPage:
         return data
 
     def _repr_html_(self) -> str:
-        first = self.answers[0]
+        first = max(self.answers[: len(COMPUTE)], key=lambda a: len(a.evidence))  # all methods in view
         payload = json.dumps(self._data(), separators=(",", ":"), ensure_ascii=False).replace("</", "<\\/")
         rows = "".join(
             f"<tr><th scope='row'>{html.escape(m)}</th><td>{r}</td><td>{z}</td></tr>"
             for m, r, z in _rows(first)
         )
         return (
-            f'<figure class="tis-figure tis-advice"><style>{CSS}</style><div class="ask">{self._menus()}</div>'
+            f'<figure class="tis-figure tis-advice"><style>{CSS}</style><div class="ask">{self._menus(first)}</div>'
             f'<div class="say" role="status"><strong>{html.escape(first.headline)}</strong>'
             f"<span>{html.escape(first.reason)}</span></div>"
             f'<table><thead><tr><th scope="col">Method</th><th scope="col">lead over Random</th>'
             f'<th scope="col">lead over no fine-tuning</th></tr></thead><tbody>{rows}</tbody></table>'
             f'<figcaption>In <span class="unit">{first.unit}</span>, positive is better, with 95 % intervals over '
-            f"seeds, tasks and models of the chosen kind.<noscript> The menus need JavaScript; the main answers "
-            f"are also in the table below.</noscript></figcaption>"
+            f"seeds, tasks and models of the chosen kind; not widened, for whoever looks at one row."
+            f"<noscript> The menus need JavaScript; the main answers are also in the table below."
+            f"</noscript></figcaption>"
             f'<script type="application/json">{payload}</script><script>{SCRIPT}</script></figure>'
         )
 

@@ -111,7 +111,11 @@ def run(
         typer.Option("--output", "-o", help="Executed notebook to write; by default below build/runs."),
     ] = None,
     show: Annotated[
-        bool, typer.Option("--parameters", help="List the notebook's parameters and stop.")
+        bool,
+        typer.Option(
+            "--parameters",
+            help="List the parameters, their values under the profile and what they mean.",
+        ),
     ] = False,
 ) -> None:
     """Execute one notebook with your own parameters."""
@@ -121,8 +125,8 @@ def run(
 
     path = driver.find_notebook(notebook)
     if show:
-        for name, default in driver.parameters(path).items():
-            typer.echo(f"{name} = {default!r}")
+        for line in driver.explain_parameters(path, profile):
+            typer.echo(line)
         return
     given = {name: driver.parse_value(value) for name, value in _pairs(parameter or [])}
     given.setdefault("profile", profile)
@@ -401,8 +405,13 @@ def select(
     profile: ProfileName = "classroom",
 ) -> None:
     """Select examples from your own pool for your own task: a subset, a table of the picks, and a report."""
+    from tis_utils.destinations import check_jsonl
+
+    check_jsonl(pool)
+    if queries:
+        check_jsonl(queries)
     from tis_utils.profiles import load_profile
-    from tis_utils.selection import outputs, save, select_files
+    from tis_utils.selection import outputs, save, select_files  # imports torch: only now
 
     outputs(pool, queries, output)
     reads = "embedder" if representation == "embed" and not selector.startswith("ila") else "model"

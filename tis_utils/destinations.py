@@ -1,4 +1,4 @@
-"""Where results go: refuse what cannot be written before the work starts, not after it."""
+"""Files named by a user: refuse what cannot be read or written before the work starts, not after it."""
 
 from __future__ import annotations
 
@@ -47,6 +47,19 @@ def _check_above(path: Path, option: str) -> None:
         raise InputError(
             f"The folder {above} cannot be written to. Check its permissions or choose another {option}."
         )
+
+
+def check_jsonl(path: Path) -> None:
+    """Refuse a file of examples that is not there.
+
+    Raises
+    ------
+    InputError
+        If the path does not exist or is a folder.
+    """
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise InputError(f"{path} {what}. Give the path of a JSONL file (one JSON object per line).")
 
 
 def same_file(a: Path, b: Path) -> bool:

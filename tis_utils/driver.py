@@ -13,6 +13,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -67,7 +68,7 @@ def chapters() -> list[Path]:
 
 
 def find_notebook(name: str) -> Path:
-    """Accept a path, a file name, or the start of one (``00``, ``00_quickstart``).
+    """Accept a path, a file name, the start of one (``06``, ``06_budgets``), or a chapter's number (``6``).
 
     Raises
     ------
@@ -77,6 +78,7 @@ def find_notebook(name: str) -> Path:
     if Path(name).is_file():
         return Path(name)
     known = chapters()
+    name = name.zfill(2) if name.isdecimal() else name
     hits = [path for path in known if path.name == Path(name).name or path.stem.startswith(Path(name).stem)]
     if len(hits) == 1:
         return hits[0]
@@ -105,6 +107,36 @@ def parameters(notebook: Path) -> dict[str, Any]:
         return {name: ast.literal_eval(value) for name, value in _assignments(tagged[0].source)}
     except (ValueError, SyntaxError) as error:
         raise InputError(f"{notebook}: the parameters cell must hold plain values only ({error}).") from error
+
+
+def explain_parameters(notebook: Path, profile: str) -> list[str]:
+    """One line per parameter: its value under a profile, and the comment beside it in the notebook.
+
+    A parameter that is None and goes into ``load_profile`` has the profile's value; the notebook's own call says
+    under which name.
+
+    Raises
+    ------
+    InputError
+        As :func:`parameters` and :func:`tis_utils.profiles.load_profile` do.
+    """
+    values, settings = parameters(notebook) | {"profile": profile}, load_profile(profile)
+    code = [cell for cell in nbformat.read(notebook, as_version=4).cells if cell.cell_type == "code"]
+    fields: dict[str, str] = {}  # the last name under which a parameter goes into the profile
+    for cell in code:
+        for found in re.finditer(r"load_profile\(([^()]*)\)", cell.source):
+            fields |= {value: key for key, value in re.findall(r"(\w+)=(\w+)", found[1])}
+    comments = {}
+    for cell in code:
+        if "parameters" in cell.metadata.get("tags", []):
+            comments = dict(re.findall(r"^(\w+)\s*=.*?#\s*(.+)$", cell.source, re.MULTILINE))
+    lines = []
+    for name, value in values.items():
+        shown = repr(value)
+        if value is None and (own := getattr(settings, fields.get(name, ""), None)) is not None:
+            shown = ",".join(map(str, own)) if isinstance(own, tuple) else str(own)
+        lines.append(f"{name} = {shown}" + (f"   # {comments[name]}" if name in comments else ""))
+    return lines
 
 
 def _assignments(source: str) -> Iterable[tuple[str, ast.expr]]:
@@ -150,7 +182,22 @@ def check_parameters(notebook: Path, given: Mapping[str, Any]) -> None:
             raise InputError(f"{notebook.name} has no parameter {name!r}; it has: {', '.join(known)}.{hint}")
     merged = {**known, **given}
     fields = {k: v for k, v in merged.items() if k in Profile.model_fields}
-    load_profile(merged.get("profile", "classroom"), **fields)
+    settings = load_profile(merged.get("profile", "classroom"), **fields)
+    if given.get("tasks") is not None:
+        _check_tasks(settings)
+
+
+def _check_tasks(settings: Profile) -> None:
+    """Refuse tasks for which the built-in sources have no queries; a folder or the Hub is not asked yet."""
+    from tis_utils.sources import benchmarks, classroom  # load transformers: only when tasks are given
+
+    known = {"classroom": classroom.TASKS, "benchmarks": benchmarks.TASKS}.get(settings.queries)
+    for task in settings.tasks:
+        if known is not None and task not in known:
+            raise InputError(
+                f"Profile {settings.name!r} has no queries for a task {task!r}. Its source of queries, "
+                f"{settings.queries!r}, has {', '.join(known)}."
+            )
 
 
 # --- execution ------------------------------------------------------------------------------------
@@ -159,8 +206,8 @@ def check_parameters(notebook: Path, given: Mapping[str, Any]) -> None:
 def execute(notebook: Path, output: Path, given: Mapping[str, Any], *, progress: bool = True) -> float:
     """Execute one notebook through papermill and return its wall time in seconds.
 
-    The result is renamed into place only when every cell ran; a failed run leaves its partial notebook
-    under ``build/failed``.
+    The result is renamed into place only when every cell ran. Until then it grows under ``build/running``; a failed
+    run leaves it under ``build/failed``. With `progress` the notebook's own bars appear on the terminal too.
 
     Raises
     ------
@@ -172,31 +219,35 @@ def execute(notebook: Path, output: Path, given: Mapping[str, Any], *, progress:
     import papermill
 
     check_parameters(notebook, given)
-    partial = paths.BUILD / "failed" / output.name  # several runs of one notebook may go on at once
-    partial.parent.mkdir(parents=True, exist_ok=True)
+    live = paths.BUILD / "running" / output.name  # several runs of one notebook may go on at once
+    failed = paths.BUILD / "failed" / output.name
+    live.parent.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # papermill passes on its libraries' deprecation notes
             papermill.execute_notebook(
                 str(notebook),
-                str(partial),
+                str(live),
                 parameters=dict(given),
                 kernel_name=KERNEL,
                 cwd=str(paths.NOTEBOOKS),
                 progress_bar={"desc": notebook.stem, "unit": "cell"} if progress else False,
                 autosave_cell_every=0,
+                stderr_file=sys.stderr if progress and sys.stderr.isatty() else None,
                 extra_arguments=["--IPKernelApp.log_level=ERROR"],
             )
     except papermill.exceptions.PapermillExecutionError as error:
+        failed.parent.mkdir(parents=True, exist_ok=True)
+        live.replace(failed)
         raise RunError(
             f"{notebook.name} stopped at code cell {error.exec_count}: {error.ename}: {error.evalue} "
-            f"The notebook up to that cell is {partial}."
+            f"The notebook up to that cell is {failed}."
         ) from error
     seconds = time.perf_counter() - start
     output.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(output, _clean(partial, notebook).encode("utf-8"))
-    partial.unlink()
+    write_atomically(output, _clean(live, notebook).encode("utf-8"))
+    live.unlink()
     return seconds
 
 
@@ -216,9 +267,10 @@ def _clean(executed: Path, source: Path) -> str:
 
 
 def _is_noise(output: Mapping[str, Any]) -> bool:
-    """Progress bars, what they leave behind, and Python warnings (they quote machine paths); messages stay."""
+    """Progress bars, what they leave behind, and notes on this machine or its libraries; messages stay."""
     text = output.get("text", "")
-    return output.get("name") == "stderr" and ("\r" in text or "Warning:" in text or not text.strip())
+    noise = "\r" in text or "Warning:" in text or "[transformers] mtime" in text or not text.strip()
+    return output.get("name") == "stderr" and noise
 
 
 def _files_digest(files: Iterable[Path]) -> str:

@@ -17,6 +17,7 @@ from tis_utils.looks import label
 from tis_utils.playground import example_text, query_text
 from tis_utils.selection import Selection, overlap
 from tis_utils.selection_checks import answer, request, warnings, words
+from tis_utils.sources.files import FORMATS
 from tis_utils.store import write_atomically
 
 SOURCES = 20  # rows of the table of sources
@@ -51,12 +52,16 @@ def facts(result: Selection) -> dict[str, Any]:
         "method": method(result.settings),
         "seconds": result.seconds,
         "count": {"pool": len(result.pool), "queries": len(result.queries), "subset": len(chosen)},
-        "formats": result.formats,
+        "formats": {
+            file: [(" and ".join(FORMATS[kind]), number) for kind, number in kinds.items()]
+            for file, kinds in result.formats.items()
+        },
         "warnings": warnings(result),
-        "sources": sources(result.pool, chosen),
+        "sources": sources(result.pool, chosen, str(result.settings["pool"])),
         "lengths": lengths(result.pool, chosen),
         "overlaps": [(label(name), overlap(result.picks, other)) for name, other in result.others.items()],
         "distance": result.distance,
+        "draws": len(result.by_chance),
         "by_chance": (min(result.by_chance), max(result.by_chance)) if result.by_chance else None,
         "pairs": pairs(result),
     }
@@ -69,11 +74,15 @@ def method(settings: Mapping[str, object]) -> str:
     return label(selector) if alone else f"{label(selector)} on {label(representation)}"
 
 
-def sources(pool: Sequence[Example], chosen: Sequence[Example]) -> list[dict[str, Any]]:
-    """Count and share of every source in pool and subset, most picked first; the tail in one row."""
+def sources(pool: Sequence[Example], chosen: Sequence[Example], file: str) -> list[dict[str, Any]]:
+    """Count and share of every source in pool and subset, most picked first; the tail in one row.
+
+    Candidates without a source have the name of the pool's file as theirs.
+    """
     before, after = Counter(e.source for e in pool), Counter(e.source for e in chosen)
     names = sorted(before, key=lambda name: (-after[name], -before[name], name))
-    groups = [(name, [name]) for name in names[:SOURCES]]
+    unnamed = Path(file).stem
+    groups = [(f"{name} (no source given)" if name == unnamed else name, [name]) for name in names[:SOURCES]]
     if len(names) > SOURCES:
         groups.append((f"{len(names) - SOURCES} other sources", names[SOURCES:]))
     rows = []

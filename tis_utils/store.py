@@ -108,8 +108,17 @@ def environment() -> dict[str, str]:
         "python": platform.python_version(),
         **found,
         "machine": platform.machine(),
+        "processor": _processor(),
         "processors": str(os.cpu_count()),
     }
+
+
+def _processor() -> str:
+    """Name of the processor: Linux tells it in a file, other systems through Python."""
+    listing = Path("/proc/cpuinfo")
+    text = listing.read_text(encoding="utf-8", errors="replace") if listing.is_file() else ""
+    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    return found[1].strip() if found else platform.processor() or "unknown"
 
 
 def _installed(name: str) -> bool:

@@ -3,6 +3,7 @@
 * Copies MathJax and plotly.js from the installed packages into ``_static/vendor``, so that the pages
   need no other machine and the repository need not carry megabytes of JavaScript.
 * Folds the cell that papermill injects (tag ``injected-parameters``) behind a click.
+* Says of a folded solution that it is one.
 * Leaves out the copy of an interactive figure that only a live Jupyter can draw.
 """
 
@@ -22,6 +23,7 @@ from sphinx.errors import ExtensionError
 # es5/tex-svg-full.js of MathJax 3.2.2 as published on npm; the PyPI package carries the same bytes.
 MATHJAX_SHA256 = "a4354ff94fd868aea0cc6eaaa79a57fda0588646fc46ee3700a349ee0a11cbe6"
 PLOTLY = "application/vnd.plotly.v1+json"
+SOLUTION = {"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 PROMPT = {"code_prompt_show": "Show the parameters of this run", "code_prompt_hide": "Hide the parameters"}
 
 
@@ -80,6 +82,16 @@ def fold_parameters(notebook: dict[str, Any]) -> bool:
     return found
 
 
+def name_solutions(notebook: dict[str, Any]) -> bool:
+    """Name the fold of every cell that begins with ``# Solution``; return whether there were any."""
+    found = False
+    for cell in notebook.get("cells", []):
+        if cell["cell_type"] == "code" and "".join(cell["source"]).startswith("# Solution"):
+            cell["metadata"]["mystnb"] = cell["metadata"].get("mystnb", {}) | SOLUTION
+            found = True
+    return found
+
+
 def drop_live_only(notebook: dict[str, Any]) -> bool:
     """Drop plotly's own output format where HTML stands beside it: pages use the HTML, Jupyter the other."""
     found = False
@@ -95,7 +107,7 @@ def on_source_read(app: Sphinx, docname: str, source: list[str]) -> None:
     if not str(app.env.doc2path(docname)).endswith(".ipynb"):
         return
     notebook = json.loads(source[0])
-    if fold_parameters(notebook) | drop_live_only(notebook):
+    if fold_parameters(notebook) | name_solutions(notebook) | drop_live_only(notebook):
         source[0] = json.dumps(notebook)
 
 

@@ -149,15 +149,20 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def machine(environment: Mapping[str, str]) -> str:
-    """Name and version of everything recorded, Python and machine first."""
-    first = ("python", "machine", "processors")
+    """Everything recorded, as prose: the machine, Python, then the libraries and their versions."""
+    first = ("machine", "processor", "processors", "python")
+    count = environment.get("processors", "?")
+    where = (
+        f"{count} cores ({environment.get('processor', 'unknown')}, {environment.get('machine', 'unknown')})"
+    )
     rest = sorted((name for name in environment if name not in first), key=str.lower)
-    return ", ".join(f"{name} {environment[name]}" for name in [*first, *rest] if name in environment)
+    versions = [f"Python {environment.get('python', '?')}", *(f"{name} {environment[name]}" for name in rest)]
+    return f"{where}; {', '.join(versions)}"
 
 
 def chapter_table(chapters: Path) -> list[str]:
     """Markdown: one row per executed chapter, then the environments they ran in."""
-    rows, environments = ["| Chapter | Profile | Run time | Environment |", "|---|---|---:|---:|"], []
+    rows, environments = ["| Chapter | Profile | Run time | Ran on (below) |", "|---|---|---:|---:|"], []
     for notebook in sorted(chapters.glob("*.ipynb")):
         record = read_json(notebook.with_suffix(".run.json"))
         link = f"[](chapters/{notebook.name})"

@@ -43,6 +43,13 @@ def test_only_injected_parameters_are_folded(extension):
     assert not extension.fold_parameters(notebook)  # nothing left to do
 
 
+def test_solutions_say_what_they_are(extension):
+    notebook = {"cells": [cell("hide-cell", source=["# Solution\n", "1 + 1"]), cell("hide-input")]}
+    assert extension.name_solutions(notebook)
+    assert notebook["cells"][0]["metadata"]["mystnb"]["code_prompt_show"] == "Show the solution"
+    assert "mystnb" not in notebook["cells"][1]["metadata"]
+
+
 def test_live_only_output_is_dropped_where_html_stands_beside_it(extension):
     live = "application/vnd.plotly.v1+json"
     outputs = [{"data": {live: {}, "text/html": "x"}}, {"data": {live: {}}}, {"name": "stdout", "text": "hi"}]

@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
+from tis_utils.destinations import check_jsonl
 from tis_utils.errors import InputError, RunError
 from tis_utils.examples import ROLES, Example, Query, chat_prompt
 
@@ -263,9 +264,7 @@ def _has_answer(item: Example | Query) -> bool:
 
 def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Line numbers (from 1) and objects. Lines end at LF only, so U+2028 and its like stay inside texts."""
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise InputError(f"{path} {what}. Give the path of a JSONL file (one JSON object per line).")
+    check_jsonl(path)
     with _opened(path) as lines:
         for number, raw in enumerate(lines, start=1):
             line = _decode(
