@@ -91,7 +91,8 @@ class Study:
         """Build a representation with this profile's settings."""
         profile, less = self.profile, self.profile.less
         if name == "embed":
-            return Embed(profile.embedder)
+            size = 64 if torch.cuda.is_available() else 16  # of a batch; only speed depends on it
+            return Embed(profile.embedder, batch_size=size, show_progress=False)  # shards have a bar
         if name == "rds":
             return RDS(self.model, max_length=profile.max_length)
         if name == "less":

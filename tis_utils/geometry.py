@@ -76,7 +76,13 @@ def similarity(queries: ArrayLike, candidates: ArrayLike, *, out: NDArray[Any] |
 
 def _matrix(values: ArrayLike, name: str) -> NDArray[Any]:
     """See `values` as a real matrix with at least one row and column, without copying."""
-    matrix = np.asarray(values)
+    try:
+        matrix = np.asarray(values)
+    except ValueError as error:
+        raise InputError(
+            f"{name.capitalize()} must be a matrix, but its rows differ in length. Give one row per example, all with "
+            "the same number of values."
+        ) from error
     if matrix.ndim != 2 or 0 in matrix.shape or matrix.dtype.kind not in "fiu":
         raise InputError(
             f"{name.capitalize()} must be a matrix of real numbers with at least one row and one column; "

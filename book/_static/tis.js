@@ -41,8 +41,9 @@
   window.addEventListener("beforeprint", () => { theme = page.dataset.theme; page.dataset.theme = "light"; });
   window.addEventListener("afterprint", () => { page.dataset.theme = theme; });
 
-  document.addEventListener("DOMContentLoaded", () => { listItems(); drawAll(); });
+  document.addEventListener("DOMContentLoaded", listItems);
   window.addEventListener("load", async () => {
+    (window.requestIdleCallback ?? setTimeout)(drawAll); // plotly.js is large: the page must answer first
     await window.MathJax?.startup?.promise; // formulas have no width before
     focusable();
   });

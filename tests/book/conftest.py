@@ -1,4 +1,7 @@
-"""The built book, and one visit of every page at two widths in light and dark mode."""
+"""The built book, and a visit of every page at two widths in light and dark mode.
+
+With TIS_SHOTS=1 every visit leaves a screenshot in tests/artifacts/book.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOTS = ROOT / "tests" / "artifacts" / "book"
-MODES = [(width, scheme) for scheme in ("light", "dark") for width in (1280, 390)]
+# A page is loaded at the first width and then brought to the second, as a phone or a window is turned.
+MODES = [("light", 1280, 390), ("dark", 390, 1280)]
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -31,6 +36,19 @@ READY = """async () => {
 }"""
 
 
+# The rules of axe-core for WCAG 2 A and AA. Inside formulas and interactive figures there is nothing but shapes: their
+# containers carry the names.
+AXE = """async () => {
+  document.getAnimations().forEach((animation) => animation.finish());
+  const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
+  const page = { exclude: [["mjx-container > svg"], [".tis-plotly-canvas svg"]] };
+  const rules = { runOnly: { type: "tag", values: tags }, resultTypes: ["violations"], preload: false };
+  const found = await axe.run(page, rules);
+  return found.violations.filter((v) => ["serious", "critical"].includes(v.impact))
+    .flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.target.join(" ")} | ${n.html.slice(0, 160)}`));
+}"""
+
+
 @dataclass
 class Visit:
     """What happened while one page was open in one mode."""
@@ -41,6 +59,7 @@ class Visit:
     console: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
+    problems: list[str] | None = None  # what axe found; None: not asked
 
     def __str__(self) -> str:
         return f"{self.page} ({self.width} px, {self.scheme})"
@@ -106,20 +125,58 @@ def open_page(site: Path) -> Callable[..., Visit]:
 
 
 @pytest.fixture(scope="session")
-def visits(pages: list[str], browser: Browser, open_page: Callable[..., Visit]) -> list[Visit]:
-    """Open every page in every mode once; keep what was seen, and a screenshot."""
+def axe_problems() -> Callable[[Page], list[str]]:
+    """Return a function that asks axe-core about a page as it is now: serious and critical findings."""
+
+    def ask(page: Page) -> list[str]:
+        page.evaluate(AXE_SCRIPT)
+        return page.evaluate(AXE)
+
+    return ask
+
+
+def turn(page: Page, visit: Visit, width: int) -> Visit:
+    """Change the width of an open page and wait until it has followed."""
+    turned = Visit(visit.page, width, visit.scheme, requests=visit.requests)
+    watch(page, turned)
+    page.set_viewport_size({"width": width, "height": 900})
+    page.wait_for_timeout(300)  # figures are drawn again
+    return turned
+
+
+@pytest.fixture(scope="session")
+def visits(
+    pages: list[str],
+    browser: Browser,
+    open_page: Callable[..., Visit],
+    axe_problems: Callable[[Page], list[str]],
+) -> list[Visit]:
+    """Open every page once per colour scheme and look at it at both widths; axe looks at the first of each.
+
+    Layout depends on the width and colours on the scheme: two of the four modes meet every rule of axe.
+    """
     look = (Path(__file__).parent / "look.js").read_text(encoding="utf-8")
     seen = []
-    for width, scheme in MODES:
+    for scheme, width, other in MODES:
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
         for name in pages:
             page = context.new_page()
-            visit = open_page(page, name, width=width, scheme=scheme)
-            visit.facts = page.evaluate(look)
-            target = SHOTS / f"{name.removesuffix('.html').replace('/', '_')}-{width}-{scheme}.png"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            page.screenshot(path=target, full_page=True)
+            first = open_page(page, name, width=width, scheme=scheme)
+            first.facts = page.evaluate(look)
+            shoot(page, first)
+            first.problems = axe_problems(page)
+            second = turn(page, first, other)
+            second.facts = page.evaluate(look)
+            shoot(page, second)
             page.close()
-            seen.append(visit)
+            seen += [first, second]
         context.close()
     return seen
+
+
+def shoot(page: Page, visit: Visit) -> None:
+    """Keep a screenshot if the environment asks for it: they take as long as all the rest."""
+    if os.environ.get("TIS_SHOTS"):
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        name = visit.page.removesuffix(".html").replace("/", "_")
+        page.screenshot(path=SHOTS / f"{name}-{visit.width}-{visit.scheme}.png", full_page=True)

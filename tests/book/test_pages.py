@@ -101,6 +101,18 @@ def test_text_stands_out_from_its_background(visits):
     assert collect(visits, "faint") == {}  # WCAG 1.4.3, level AA
 
 
+def test_axe_finds_nothing_serious(visits, pages):
+    asked = [visit for visit in visits if visit.problems is not None]
+    assert len(asked) == 2 * len(pages)
+    assert {str(visit): visit.problems for visit in asked if visit.problems} == {}
+
+
+def test_axe_would_find_something(page, open_page, axe_problems):
+    open_page(page, "index.html")
+    page.evaluate("document.querySelector('article').append(document.createElement('img'))")
+    assert any(problem.startswith("image-alt") for problem in axe_problems(page))
+
+
 def test_sizes(site, pages):
     heavy = {name: size for name in pages if (size := (site / name).stat().st_size) > 3 * MEBIBYTE}
     assert heavy == {}
