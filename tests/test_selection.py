@@ -313,3 +313,15 @@ def test_sources_add_up(result: Selection) -> None:
     assert rows[-1]["name"] == f"{len(many) - 20} other sources"
     assert {row["name"] for row in rows} > {"s0", "s1 (no source given)"}
     assert words("A b, c!") == ("a", "b", "c")
+
+
+def test_the_table_says_for_which_query_round_robin_picked(result: Selection) -> None:
+    assert result.S is not None
+    rows = result.table()
+    assert "picked_for" not in replace(result, settings={**result.settings, "selector": "uot"}).table()
+    own = [q.id for q in result.queries]
+    taken: list[int] = []
+    for name in rows["picked_for"]:  # each query takes its most similar candidate that is left
+        order = np.argsort(-result.S[own.index(name)], kind="stable")
+        taken.append(next(j for j in order.tolist() if j not in taken))
+    assert taken == result.picks.tolist()

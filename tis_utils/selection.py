@@ -67,7 +67,10 @@ class Selection:
     seconds: float = 0.0
 
     def table(self) -> pd.DataFrame:
-        """One row per pick: rank, place in the pool (from 1), id, source, nearest query and similarity to it."""
+        """One row per pick: rank, place in the pool (from 1), id, source, nearest query and similarity to it.
+
+        Round-robin also says for which query: they take turns, so pick k was made for query k modulo M.
+        """
         chosen = [self.pool[i] for i in self.picks]
         rows = pd.DataFrame(
             {
@@ -79,6 +82,8 @@ class Selection:
         )
         if self.S is None:
             return rows
+        if self.settings["selector"] == "round_robin":
+            rows["picked_for"] = [self.queries[k % len(self.queries)].id for k in range(len(chosen))]
         near = self.S[:, self.picks].argmax(axis=0)
         similarity = self.S[near, self.picks].round(4)
         return rows.assign(nearest_query=[self.queries[i].id for i in near], similarity=similarity)

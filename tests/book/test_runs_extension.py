@@ -96,7 +96,13 @@ def record(folder: Path, name: str, seconds: float, torch: str) -> None:
     facts = {
         "seconds": seconds,
         "key": {"parameters": {"profile": "smoke"}},
-        "environment": {"torch": torch, "python": "3.11"},
+        "environment": {
+            "torch": torch,
+            "python": "3.11",
+            "processors": "2",
+            "processor": "Some CPU",
+            "machine": "x86_64",
+        },
     }
     (folder / f"{name}.run.json").write_text(json.dumps(facts))
 
@@ -113,8 +119,8 @@ def test_the_status_table_names_every_chapter_and_each_environment_once(runs, tm
     assert [row.split("|")[4].strip() for row in rows] == ["1", "1", "2", ""]
     assert "no record" in rows[3]
     assert [line for line in lines if line[:2] in ("1.", "2.", "3.")] == [
-        "1. python 3.11, torch 2.13",
-        "2. python 3.11, torch 2.12",
+        "1. 2 cores (Some CPU, x86_64); Python 3.11, torch 2.13",
+        "2. 2 cores (Some CPU, x86_64); Python 3.11, torch 2.12",
     ]
 
 
