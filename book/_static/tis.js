@@ -35,6 +35,20 @@
     document.querySelectorAll('.citation-list[role="list"] > .citation').forEach((work) => { work.setAttribute("role", "listitem"); });
   }
 
+  // Formulas are drawn a few at a time: on a page with hundreds the reader can scroll and click meanwhile.
+  // This runs before MathJax itself, which waits for the document.
+  if (window.MathJax) {
+    const rest = (ms) => new Promise((done) => { setTimeout(done, ms); });
+    const pageReady = async () => {
+      const formulas = [...document.querySelectorAll(".math, .tex2jax_process, .mathjax_process, .output_area")];
+      while (formulas.length) {
+        await window.MathJax.typesetPromise(formulas.splice(0, 64));
+        await rest(0);
+      }
+    };
+    window.MathJax.startup = { ...window.MathJax.startup, pageReady };
+  }
+
   // Paper is white, whatever the screen is.
   const page = document.documentElement;
   let theme;
