@@ -42,7 +42,7 @@ AXE = """async () => {
   document.getAnimations().forEach((animation) => animation.finish());
   const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
   const page = { exclude: [["mjx-container > svg"], [".tis-plotly-canvas svg"]] };
-  const rules = { runOnly: { type: "tag", values: tags }, resultTypes: ["violations"], preload: false };
+  const rules = { runOnly: { type: "tag", values: tags }, resultTypes: ["violations"], preload: false, iframes: false };
   const found = await axe.run(page, rules);
   return found.violations.filter((v) => ["serious", "critical"].includes(v.impact))
     .flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.target.join(" ")} | ${n.html.slice(0, 160)}`));
