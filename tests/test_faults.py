@@ -302,6 +302,7 @@ TABLE: list[tuple[str, int, str, int]] = []
 class Drilled:
     folder: Path
     facts: dict[str, Any]
+    told: str  # what all processes wrote to stderr
 
     def rows(self, name: str) -> bytes:
         return (self.folder / f"{name}.rows.csv").read_bytes()
@@ -330,7 +331,7 @@ def drilled(tmp_path_factory: pytest.TempPathFactory, tokenizer) -> Iterator[Dri
     )
     assert done.returncode == 0, done.stderr[-5000:]
     print(done.stderr[-400:])
-    yield Drilled(folder, json.loads(done.stdout.splitlines()[-1]))
+    yield Drilled(folder, json.loads(done.stdout.splitlines()[-1]), done.stderr)
     print("\nfault | tries | lost work | wrong numbers")
     for fault, tries, lost, wrong in TABLE:
         print(f"{fault} | {tries} | {lost} | {wrong}")
@@ -400,7 +401,7 @@ def test_a_real_full_disk_and_a_read_only_one(drilled: Drilled) -> None:
 
 @pytest.mark.slow
 def test_two_runs_at_once(drilled: Drilled) -> None:
-    assert drilled.facts["at_once"] == [0, 0, 0, 0]
+    assert drilled.facts["at_once"] == [0, 0, 0, 0], drilled.told
     for name in ("both-0", "both-1"):
         drills.is_like(drilled.folder / name, drilled.folder / "few")
     TABLE.append(("two runs on one cache", 4, "none (some is done twice)", 0))

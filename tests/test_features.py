@@ -44,6 +44,18 @@ def test_shards_give_the_features_of_the_whole_pool(random_model, tmp_path, name
     assert made.seconds() > 0
 
 
+def test_shards_that_another_run_drops_meanwhile_do_no_harm(random_model, tmp_path, monkeypatch) -> None:
+    whole, array = at_once(job(random_model, tmp_path / "x", "rds")), Store.array
+
+    def dropped(self, step, key, compute):
+        rows = array(self, step, key, compute)
+        self.drop(step, key, ".npy")
+        return rows
+
+    monkeypatch.setattr(Store, "array", dropped)
+    np.testing.assert_allclose(job(random_model, tmp_path, "rds").matrix(), whole, atol=1e-5)
+
+
 def test_jobs_of_an_array_share_the_work_and_the_warm_up(random_model, tmp_path, monkeypatch) -> None:
     for part in (1, 0):
         job(random_model, tmp_path).compute(range(part, 3, 2))

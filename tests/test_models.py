@@ -21,7 +21,7 @@ from transformers import (
 
 from tis_utils import model_files, paths
 from tis_utils.errors import InputError, RunError
-from tis_utils.model_files import fingerprint
+from tis_utils.model_files import fingerprint, replace_folder
 from tis_utils.models import add_lora, load_model, shared_copy
 from tis_utils.paths import cache_root
 
@@ -288,3 +288,37 @@ def test_lora_targets_by_family(folder: Path, recwarn: pytest.WarningsRecorder) 
 def test_impossible_lora_is_explained(folder: Path, options: dict) -> None:
     with pytest.raises(InputError, match="LoRA"):
         add_lora(shared_copy(load_model(folder).model), **options)
+
+
+def test_a_folder_that_another_run_has_just_written_is_kept_or_replaced(tmp_path: Path) -> None:
+    target = tmp_path / "made"
+
+    def fill(draft: Path, text: str = "mine") -> None:
+        target.mkdir(exist_ok=True)  # the other run is quicker
+        (target / "a").write_text("theirs", encoding="utf-8")
+        (draft / "a").write_text(text, encoding="utf-8")
+
+    replace_folder(target, fill)
+    assert (target / "a").read_text(encoding="utf-8") == "mine"
+    before = target.stat().st_ino
+    replace_folder(target, lambda draft: fill(draft, "theirs"))  # the same content: nothing to replace
+    assert (target / "a").read_text(encoding="utf-8") == "theirs"
+    assert target.stat().st_ino == before
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
+
+
+def test_a_folder_that_comes_back_while_it_is_replaced_does_no_harm(tmp_path: Path, monkeypatch) -> None:
+    target, rmtree, left = tmp_path / "made", shutil.rmtree, [3]
+
+    def again(path, **options):
+        rmtree(path, **options)
+        if path == target and left[0]:
+            left[0] -= 1
+            target.mkdir()
+            (target / "b").write_text("theirs", encoding="utf-8")
+
+    target.mkdir()
+    (target / "b").write_text("theirs", encoding="utf-8")
+    monkeypatch.setattr(shutil, "rmtree", again)
+    replace_folder(target, lambda draft: (draft / "a").touch())
+    assert [path.name for path in target.iterdir()] == ["a"]

@@ -189,3 +189,16 @@ def test_a_disk_that_lets_nothing_be_removed_does_not_hide_the_reason(tmp_path: 
     monkeypatch.setattr(Path, "open", refused)
     with pytest.raises(RunError, match=r"Read-only file system.*TIS_CACHE"):
         write_atomically(tmp_path / "x.csv", b"1")
+
+
+def test_an_artefact_that_vanishes_while_it_is_read_is_made_again(tmp_path: Path, monkeypatch) -> None:
+    store, sound = Store(tmp_path), Store._sound
+    store.array("step", {"a": 1}, lambda: np.arange(3.0))
+
+    def vanishing(self, path, key):
+        found = sound(self, path, key)
+        path.unlink()
+        return found
+
+    monkeypatch.setattr(Store, "_sound", vanishing)
+    assert store.array("step", {"a": 1}, lambda: np.arange(3.0)).tolist() == [0, 1, 2]

