@@ -38,6 +38,9 @@ from tis_utils.store import Store, digest, environment, write_atomically
 log = logging.getLogger(__name__)
 
 KERNEL = "python3"
+BAR = {
+    "bar_format": "{desc}: {n_fmt} of {total_fmt} cells, {elapsed}"
+}  # cells differ too much for a time left
 
 
 @dataclass(frozen=True)
@@ -232,7 +235,7 @@ def execute(notebook: Path, output: Path, given: Mapping[str, Any], *, progress:
                 parameters=dict(given),
                 kernel_name=KERNEL,
                 cwd=str(paths.NOTEBOOKS),
-                progress_bar={"desc": notebook.stem, "unit": "cell"} if progress else False,
+                progress_bar=BAR | {"desc": notebook.stem} if progress else False,
                 autosave_cell_every=0,
                 stderr_file=sys.stderr if progress and sys.stderr.isatty() else None,
                 extra_arguments=["--IPKernelApp.log_level=ERROR"],
@@ -269,7 +272,13 @@ def _clean(executed: Path, source: Path) -> str:
 def _is_noise(output: Mapping[str, Any]) -> bool:
     """Progress bars, what they leave behind, and notes on this machine or its libraries; messages stay."""
     text = output.get("text", "")
-    noise = "\r" in text or "Warning:" in text or "[transformers] mtime" in text or not text.strip()
+    noise = (
+        "\r" in text
+        or "\x1b[A" in text
+        or "Warning:" in text
+        or "[transformers] mtime" in text
+        or not text.strip()
+    )
     return output.get("name") == "stderr" and noise
 
 
