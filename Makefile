@@ -38,7 +38,7 @@ check: setup ## Lint, types, unit tests: the inner loop (about a minute)
 
 test: check ## Check everything: units, slow tests, notebooks executed twice, the rendered book in a browser
 	@$(BIN)/python -m pytest -n 2 -m "slow and not browser and not notebook" tests
-	@TIS_CACHE=build/smoke-cache $(BIN)/tis book --profile smoke --into $(SMOKE)
+	@TIS_CACHE=$(CURDIR)/build/smoke-cache $(BIN)/tis book --profile smoke --into $(SMOKE)
 	@# the notebooks first and in the given order: they take as long as all pages in the browser beside them
 	@TIS_BOOK=$(SMOKE) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "browser or notebook" tests/notebooks tests/book
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tis_utils import cli
 from tis_utils.cli import join_pairs
 from tis_utils.health import Check, Report, examine
 
@@ -196,3 +197,11 @@ def test_unknown_grid() -> None:
     done = tis("grid", "quantile", "-P", "smoke")
     assert done.returncode == 2
     assert "There is no grid 'quantile'; known: quantiles, focus" in done.stderr
+
+
+def test_a_relative_cache_is_one_folder_for_the_command_and_its_notebooks(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TIS_CACHE", "mine")
+    monkeypatch.setattr(cli, "app", lambda words: None)
+    cli.main()
+    assert os.environ["TIS_CACHE"] == str(tmp_path / "mine")

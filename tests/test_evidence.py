@@ -199,6 +199,11 @@ def test_no_answer_forbids_what_its_table_allows(answers: list[advice.Answer]) -
     for a in answers:
         if a.choice.worth == "no":
             assert all(zero.low < 0 for _, _, zero in a.evidence)
+        if a.choice.other:
+            assert a.choice.method == RANDOM
+            assert a.choice.worth != "yes"
+            assert a.choice.other_lead.low <= 0
+            assert ("worse too" in a.reason) == (a.choice.other_lead.high < 0)
         if a.choice.second_look:
             assert a.choice.method != RANDOM
             assert "No method is shown to beat Random" in a.reason

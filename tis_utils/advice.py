@@ -47,6 +47,8 @@ class Choice(NamedTuple):
     best: str  # largest lead over Random among the affordable methods, shown or not
     best_lead: Estimate
     second_look: bool = False  # Random did not beat the untuned model, so all methods were compared with that
+    other: str = ""  # the best of that comparison, if it changed nothing
+    other_lead: Estimate = Estimate(0.0, 0.0, 0.0)
 
     @property
     def worth(self) -> str:
@@ -118,7 +120,9 @@ def choose(leads: Leads, methods: Sequence[int], random: int) -> Choice:
     over_zero = _estimate(leads.zero_shot, leads.zero_shot_draws, other, looks=len(methods))
     over_random = _estimate(leads.random, leads.random_draws, other)
     second = Choice(order[other], over_random, over_zero, order[best], lead, second_look=True)
-    return second if CLASSES.index(second.worth) > CLASSES.index(plain.worth) else plain
+    if CLASSES.index(second.worth) > CLASSES.index(plain.worth):
+        return second
+    return plain._replace(other=order[other], other_lead=over_zero)
 
 
 def _estimate(point: Floats, draws: Floats, k: int, looks: int = 1) -> Estimate:
@@ -169,6 +173,11 @@ class Answer:
             elif self.choice.best != RANDOM:
                 text.append(f"{self._no_lead()}{_widened(looks - 1)}.")
             text.append(f"Against the untuned model, {name(pick)} gains {change}.")
+            if self.choice.other:
+                rest = self.choice.other_lead
+                verdict = "worse too" if rest.high < 0 else "not shown to help either"
+                told = f"{rest.text()} {self.unit}{_widened(looks)}"
+                text.append(f"The best at that, {name(self.choice.other)}, gains {told}: {verdict}.")
         basis = "one model" if self.models == 1 else f"{self.models} models"
         text.append(
             f"Basis: {basis}, {'five tasks' if self.kind == ANY else 'one task'}, two pools, three seeds."

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import io
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -458,6 +459,8 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without "…" or "≤" is no reason to stop
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    if cache := os.environ.get("TIS_CACHE"):
+        os.environ["TIS_CACHE"] = str(Path(cache).absolute())  # notebooks run in a folder of their own
     try:
         app(join_pairs(sys.argv[1:]))
     except TisError as error:
