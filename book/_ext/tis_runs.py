@@ -201,7 +201,10 @@ def repeatability_table(results: Path) -> list[str]:
         "|---|---|---:|---:|---:|:---:|",
     ]
     for row in pd.read_csv(path).itertuples():
-        change = [f"{value:.0e}" if value else "0" for value in (row.similarity, row.loss)]
+        change = [
+            f"{value:.0e}".replace("-", "\N{MINUS SIGN}") if value else "0"  # a hyphen would be broken after
+            for value in (row.similarity, row.loss)
+        ]
         same = "yes" if row.identical else "no"
         look = METHODS[row.representation].label
         rows.append(f"| {row.condition} | {look} | {change[0]} | {row.jaccard:.2f} | {change[1]} | {same} |")

@@ -138,5 +138,5 @@ def test_repeatability_is_told_as_measured(runs, tmp_path):
     (tmp_path / "classroom" / "repeatability.csv").write_text(header + rows)
     assert runs.repeatability_table(tmp_path)[2:4] == [
         "| two threads | LESS | 0 | 1.00 | 0 | yes |",
-        "| older | RDS+ | 1e-06 | 0.96 | 3e-05 | no |",
+        "| older | RDS+ | 1e−06 | 0.96 | 3e−05 | no |",
     ]
