@@ -131,9 +131,7 @@ def page(browser: Browser):
 
 def test_search_finds_a_word(page, open_page):
     visit = open_page(page, "search.html?q=budget")
-    page.wait_for_selector("#search-results ul.search li a")
-    targets = page.eval_on_selector_all("#search-results ul.search li a", "links => links.map(a => a.href)")
-    assert any("glossary" in target for target in targets)
+    page.wait_for_selector("#search-results ul.search li a[href*='glossary']")  # results come one by one
     assert visit.console == []
     assert [url for url in visit.requests if not url.startswith(LOCAL)] == []
 
