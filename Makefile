@@ -31,7 +31,7 @@ install:
 book: setup ## Execute the notebooks that are out of date and render the book
 	@$(BIN)/tis book --profile $(PROFILE)
 
-check: setup ## Lint, types, unit tests: the inner loop (about a minute)
+check: setup ## Lint, types, unit tests: the inner loop (a few minutes)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -n 2 -m "not slow and not browser and not notebook" tests

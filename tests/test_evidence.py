@@ -306,7 +306,7 @@ def test_the_page_is_static_and_complete(answers: list[advice.Answer]) -> None:
     first = [
         re.search(r'<option value="([^"]+)" selected>', menu)[1]
         for menu in re.findall(r"<select>(.*?)</select>", page)
-    ]  # type: ignore[index]
+    ]
     assert first[-1] == "gradients"  # all methods in view
     assert html.escape(data["|".join(first[:-1])]["answers"]["gradients"][0]) in page
     assert page.count('aria-live="polite"') + page.count('role="status"') >= 1

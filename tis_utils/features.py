@@ -158,9 +158,8 @@ class PoolFeatures:
         self._spent = self._prepare()
         for i in range(self.shards):
             yield self._shard(i)
-            with contextlib.suppress(
-                RunError
-            ):  # another run that has joined its shards has just dropped them
+            # another run that has joined its shards may just have dropped them
+            with contextlib.suppress(RunError):
                 self._spent += self.store.manifest(self._shards, self._shard_key(i), ".npy")["seconds"]
         start = time.perf_counter()
         yield self.representation.queries(self.queries)
@@ -179,9 +178,8 @@ class PoolFeatures:
             less.warm_up(less.warmup_choice(self.pool))
             seconds = round(time.perf_counter() - start, 1)
             less.save(folder)
-            with contextlib.suppress(
-                FileNotFoundError
-            ):  # another run is replacing it and will write the note
+            # another run may be replacing it; that one will write the note
+            with contextlib.suppress(FileNotFoundError):
                 told = {"key": key, "seconds": seconds, "sha256": _checksums(folder)}
                 text = json.dumps(told, indent=1, sort_keys=True)
                 write_atomically(note, text.encode("utf-8"))  # last: all is there

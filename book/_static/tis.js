@@ -38,12 +38,12 @@
   // Formulas are drawn a few at a time: on a page with hundreds the reader can scroll and click meanwhile.
   // This runs before MathJax itself, which waits for the document.
   if (window.MathJax) {
-    const rest = (ms) => new Promise((done) => { setTimeout(done, ms); });
+    const breath = () => new Promise((done) => { setTimeout(done); });
     const pageReady = async () => {
       const formulas = [...document.querySelectorAll(".math, .tex2jax_process, .mathjax_process, .output_area")];
       while (formulas.length) {
         await window.MathJax.typesetPromise(formulas.splice(0, 64));
-        await rest(0);
+        await breath();
       }
     };
     window.MathJax.startup = { ...window.MathJax.startup, pageReady };
