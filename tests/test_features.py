@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tests_support import example, query
 from tis_utils import features, shipped
@@ -77,6 +78,23 @@ def test_a_killed_run_continues_and_a_half_written_shard_is_computed_again(rando
     later = job(random_model, tmp_path)
     assert later.missing() == [1, 2]
     np.testing.assert_allclose(later.matrix(), at_once(job(random_model, tmp_path / "x")), atol=1e-5)
+
+
+def test_the_warm_up_runs_on_one_thread_however_many_there_are(random_model, tmp_path, monkeypatch) -> None:
+    threads, warm_up = [], LESS.warm_up
+
+    def watched(less: LESS, examples) -> LESS:
+        threads.append(torch.get_num_threads())
+        return warm_up(less, examples)
+
+    monkeypatch.setattr(LESS, "warm_up", watched)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        job(random_model, tmp_path).matrix()
+        assert (threads, torch.get_num_threads()) == ([1], 2)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_damaged_warm_up_is_reported_and_made_again(random_model, tmp_path, caplog) -> None:

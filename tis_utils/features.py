@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from tqdm.auto import tqdm
 
 from tis_utils.errors import InputError, RunError
@@ -175,7 +176,8 @@ class PoolFeatures:
         note = folder.with_suffix(".json")
         if not less.history and not _loaded(less, folder, key):
             start = time.perf_counter()
-            less.warm_up(less.warmup_choice(self.pool))
+            with _one_thread():
+                less.warm_up(less.warmup_choice(self.pool))
             seconds = round(time.perf_counter() - start, 1)
             less.save(folder)
             # another run may be replacing it; that one will write the note
@@ -184,6 +186,17 @@ class PoolFeatures:
                 text = json.dumps(told, indent=1, sort_keys=True)
                 write_atomically(note, text.encode("utf-8"))  # last: all is there
         return float(_note(folder).get("seconds", 0.0))
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Sums in one order, whatever the number of cores: training makes a difference in the last digit grow."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _checksums(folder: Path) -> dict[str, str]:

@@ -142,7 +142,7 @@ def recipe(study: Study) -> dict[str, Any]:
         "features": {name: study.pool_features(name).key for name in REPRESENTATIONS},
         "test": digest(study.data.test),
         "conditions": CONDITIONS,
-        "code": code_version(NAME, *picks.CODE, *runs.CODE),
+        "code": code_version(NAME, "features", *picks.CODE, *runs.CODE),
     }
 
 
