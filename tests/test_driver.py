@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from pathlib import Path
 from types import SimpleNamespace
 
 import nbformat
 import pytest
 from joblib import cpu_count
+from jupyter_client.provisioning.local_provisioner import LocalPortCache
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from tis_utils import driver, paths
@@ -142,6 +144,47 @@ def test_a_failing_cell_names_itself_its_error_and_the_partial_notebook(folder: 
     partial = Path(str(caught.value).rsplit(" is ", 1)[1].rstrip("."))
     assert "before" in partial.read_text()
     assert not (folder / "out.ipynb").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("taken_times", [1, 15])
+def test_a_kernel_that_is_given_a_taken_port_starts_again(
+    taken_times: int, folder: Path, monkeypatch, caplog, capfd
+) -> None:
+    path, usual, given = (
+        notebook(folder / "00_x.ipynb", "print(6 * 7)"),
+        LocalPortCache.find_available_port,
+        [],
+    )
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def find(cache: LocalPortCache, ip: str) -> int:
+            given.append(server.getsockname()[1] if len(given) < taken_times else usual(cache, ip))
+            return given[-1]
+
+        monkeypatch.setattr(LocalPortCache, "find_available_port", find)
+        if taken_times == 1:
+            driver.execute(path, folder / "out.ipynb", {}, progress=False)
+            assert "42" in (folder / "out.ipynb").read_text(encoding="utf-8")
+        else:  # a kernel takes five ports
+            with pytest.raises(
+                RunError, match=r"00_x\.ipynb: its Python process did not start in 3 tries: .*died"
+            ):
+                driver.execute(path, folder / "out.ipynb", {}, progress=False)
+    assert "Address already in use" in capfd.readouterr().err
+    assert "trying again" in caplog.text
+
+
+@pytest.mark.slow
+def test_a_kernel_that_dies_in_a_cell_is_named_and_not_run_again(folder: Path) -> None:
+    cells = ("open('tries', 'a').write('x')", "import os; os._exit(1)")
+    path = notebook(folder / "00_x.ipynb", *cells)
+    with pytest.raises(
+        RunError, match=r"00_x\.ipynb: its Python process ended in the middle of a cell.* is "
+    ) as told:
+        driver.execute(path, folder / "out.ipynb", {}, progress=False)
+    assert (folder / "tries").read_text(encoding="utf-8") == "x"
+    assert Path(str(told.value).rsplit(" is ", 1)[1].rstrip(".")).is_file()
 
 
 @pytest.mark.slow

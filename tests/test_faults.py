@@ -269,7 +269,9 @@ def book(folder: Path) -> dict[str, Any]:
         done = driver.execute_stale(
             made / "00_x.ipynb", made / output / "00_x.ipynb", {"profile": "smoke"}, progress=False
         )
-        (made / "executed").write_text(str(done.fresh), encoding="utf-8")  # a kernel may print too, as it ends
+        (made / "executed").write_text(
+            str(done.fresh), encoding="utf-8"
+        )  # a kernel may print too, as it ends
 
     whole = drills.forked(lambda: run("whole"))
     (made / "started").unlink()

@@ -38,6 +38,7 @@ from tis_utils.store import Store, digest, environment, write_atomically
 log = logging.getLogger(__name__)
 
 KERNEL = "python3"
+STARTS = 3  # tries; a kernel that starts beside another can be given a port that is taken by then
 BAR = {
     "bar_format": "{desc}: {n_fmt} of {total_fmt} cells, {elapsed}"
 }  # cells differ too much for a time left
@@ -217,8 +218,9 @@ def execute(notebook: Path, output: Path, given: Mapping[str, Any], *, progress:
     InputError
         For unknown parameters or impossible values.
     RunError
-        When a cell fails: names the cell, the error and the partial notebook.
+        When a cell fails (names the cell, the error and the partial notebook) or the kernel dies or does not start.
     """
+    import nbclient
     import papermill
 
     check_parameters(notebook, given)
@@ -227,19 +229,7 @@ def execute(notebook: Path, output: Path, given: Mapping[str, Any], *, progress:
     live.parent.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # papermill passes on its libraries' deprecation notes
-            papermill.execute_notebook(
-                str(notebook),
-                str(live),
-                parameters=dict(given),
-                kernel_name=KERNEL,
-                cwd=str(paths.NOTEBOOKS),
-                progress_bar=BAR | {"desc": notebook.stem} if progress else False,
-                autosave_cell_every=0,
-                stderr_file=sys.stderr if progress and sys.stderr.isatty() else None,
-                extra_arguments=["--IPKernelApp.log_level=ERROR"],
-            )
+        _run_cells(notebook, live, given, progress)
     except papermill.exceptions.PapermillExecutionError as error:
         failed.parent.mkdir(parents=True, exist_ok=True)
         live.replace(failed)
@@ -247,11 +237,48 @@ def execute(notebook: Path, output: Path, given: Mapping[str, Any], *, progress:
             f"{notebook.name} stopped at code cell {error.exec_count}: {error.ename}: {error.evalue} "
             f"The notebook up to that cell is {failed}."
         ) from error
+    except nbclient.exceptions.DeadKernelError as error:
+        raise RunError(
+            f"{notebook.name}: its Python process ended in the middle of a cell, as happens when memory runs out. "
+            f"Close other programs or take a smaller profile. The notebook up to that cell is {live}."
+        ) from error
     seconds = time.perf_counter() - start
     output.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(output, _clean(live, notebook).encode("utf-8"))
     live.unlink()
     return seconds
+
+
+def _run_cells(notebook: Path, live: Path, given: Mapping[str, Any], progress: bool) -> None:
+    """Execute all cells with papermill; start the kernel again where it ended before the first cell."""
+    import nbclient
+    import papermill
+
+    for left in reversed(range(STARTS)):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # papermill passes on its libraries' deprecation notes
+                papermill.execute_notebook(
+                    str(notebook),
+                    str(live),
+                    parameters=dict(given),
+                    kernel_name=KERNEL,
+                    cwd=str(paths.NOTEBOOKS),
+                    progress_bar=BAR | {"desc": notebook.stem} if progress else False,
+                    autosave_cell_every=0,
+                    stderr_file=sys.stderr if progress and sys.stderr.isatty() else None,
+                    extra_arguments=["--IPKernelApp.log_level=ERROR"],
+                )
+            return
+        except nbclient.exceptions.DeadKernelError:
+            raise
+        except RuntimeError as error:  # what jupyter_client raises when a kernel does not answer
+            if not left:
+                raise RunError(
+                    f"{notebook.name}: its Python process did not start in {STARTS} tries: {error}. "
+                    "What it printed stands above; `tis doctor` looks for a damaged installation."
+                ) from error
+            log.warning("%s: its Python process did not start (%s); trying again.", notebook.name, error)
 
 
 def _clean(executed: Path, source: Path) -> str:
