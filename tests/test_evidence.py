@@ -10,6 +10,7 @@ import re
 import numpy as np
 import pytest
 from scipy.stats import spearmanr, ttest_ind
+from scipy.stats import t as student
 
 from tis_utils import advice, evidence, published, stats
 from tis_utils.advice import ANY, COMPUTE, GOALS, KINDS, DecisionPage, Leads
@@ -89,11 +90,12 @@ def test_part_keeps_the_right_models_and_tasks() -> None:
 
 
 def test_estimate_resamples_models() -> None:
-    values = np.array([0.0, 1.0])[:, None] + np.zeros((2, 6))
-    found = evidence.estimate(values, 4000)
-    assert found.value == 0.5
-    assert (found.low, found.high) == (0, 1)
-    assert found.text() == "+0.5 [+0.0, +1.0]"
+    values = np.arange(5.0)[:, None] + np.zeros((5, 6))
+    found = evidence.estimate(values, 20_000)
+    assert found.value == 2
+    half = student.ppf(0.975, 4) * np.sqrt(2.5 / 5)  # Student's interval of five independent values
+    assert (found.low, found.high) == pytest.approx((2 - half, 2 + half), abs=0.1)
+    assert evidence.Estimate(0.5, 0, 1).text() == "+0.5 [+0.0, +1.0]"
     assert evidence.Estimate(-1, -2, 3).text(0) == "−1 [−2, +3]"
 
 
@@ -245,12 +247,15 @@ def test_the_sentence_on_the_others_fits_their_interval(answers: list[advice.Ans
         said = {
             "worse": "All others are worse than Random" in a.reason,
             "behind": "None of the others leads Random on average" in a.reason,
-            "open": "contains no lead at all" in a.reason,
+            "open": "an interval that includes zero" in a.reason,
         }
         right = "worse" if lead.high < 0 else "behind" if lead.value <= 0 else "open"
         assert said == {case: stays and case == right for case in said}
         seen |= {case for case, told in said.items() if told}
-        assert ("seen on one model only" in a.headline) == (a.headline.startswith("Use ") and a.models == 1)
+        few = {1: "(seen on one model only)", 2: "(seen on two models only)"}.get(a.models, "never said")
+        assert (few in a.headline) == (a.models < 3 and "not shown to help" not in a.headline)
+        assert ("differences between seeds and models" in a.reason) == (a.models == 5 and a.kind != ANY)
+        assert ("not what another model would bring" in a.reason) == (a.models < 3 and a.kind == ANY)
     assert seen == {"worse", "behind", "open"}
 
 

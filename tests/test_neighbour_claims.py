@@ -18,7 +18,10 @@ def test_both_neighbours_are_judged_by_the_rules_of_the_scorecard(card: pd.DataF
     assert set(card["method"]) == {"INSTA", "ILA"}
     assert not card["claim"].duplicated().any()
     tested = card[card["verdict"] != "not testable"]
-    assert len(tested) == len(card)  # all runs are stored
+    untested = card[card["verdict"] == "not testable"]  # all runs are stored
+    assert untested["metric"].eq("general_loss").all()
+    assert untested["reason"].str.startswith("1 task only").all()
+    assert len(untested) == 4
     for row in tested.itertuples():
         assert row.low <= row.high
         assert row.verdict == stats.verdict(row.low, row.high)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.stats import bootstrap as scipy_bootstrap
 from scipy.stats import spearmanr
+from scipy.stats import t as student_t
 
 from tis_utils import stats
 
@@ -51,6 +52,40 @@ def test_bootstrap_noise_is_the_standard_error() -> None:
     assert (draws[:, 1] == 5).all()
 
 
+@pytest.mark.parametrize("units", [1, 2])
+def test_bootstrap_keeps_fewer_than_three_tasks_and_settings_as_they_are(units: int) -> None:
+    mean = np.arange(6.0).reshape(units, -1, 1)
+    draws = stats.bootstrap(mean, 0 * mean, np.ones(mean.shape), 50, np.random.default_rng(0))
+    by_setting = draws.reshape(50, units, -1)
+    assert (by_setting % mean.shape[1] == by_setting[:, :1] % mean.shape[1]).all()
+    assert (by_setting // mean.shape[1] == np.arange(units)[:, None]).all()
+    mean = np.arange(3.0 * units).reshape(-1, units, 1)
+    draws = stats.bootstrap(mean, 0 * mean, np.ones(mean.shape), 50, np.random.default_rng(0))
+    assert (draws.reshape(50, -1, units) % units == np.arange(units)).all()
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(3, 12), st.integers(0, 99), st.sampled_from([0.9, 0.95, 0.99]))
+def test_interval_of_few_independent_values_is_students(n: int, seed: int, level: float) -> None:
+    half = np.random.default_rng(seed).normal(size=n)
+    values = np.concatenate([half, -half])  # symmetric, so that the quantiles of the means are nearly normal
+    drawn = np.random.default_rng(1).choice(values, (40_000, 2 * n)).mean(axis=1)
+    low, high = stats.interval(drawn, level, units=[1, 2, 2 * n, 10**6])
+    expected = student_t.interval(level, 2 * n - 1, 0, values.std(ddof=1) / np.sqrt(2 * n))
+    assert (low, high) == pytest.approx(expected, rel=0.15)
+
+
+@pytest.mark.parametrize("tasks", [3, 4, 5])
+def test_interval_over_few_tasks_holds_the_truth_as_often_as_it_says(tasks: int) -> None:
+    rng, hits = np.random.default_rng(0), 0
+    for _ in range(600):
+        means = rng.normal(size=(1, tasks))
+        cloud = stats.bootstrap(means, 0 * means, np.ones(means.shape), 300, rng).mean(axis=1)
+        low, high = stats.interval(cloud, units=[tasks])
+        hits += low < 0 < high
+    assert 0.92 < hits / 600 < 0.98  # without the widening: 0.72 to 0.84
+
+
 def test_bootstrap_draws_the_same_tasks_in_every_setting() -> None:
     mean = (10.0 * np.arange(3)[:, None] + np.arange(4))[..., None]  # (3, 4, 1): tens = setting, ones = task
     draws = stats.bootstrap(mean, 0 * mean, np.ones(mean.shape), 200, np.random.default_rng(1)).reshape(
@@ -75,6 +110,7 @@ def test_bootstrap_interval_of_a_mean_agrees_with_scipy() -> None:
 
 def test_interval_cuts_equal_tails() -> None:
     assert stats.interval(np.arange(101.0), level=0.9) == pytest.approx((5.0, 95.0))
+    assert stats.interval(np.arange(101.0), level=0.9, units=[1, 2]) == pytest.approx((5.0, 95.0))
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ KINDS = {
     "mmlu_pro": "exam knowledge (MMLU-Pro)",
 }
 CLASSES = ("no", "open", "yes")  # whether fine-tuning beats the untuned model
+FEW = {1: "one model", 2: "two models"}  # are not resampled, see stats.bootstrap
 GOALS = {
     "downstream": "a better score",
     "test_loss": "a lower loss on new examples",
@@ -73,19 +74,21 @@ class Leads(NamedTuple):
     random_draws: Floats
     zero_shot: Floats
     zero_shot_draws: Floats
+    units: tuple[int, ...] = ()  # models and tasks behind the draws
 
     def at(self, s: int) -> Leads:
         """The same at one budget: (K,) and (R, K)."""
-        return Leads(*(values[..., s] for values in self))
+        random, random_draws, zero_shot, zero_shot_draws = (values[..., s] for values in self[:4])
+        return Leads(random, random_draws, zero_shot, zero_shot_draws, self.units)
 
 
 def leads(data: Cube, draws: int, seed: int) -> Leads:
     """Mean leads over all models, tasks and pools of `data`, with bootstrap draws."""
     cloud = data.draws(draws, seed)  # (R, M·T, L, K, S)
-    found = []
-    for over in (RANDOM, ZERO_SHOT):
-        found += [data.lead(data.mean, over).mean(axis=(0, 1, 2)), data.lead(cloud, over).mean(axis=(1, 2))]
-    return Leads(*found)
+    over = (RANDOM, ZERO_SHOT)
+    random, zero_shot = (data.lead(data.mean, other).mean(axis=(0, 1, 2)) for other in over)
+    random_draws, zero_shot_draws = (data.lead(cloud, other).mean(axis=(1, 2)) for other in over)
+    return Leads(random, random_draws, zero_shot, zero_shot_draws, data.mean.shape[:2])
 
 
 def choose(leads: Leads, methods: Sequence[int], random: int) -> Choice:
@@ -108,27 +111,32 @@ def choose(leads: Leads, methods: Sequence[int], random: int) -> Choice:
     order = (*METHODS, ZERO_SHOT)
     rivals = [k for k in methods if k != random]
     best = max(rivals, key=lambda k: leads.random[k], default=random)
-    lead = _estimate(leads.random, leads.random_draws, best, looks=len(rivals))
+    lead = _over_random(leads, best, looks=len(rivals))
     if lead.low > 0:
-        over_zero = _estimate(leads.zero_shot, leads.zero_shot_draws, best)
+        over_zero = _over_zero_shot(leads, best)
         return Choice(order[best], lead, over_zero, order[best], lead)
-    over_zero = _estimate(leads.zero_shot, leads.zero_shot_draws, random)
+    over_zero = _over_zero_shot(leads, random)
     plain = Choice(RANDOM, Estimate(0.0, 0.0, 0.0), over_zero, order[best], lead)
     other = max([random, *rivals], key=lambda k: leads.zero_shot[k])
     if plain.worth == "yes" or other == random:
         return plain
-    over_zero = _estimate(leads.zero_shot, leads.zero_shot_draws, other, looks=len(methods))
-    over_random = _estimate(leads.random, leads.random_draws, other)
+    over_zero = _over_zero_shot(leads, other, looks=len(methods))
+    over_random = _over_random(leads, other)
     second = Choice(order[other], over_random, over_zero, order[best], lead, second_look=True)
     if CLASSES.index(second.worth) > CLASSES.index(plain.worth):
         return second
     return plain._replace(other=order[other], other_lead=over_zero)
 
 
-def _estimate(point: Floats, draws: Floats, k: int, looks: int = 1) -> Estimate:
-    """Value and interval of method number k, widened for having looked at `looks` methods."""
+def _over_random(leads: Leads, k: int, looks: int = 1) -> Estimate:
+    """Lead of method number k over Random, its interval widened for having looked at `looks` methods."""
     level = 1 - (1 - stats.LEVEL) / max(1, looks)
-    return Estimate(float(point[k]), *stats.interval(draws[:, k], level))
+    return Estimate(float(leads.random[k]), *stats.interval(leads.random_draws[:, k], level, leads.units))
+
+
+def _over_zero_shot(leads: Leads, k: int, looks: int = 1) -> Estimate:
+    """The same over the untuned model."""
+    return _over_random(leads._replace(random=leads.zero_shot, random_draws=leads.zero_shot_draws), k, looks)
 
 
 @dataclass(frozen=True)
@@ -149,12 +157,12 @@ class Answer:
     def headline(self) -> str:
         """The recommendation in a few words."""
         method = "Random" if self.choice.method == RANDOM else name(self.choice.method)
+        seen = f" (seen on {FEW[self.models]} only)" if self.models in FEW else ""
         if self.choice.worth == "no":
-            return "Do not fine-tune"
+            return f"Do not fine-tune{seen}"
         if self.choice.worth == "open":
             return f"Fine-tuning is not shown to help; if you must: {method}"
-        seen = " (seen on one model only)" if self.models == 1 else ""
-        return "Just use Random" if self.choice.method == RANDOM else f"Use {method}{seen}"
+        return f"Just use Random{seen}" if self.choice.method == RANDOM else f"Use {method}{seen}"
 
     @property
     def reason(self) -> str:
@@ -178,11 +186,21 @@ class Answer:
                 verdict = "worse too" if rest.high < 0 else "not shown to help either"
                 told = f"{rest.text()} {self.unit}{_widened(looks)}"
                 text.append(f"The best at that, {name(self.choice.other)}, gains {told}: {verdict}.")
-        basis = "one model" if self.models == 1 else f"{self.models} models"
+        basis = FEW.get(self.models, f"{self.models} models")
         text.append(
             f"Basis: {basis}, {'five tasks' if self.kind == ANY else 'one task'}, two pools, three seeds."
         )
+        text.append(self._held())
         return " ".join(text)
+
+    def _held(self) -> str:
+        """Say what the intervals hold: too few models, or one task, say nothing about others."""
+        known = {"task": self.kind == ANY, "model": self.models not in FEW}
+        inside = " and ".join(["seeds", *(f"{what}s" for what, there in known.items() if there)])
+        missing = " or ".join(what for what, there in known.items() if not there)
+        return f"The intervals hold differences between {inside}" + (
+            f", not what another {missing} would bring." if missing else "."
+        )
 
     def _random_is(self) -> str:
         """Say how Random compares with the untuned model, where it is not shown to beat it."""
@@ -200,7 +218,7 @@ class Answer:
             return (
                 f"None of the others leads Random on average: the best of them, {best}, has a lead of {told}"
             )
-        return f"The best of the others, {best}, leads Random by {told}, an interval that contains no lead at all"
+        return f"The best of the others, {best}, leads Random by {told}, an interval that includes zero"
 
 
 def _widened(looks: int) -> str:
@@ -227,8 +245,7 @@ def answers(draws: int, seed: int = 0) -> list[Answer]:
 
 
 def _evidence(leads: Leads, k: int, method: str) -> tuple[str, Estimate, Estimate]:
-    over_random = _estimate(leads.random, leads.random_draws, k)
-    return method, over_random, _estimate(leads.zero_shot, leads.zero_shot_draws, k)
+    return method, _over_random(leads, k), _over_zero_shot(leads, k)
 
 
 # --- the page ---------------------------------------------------------------------------------------
@@ -355,8 +372,8 @@ class DecisionPage:
             f"<span>{html.escape(first.reason)}</span></div>"
             f'<table><thead><tr><th scope="col">Method</th><th scope="col">lead over Random</th>'
             f'<th scope="col">lead over no fine-tuning</th></tr></thead><tbody>{rows}</tbody></table>'
-            f'<figcaption>In <span class="unit">{first.unit}</span>, positive is better, with 95 % intervals over '
-            f"seeds, tasks and models of the chosen kind; not widened, for whoever looks at one row."
+            f'<figcaption>In <span class="unit">{first.unit}</span>, positive is better, with 95 % intervals '
+            f"of what the text above names; not widened for several looks, for whoever looks at one row."
             f"<noscript> The menus need JavaScript; the main answers are also in the table below."
             f"</noscript></figcaption>"
             f'<script type="application/json">{payload}</script><script>{SCRIPT}</script></figure>'

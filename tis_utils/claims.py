@@ -3,11 +3,11 @@
 Every claim is one statistic that is *positive where the claim is right*, with a 95 % bootstrap interval
 (:func:`tis_utils.stats.bootstrap`: seeds and tasks are resampled) and one rule for all claims
 (:func:`tis_utils.stats.verdict`): supported, mixed or contradicted as the interval lies above, around or
-below zero. What cannot be computed is "not testable", with the reason.
+below zero. What cannot be computed, or rests on fewer than three tasks, is "not testable", with the reason.
 
 The statistics, their units and what counts as a low or high budget: :mod:`tis_utils.claim_statistics`.
-Source "paper" takes the paper's ten pool-and-model combinations together; there combinations are resampled
-as well as tasks.
+Source "paper" takes the paper's ten pool-and-model combinations together; there models are resampled as well as
+tasks, each with both of its pools, which are not independent.
 """
 
 from __future__ import annotations
@@ -250,17 +250,31 @@ def _judge(
         cube, methods, steps = _cube(claim, metric, settings)
     except NotTestableError as reason:
         return line | {"verdict": "not testable", "tasks": 0, "reason": str(reason)}
-    mean, sd, n = np.moveaxis(cube, -1, 0)  # each (P, T, K, S)
+    pools = len(published.POOLS) if source == "paper" else 1
+    cube = np.moveaxis(
+        cube.reshape(pools, -1, *cube.shape[1:]), 0, 2
+    )  # (M, T, L, K, S, 3): a model keeps its pools
+    mean, sd, n = np.moveaxis(cube, -1, 0)  # each (M, T, L, K, S)
     mean = -mean if metric == "downstream" else mean  # lower is better from here on
     rng = np.random.default_rng([seed, zlib.crc32(f"{name}|{source}".encode())])
-    measured = mean.reshape(-1, *mean.shape[2:])  # (P·T, K, S)
-    point, cloud = (
+    cloud = stats.bootstrap(mean, sd, n, draws, rng)  # (R, M·T, L, K, S)
+    measured, drawn = (
         claim.statistic(Cells(costs, methods, steps, metric != "downstream"))
-        for costs in (measured, stats.bootstrap(mean, sd, n, draws, rng))
+        for costs in (mean.reshape(-1, *mean.shape[3:]), cloud.reshape(draws, -1, *cloud.shape[3:]))
     )
-    low, high = stats.interval(cloud)
-    line |= {"statistic": float(point), "low": low, "high": high, "verdict": stats.verdict(low, high)}
-    return line | {"tasks": mean.shape[1], "reason": ""}
+    low, high = stats.interval(drawn, units=mean.shape[:2])
+    if claim.unit:  # correlations and shares: no interval beyond what they can be
+        low, high = np.clip([low, high], -1, 1)
+    line |= {"statistic": float(measured), "low": float(low), "high": float(high), "tasks": mean.shape[1]}
+    return line | judged(low, high, max(mean.shape[:2]))
+
+
+def judged(low: float, high: float, tasks: int) -> dict[str, object]:
+    """Verdict and reason; none is passed on fewer tasks than can be resampled, whose interval holds seeds only."""
+    if tasks < stats.FEW:
+        few = f"{tasks} task{'s' * (tasks > 1)} only: the interval holds the seeds, not what another task may bring"
+        return {"verdict": "not testable", "reason": few}
+    return {"verdict": stats.verdict(low, high), "reason": ""}
 
 
 def _cube(claim: Claim, metric: str, settings: list[pd.DataFrame]) -> tuple[Floats, list[str], list[int]]:
@@ -293,8 +307,6 @@ def _cube(claim: Claim, metric: str, settings: list[pd.DataFrame]) -> tuple[Floa
     cube = cube[:, ~np.isnan(cube[..., 0]).any(axis=(0, 2, 3))]
     if not cube.shape[1]:
         raise NotTestableError(f"no task has every method at every {step}")
-    if cube.shape[1] == 1 and (cube[..., 2] < 2).any():
-        raise NotTestableError("one task and one seed give no interval")
     return cube, methods, steps
 
 

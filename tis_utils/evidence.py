@@ -136,15 +136,16 @@ def cube(metric: str) -> Cube:
     return Cube(metric, mean, sd, n, budgets)
 
 
-def estimate(values: Floats, draws: int, seed: int = 0) -> Estimate:
+def estimate(values: Floats, draws: int, seed: int = 0, *, tasks: bool = False) -> Estimate:
     """Mean of values that belong to models, shape (M, ...), with an interval from resampling models.
 
-    Five models are few: such an interval is rough and rather too narrow than too wide.
+    With `tasks`, the second axis is resampled as well. Five models are few, so the interval is widened
+    (:func:`tis_utils.stats.interval`).
     """
-    per_model = values.reshape(len(values), 1, -1).mean(axis=2)  # (M, 1)
-    nothing = np.zeros_like(per_model)
-    cloud = stats.bootstrap(per_model, nothing, nothing + 1, draws, np.random.default_rng(seed))
-    return Estimate(float(per_model.mean()), *stats.interval(cloud.mean(axis=1)))
+    cells = values.reshape(len(values), values.shape[1] if tasks else 1, -1).mean(axis=2)  # (M, T or 1)
+    nothing = np.zeros_like(cells)
+    cloud = stats.bootstrap(cells, nothing, nothing + 1, draws, np.random.default_rng(seed))
+    return Estimate(float(cells.mean()), *stats.interval(cloud.mean(axis=1), units=cells.shape))
 
 
 def below_zero_shot(data: Cube) -> Floats:

@@ -216,7 +216,7 @@ class ClaimTable:
         votes = Counter(verdicts[s] for s in self.settings)
         tally = " / ".join(str(votes[v]) for v in ("supported", "mixed", "contradicted"))
         cells = [f"<b>{html.escape(text)}</b><br>{html.escape(total['statement'])}", _number(total)]
-        return [*cells, _mark(total["verdict"]), tally, *(_mark(verdicts[s]) for s in self.own)]
+        return [*cells, _mark(total["verdict"]), tally, *(_own(part.loc[s].to_dict()) for s in self.own)]
 
     def _repr_html_(self) -> str:
         titles = ["Claim", "All ten settings", "Verdict", "Settings + / ~ / −", *self.own.values()]
@@ -235,9 +235,17 @@ def _mark(verdict: str) -> str:
     return f"{VERDICTS[verdict][0]} {verdict}"
 
 
+def _own(row: Mapping[Any, Any]) -> str:
+    if row["verdict"] != "not testable" or pd.isna(row["statistic"]):
+        return _mark(row["verdict"])
+    return f"{_mark('not testable')}, {row['tasks']} task{'s' * (row['tasks'] > 1)}: {_values(row)}"
+
+
 def _number(row: Mapping[Any, Any]) -> str:
-    if row["verdict"] == "not testable":
-        return html.escape(row["reason"])
+    return html.escape(row["reason"]) if row["verdict"] == "not testable" else _values(row)
+
+
+def _values(row: Mapping[Any, Any]) -> str:
     digits = 2 if abs(row["statistic"]) < 3 else 1
     values = (f"{row[c]:+.{digits}f}".replace("-", "−") for c in ("statistic", "low", "high"))
     return "{} [{}, {}] {}".format(*values, html.escape(row["unit"]))

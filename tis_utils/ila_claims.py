@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tis_utils import ila, ila_subsets, stats
-from tis_utils.claims import COLUMNS
+from tis_utils.claims import COLUMNS, judged
 from tis_utils.crossing import Cube, cube
 from tis_utils.errors import InputError
 from tis_utils.grids import GRIDS
@@ -70,7 +70,7 @@ def leads(data: Cube, over: str = RANDOM, draws: int = 2000, seed: int = 0) -> p
     point = lead(data.mean, k0).mean(axis=0)  # (B, K)
     cloud = lead(draw(data, draws, np.random.default_rng(seed)), k0).mean(axis=1)  # (R, B, K)
     lines = [
-        (method, budget, value[k], *stats.interval(drawn[:, k]))
+        (method, budget, value[k], *stats.interval(drawn[:, k], units=[len(data.tasks)]))
         for budget, value, drawn in [
             *((b, point[i], cloud[:, i]) for i, b in enumerate(data.budgets)),
             (0, point.mean(axis=0), cloud.mean(axis=1)),
@@ -108,7 +108,8 @@ def gap(
         by_budget = (ahead[..., k1] - ahead[..., k2]).mean(axis=-2)  # (..., B)
         return by_budget[..., -1] - by_budget[..., 0] if growth else by_budget.mean(axis=-1)
 
-    low, high = stats.interval(statistic(draw(data, draws, np.random.default_rng(seed))))
+    cloud = statistic(draw(data, draws, np.random.default_rng(seed)))
+    low, high = stats.interval(cloud, units=[len(data.tasks)])
     return float(statistic(data.mean)), low, high
 
 
@@ -212,9 +213,7 @@ def judge(
             lines.append(_judged(claim, metric, by_metric[metric], draws, seed))
     lines.append(_pool_line(rows, pool_size, draws, seed))
     table = pd.DataFrame(lines, columns=COLUMNS).assign(source=source)
-    bounds = zip(table["low"], table["high"], strict=True)
-    table["verdict"] = [stats.verdict(*b) if np.isfinite(b).all() else "not testable" for b in bounds]
-    return table
+    return table.fillna({"verdict": "not testable"})
 
 
 def _explained_lines(subsets: pd.DataFrame, draws: int, seed: int) -> list[dict[str, object]]:
@@ -232,8 +231,9 @@ def _explained_lines(subsets: pd.DataFrame, draws: int, seed: int) -> list[dict[
             continue
         found = explained(subsets, target, draws, seed)
         for kind in ("in-sample", "leave-one-out"):
-            value, low, high = found.loc[kind] - CLAIMED
+            value, low, high = found.loc[kind].to_numpy(float) - CLAIMED
             numbers = {"statistic": value, "low": low, "high": high, "reason": ""}
+            numbers["verdict"] = stats.verdict(low, high)  # the interval is over subsets, not over tasks
             lines.append(line | numbers | {"claim": f"coverage and depth explain, {kind}, {metric}"})
     return lines
 
@@ -258,7 +258,8 @@ def _judged(claim: RunClaim, metric: str, rows: pd.DataFrame, draws: int, seed: 
 
 
 def _numbers(found: tuple[float, float, float], tasks: int) -> dict[str, object]:
-    return dict(zip(("statistic", "low", "high"), found, strict=True)) | {"tasks": tasks, "reason": ""}
+    value, low, high = found
+    return {"statistic": value, "low": low, "high": high, "tasks": tasks} | judged(low, high, tasks)
 
 
 def _pool_line(rows: pd.DataFrame, pool_size: int, draws: int, seed: int) -> dict[str, object]:
@@ -274,4 +275,4 @@ def _pool_line(rows: pd.DataFrame, pool_size: int, draws: int, seed: int) -> dic
     data, sizes = pool_cube(rows, sizes, pool_size)
     cloud = pool_slope(draw(data, draws, np.random.default_rng(seed)), sizes).mean(axis=(1, 2))
     point = float(pool_slope(data.mean, sizes).mean())
-    return line | _numbers((point, *stats.interval(cloud)), len(data.tasks))
+    return line | _numbers((point, *stats.interval(cloud, units=[len(data.tasks)])), len(data.tasks))

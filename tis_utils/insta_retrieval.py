@@ -104,7 +104,7 @@ def accuracy(
 def resampled(values: Floats, draws: int = 2000) -> tuple[float, float, float]:
     """Mean and 95 % bootstrap interval of independent values, shape (F,)."""
     cloud = np.random.default_rng(0).choice(values, (draws, len(values))).mean(axis=1)
-    return float(values.mean()), *stats.interval(cloud)
+    return float(values.mean()), *stats.interval(cloud, units=[len(values)])
 
 
 def transfer_correlations(study: Study, gains: pd.DataFrame, *, cards: bool = False) -> pd.DataFrame:

@@ -57,6 +57,19 @@ CATEGORIES = (
     ("#56B4E9", "xx"), ("#D55E00", ""), ("#F0E442", "++"), ("#5C5F66", "--"),
 )  # fmt: skip
 
+KINDS = (
+    "clean",
+    "other wording",
+    "other function",
+    "corrupted",
+)  # of the classroom: the same colours on all pages
+
+
+def in_order(kinds: Iterable[str]) -> list[str]:
+    """Kinds of candidates, each once: the classroom's in their own order, then others alphabetically."""
+    places = {kind: place for place, kind in enumerate(KINDS)}
+    return sorted(set(kinds), key=lambda kind: (places.get(kind.replace("_", " "), len(KINDS)), kind))
+
 
 @contextmanager
 def style() -> Iterator[None]:

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from tis_utils.errors import InputError
 from tis_utils.geometry import similarity, w1
-from tis_utils.looks import CATEGORIES, label
+from tis_utils.looks import CATEGORIES, in_order, label
 from tis_utils.maps import Numbers, coverage, facing, faithfulness, flatten, pack
 from tis_utils.selectors import SELECTORS, select
 
-COLOURS = tuple(CATEGORIES[i][0] for i in (0, 1, 3, 2, 4, 5))  # the page gives each a shape, too
+COLOURS = tuple(colour for colour, _ in CATEGORIES[:6])  # the page gives each a shape, too
 GREY = CATEGORIES[7][0]
 SIX: Mapping[str, Mapping[str, Any]] = {name: {} for name in SELECTORS}
 
@@ -189,8 +189,8 @@ def _check(
 
 
 def _kinds(texts: Texts) -> dict[str, str]:
-    """Kinds in alphabetical order, each with a colour; the plain one last and grey."""
-    found = sorted({k for kinds in texts.kinds.values() for k in kinds} - {texts.plain})
+    """Kinds in the book's order, each with a colour; the plain one last and grey."""
+    found = in_order({k for kinds in texts.kinds.values() for k in kinds} - {texts.plain})
     if len(found) > len(COLOURS):
         raise InputError(
             f"{len(found)} kinds, but only {len(COLOURS)} can be told apart: {', '.join(found)}."

@@ -148,7 +148,7 @@ def leads(data: Sweep, over: str, draws: int, seed: int = 0, *, minus: str | Non
         k = data.methods.index(minus)
         drawn, point = drawn - drawn[:, k : k + 1], point - point[k]
     rows = [
-        (method, budget, point[k, s], *stats.interval(drawn[:, k, s]))
+        (method, budget, point[k, s], *stats.interval(drawn[:, k, s], units=[len(data.tasks)]))
         for k, method in enumerate(data.methods)
         for s, budget in enumerate(data.budgets)
         if method != (minus or over)
