@@ -183,7 +183,7 @@ def test_cells_are_few_distinct_and_readable() -> None:
 # --- claims and retrieval -----------------------------------------------------------------------------
 
 
-def rows(values: dict[str, float], *, spread: float = 0.0, tasks: str = "pq") -> pd.DataFrame:
+def rows(values: dict[str, float], *, spread: float = 0.0, tasks: str = "pqr") -> pd.DataFrame:
     """Loss per method: value × (1 + task number), budgets 25 and 100, three seeds."""
     lines = [
         (*method.split("/"), task, budget, seed, "test_loss", value * (1 + t) + spread * (seed - 1))
@@ -211,6 +211,12 @@ def test_a_lead_counts_only_what_both_have() -> None:
     assert insta_claims.lead(table, "a/x", "b/y")[0] == pytest.approx(50)
     with pytest.raises(InputError, match="c/z"):
         insta_claims.lead(table, "a/x", "c/z")
+
+
+def test_two_tasks_are_too_few_for_a_verdict() -> None:
+    few = insta_claims.claims(rows({"none/insta@5": 0.5, "none/random": 1.0}, tasks="pq"), draws=20)
+    assert set(few["verdict"]) == {"not testable"}
+    assert few.set_index("claim").loc["few tasks beat all, by prompts", "statistic"] == pytest.approx(50)
 
 
 @settings(max_examples=15)

@@ -14,6 +14,7 @@ import pandas as pd
 
 from tis_utils import stats
 from tis_utils.cells import NONE
+from tis_utils.claims import judged as judge
 from tis_utils.errors import InputError
 from tis_utils.tidy import aggregate
 
@@ -90,6 +91,11 @@ def lead(
     InputError
         If the methods have no task and budget in common.
     """
+    return _lead(_side_by_side(rows, better, worse, metric), better, worse, draws, seed)
+
+
+def _side_by_side(rows: pd.DataFrame, better: str, worse: str, metric: str) -> pd.DataFrame:
+    """Mean, sd and n of two methods, one row per task and budget that both have."""
     part = rows[rows["metric"] == metric].dropna(subset=["value"])
     part = part.assign(method=part["representation"] + "/" + part["selector"])
     part = part[part["method"].isin([better, worse])].drop_duplicates(["method", "task", "budget", "seed"])
@@ -98,7 +104,7 @@ def lead(
         wide = table.pivot(index=["task", "budget"], columns="method", values=["mean", "sd", "n"])
         wide = wide.dropna(subset=[("mean", better), ("mean", worse)])
         if len(wide):
-            return _lead(wide, better, worse, draws, seed)
+            return wide
     raise InputError(f"No task and budget has the {metric} of both {better} and {worse}.")
 
 
@@ -135,14 +141,16 @@ def claims(
     Returns
     -------
     DataFrame
-        Columns ``COLUMNS``; "not testable" where a method is missing.
+        Columns ``COLUMNS``; "not testable" where a method is missing or there are fewer than three tasks.
     """
     lines = []
     for versus in VERSUS:
         start = [versus.claim, versus.statement, source, "% of loss"]
         try:
-            value, low, high = lead(rows, versus.better, versus.worse, draws=draws, seed=seed)
-            lines.append([*start, value, low, high, stats.verdict(low, high)])
+            wide = _side_by_side(rows, versus.better, versus.worse, "test_loss")
+            value, low, high = _lead(wide, versus.better, versus.worse, draws, seed)
+            tasks = wide.index.get_level_values("task").nunique()
+            lines.append([*start, value, low, high, judge(low, high, tasks)["verdict"]])
         except InputError:
             lines.append([*start, np.nan, np.nan, np.nan, "not testable"])
     return pd.DataFrame(lines, columns=COLUMNS)
