@@ -75,6 +75,19 @@ def test_interval_of_few_independent_values_is_students(n: int, seed: int, level
     assert (low, high) == pytest.approx(expected, rel=0.15)
 
 
+@given(hnp.arrays(float, 50, elements=st.floats(-300, 99)), st.sampled_from([(), (3,), (5, 1)]))
+def test_interval_stays_below_the_ceiling_and_is_the_same_where_nothing_is_widened(values, units) -> None:
+    low, high = stats.interval(values, units=units, ceiling=100)
+    assert low <= high < 100
+    middle = np.median(values)
+    assert low <= middle + 1e-6
+    assert high >= middle - 1e-6
+    if not units:
+        assert (low, high) == pytest.approx(
+            stats.interval(np.sort(values)), abs=1.5 * np.diff(np.sort(values)).max() + 1e-6
+        )
+
+
 @pytest.mark.parametrize("tasks", [3, 4, 5])
 def test_interval_over_few_tasks_holds_the_truth_as_often_as_it_says(tasks: int) -> None:
     rng, hits = np.random.default_rng(0), 0

@@ -75,11 +75,12 @@ class Leads(NamedTuple):
     zero_shot: Floats
     zero_shot_draws: Floats
     units: tuple[int, ...] = ()  # models and tasks behind the draws
+    ceiling: float | None = None  # of the leads, see stats.interval
 
     def at(self, s: int) -> Leads:
         """The same at one budget: (K,) and (R, K)."""
         random, random_draws, zero_shot, zero_shot_draws = (values[..., s] for values in self[:4])
-        return Leads(random, random_draws, zero_shot, zero_shot_draws, self.units)
+        return Leads(random, random_draws, zero_shot, zero_shot_draws, self.units, self.ceiling)
 
 
 def leads(data: Cube, draws: int, seed: int) -> Leads:
@@ -88,7 +89,8 @@ def leads(data: Cube, draws: int, seed: int) -> Leads:
     over = (RANDOM, ZERO_SHOT)
     random, zero_shot = (data.lead(data.mean, other).mean(axis=(0, 1, 2)) for other in over)
     random_draws, zero_shot_draws = (data.lead(cloud, other).mean(axis=(1, 2)) for other in over)
-    return Leads(random, random_draws, zero_shot, zero_shot_draws, data.mean.shape[:2])
+    ceiling = stats.WHOLE if data.relative else None
+    return Leads(random, random_draws, zero_shot, zero_shot_draws, data.mean.shape[:2], ceiling)
 
 
 def choose(leads: Leads, methods: Sequence[int], random: int) -> Choice:
@@ -131,7 +133,8 @@ def choose(leads: Leads, methods: Sequence[int], random: int) -> Choice:
 def _over_random(leads: Leads, k: int, looks: int = 1) -> Estimate:
     """Lead of method number k over Random, its interval widened for having looked at `looks` methods."""
     level = 1 - (1 - stats.LEVEL) / max(1, looks)
-    return Estimate(float(leads.random[k]), *stats.interval(leads.random_draws[:, k], level, leads.units))
+    ends = stats.interval(leads.random_draws[:, k], level, leads.units, leads.ceiling)
+    return Estimate(float(leads.random[k]), *ends)
 
 
 def _over_zero_shot(leads: Leads, k: int, looks: int = 1) -> Estimate:
@@ -196,7 +199,8 @@ class Answer:
     def _held(self) -> str:
         """Say what the intervals hold: too few models, or one task, say nothing about others."""
         known = {"task": self.kind == ANY, "model": self.models not in FEW}
-        inside = " and ".join(["seeds", *(f"{what}s" for what, there in known.items() if there)])
+        *first, last = ["seeds", *(f"{what}s" for what, there in known.items() if there)]
+        inside = f"{', '.join(first)} and {last}" if first else last
         missing = " or ".join(what for what, there in known.items() if not there)
         return f"The intervals hold differences between {inside}" + (
             f", not what another {missing} would bring." if missing else "."

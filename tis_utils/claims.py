@@ -262,7 +262,10 @@ def _judge(
         claim.statistic(Cells(costs, methods, steps, metric != "downstream"))
         for costs in (mean.reshape(-1, *mean.shape[3:]), cloud.reshape(draws, -1, *cloud.shape[3:]))
     )
-    low, high = stats.interval(drawn, units=mean.shape[:2])
+    lead = (
+        line["unit"] == "% of loss" and claim.statistic is not judge.less_lead_shrinks
+    )  # that is a difference
+    low, high = stats.interval(drawn, units=mean.shape[:2], ceiling=stats.WHOLE if lead else None)
     if claim.unit:  # correlations and shares: no interval beyond what they can be
         low, high = np.clip([low, high], -1, 1)
     line |= {"statistic": float(measured), "low": float(low), "high": float(high), "tasks": mean.shape[1]}

@@ -238,7 +238,7 @@ def _mark(verdict: str) -> str:
 def _own(row: Mapping[Any, Any]) -> str:
     if row["verdict"] != "not testable" or pd.isna(row["statistic"]):
         return _mark(row["verdict"])
-    return f"{_mark('not testable')}, {row['tasks']} task{'s' * (row['tasks'] > 1)}: {_values(row)}"
+    return f"{VERDICTS['not testable'][0]} {row['tasks']} task{'s' * (row['tasks'] > 1)} only: {_values(row)}"
 
 
 def _number(row: Mapping[Any, Any]) -> str:

@@ -70,7 +70,7 @@ def leads(data: Cube, over: str = RANDOM, draws: int = 2000, seed: int = 0) -> p
     point = lead(data.mean, k0).mean(axis=0)  # (B, K)
     cloud = lead(draw(data, draws, np.random.default_rng(seed)), k0).mean(axis=1)  # (R, B, K)
     lines = [
-        (method, budget, value[k], *stats.interval(drawn[:, k], units=[len(data.tasks)]))
+        (method, budget, value[k], *stats.interval(drawn[:, k], units=[len(data.tasks)], ceiling=stats.WHOLE))
         for budget, value, drawn in [
             *((b, point[i], cloud[:, i]) for i, b in enumerate(data.budgets)),
             (0, point.mean(axis=0), cloud.mean(axis=1)),

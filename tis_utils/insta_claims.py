@@ -122,7 +122,7 @@ def _lead(wide: pd.DataFrame, better: str, worse: str, draws: int, seed: int) ->
         return by_task.mean(axis=-1)
 
     cloud = stats.bootstrap(mean, sd, np.nan_to_num(n, nan=1.0), draws, np.random.default_rng(seed))
-    low, high = stats.interval(statistic(cloud), units=[len(tasks)])
+    low, high = stats.interval(statistic(cloud), units=[len(tasks)], ceiling=stats.WHOLE)
     return float(statistic(mean[0])), low, high
 
 

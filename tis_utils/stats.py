@@ -11,6 +11,7 @@ from scipy.stats import t as student
 
 Floats = NDArray[np.float64]
 LEVEL = 0.95
+WHOLE = 100.0  # per cent: no loss is lower by more
 FEW = 3  # fewer tasks or settings than these say nothing about others, so they are not resampled
 
 
@@ -74,7 +75,9 @@ def _drawn(units: int, draws: int, rng: np.random.Generator) -> NDArray[np.int64
     return rng.integers(units, size=(draws, units))
 
 
-def interval(values: Floats, level: float = LEVEL, units: Iterable[int] = ()) -> tuple[float, float]:
+def interval(
+    values: Floats, level: float = LEVEL, units: Iterable[int] = (), ceiling: float | None = None
+) -> tuple[float, float]:
     """Interval of bootstrap values that holds `level` of them, widened where few units were resampled.
 
     Resampling n units shows a mean that varies too little, by √((n − 1)/n), and its quantiles are those of a
@@ -92,6 +95,9 @@ def interval(values: Floats, level: float = LEVEL, units: Iterable[int] = ()) ->
     units : iterable of int
         How many tasks, settings … :func:`bootstrap` resampled; the fewest decide. Numbers below three do not count:
         these were not resampled.
+    ceiling : float, optional
+        What all values are below by definition, such as 100 for "per cent lower than": the ends are then moved on the
+        scale of log(1 − value / ceiling), and stay below it.
 
     Returns
     -------
@@ -101,6 +107,10 @@ def interval(values: Floats, level: float = LEVEL, units: Iterable[int] = ()) ->
     ----------
     Hesterberg (2015), "What Teachers Should Know About the Bootstrap", The American Statistician 69(4), section 4.
     """
+    if ceiling is not None:
+        logs = np.log1p(-np.minimum(values / ceiling, 1 - 1e-12))
+        nearest, farthest = interval(logs, level, units)
+        return -ceiling * float(np.expm1(farthest)), -ceiling * float(np.expm1(nearest))
     low, middle, high = np.quantile(values, [(1 - level) / 2, 0.5, (1 + level) / 2])
     n = min((n for n in units if n >= FEW), default=None)
     if n is not None:

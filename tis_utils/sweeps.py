@@ -147,8 +147,14 @@ def leads(data: Sweep, over: str, draws: int, seed: int = 0, *, minus: str | Non
     if minus is not None:
         k = data.methods.index(minus)
         drawn, point = drawn - drawn[:, k : k + 1], point - point[k]
+    ceiling = stats.WHOLE if minus is None and not data.is_score else None
     rows = [
-        (method, budget, point[k, s], *stats.interval(drawn[:, k, s], units=[len(data.tasks)]))
+        (
+            method,
+            budget,
+            point[k, s],
+            *stats.interval(drawn[:, k, s], units=[len(data.tasks)], ceiling=ceiling),
+        )
         for k, method in enumerate(data.methods)
         for s, budget in enumerate(data.budgets)
         if method != (minus or over)
