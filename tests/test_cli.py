@@ -205,3 +205,11 @@ def test_a_relative_cache_is_one_folder_for_the_command_and_its_notebooks(tmp_pa
     monkeypatch.setattr(cli, "app", lambda words: None)
     cli.main()
     assert os.environ["TIS_CACHE"] == str(tmp_path / "mine")
+
+
+def test_files_of_the_current_folder_are_found_by_notebooks(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my.yaml").touch()
+    (tmp_path / "words").touch()
+    assert cli._from_here("my.yaml") == str(tmp_path / "my.yaml")
+    assert [cli._from_here(text) for text in ("words", "0.5", "none.jsonl")] == ["words", "0.5", "none.jsonl"]

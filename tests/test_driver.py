@@ -249,3 +249,12 @@ def test_render_errors_show_the_renderers_words(folder: Path) -> None:
     (folder / "book").mkdir()
     with pytest.raises(RunError, match="could not be rendered"):
         driver.render(folder / "book")
+
+
+def test_a_changed_file_of_the_readers_makes_a_run_stale(folder: Path) -> None:
+    path, own = notebook(folder / "00_x.ipynb"), folder / "pool.jsonl"
+    own.write_text("1", encoding="utf-8")
+    before = driver.dependencies(path, {"word": str(own)})
+    assert before == driver.dependencies(path, {"word": str(own)})
+    own.write_text("2", encoding="utf-8")
+    assert before != driver.dependencies(path, {"word": str(own)})

@@ -287,6 +287,25 @@ def test_a_candidate_is_contaminated_exactly_when_it_shares_a_run_of_words(data:
         assert found.get(place) == (min(sharing) if sharing else min(short) if short else None)
 
 
+def test_signs_tell_texts_apart_and_earlier_turns_count() -> None:
+    pool = [example("4", prompt=f"What is 7 {sign} 3?", name=sign) for sign in "+-*"]
+    assert duplicates(pool) == []
+    assert contaminated(pool, [query("10", prompt="What is 7 + 3?", name="q")]) == {0: 0}
+    turns = [("user", "Hi"), ("assistant", "Hello"), ("user", "Who wrote Emma?"), ("assistant", "Austen")]
+    chat = replace(pool[0], messages=[{"role": role, "content": text} for role, text in turns])
+    asked = "<|user|>\nHi\n<|assistant|>\nHello\n<|user|>\nWho wrote Emma?\n<|assistant|>\n"
+    same = replace(query("Austen", prompt="x", name="q"), prompt=asked)
+    assert contaminated([chat], [same]) == {0: 0}
+
+
+def test_a_table_of_somebody_elses_is_not_replaced(folder: Path, result: Selection, tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("prompt,response\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"The table would replace .*mine\.csv"):
+        save(result, folder / "pool.jsonl", tmp_path / "mine.jsonl")
+    save(result, folder / "pool.jsonl", tmp_path / "other.jsonl")
+    save(result, folder / "pool.jsonl", tmp_path / "other.jsonl")  # its own files may be replaced
+
+
 def test_every_warning_has_its_cause(result: Selection) -> None:
     def about(word: str, changed: Selection) -> bool:
         return any(word in sentence for sentence in warnings(changed))
@@ -297,6 +316,8 @@ def test_every_warning_has_its_cause(result: Selection) -> None:
     assert not about("got no turn", replace(result, queries=result.queries[:4]))
     assert not about("got no turn", replace(result, settings=result.settings | {"selector": "uot"}))
     assert about("teaching instrument", replace(result, settings=result.settings | {"model": "tiny"}))
+    silent = [replace(result.queries[0], label=" "), *result.queries[1:]]
+    assert about("Without an answer: 1 of the queries", replace(result, queries=silent))
     assert about("Could not be represented: 2 examples", replace(result, lost=2))
     assert about("farther from the queries", replace(result, distance=2.0))
     twice = [*result.pool[:-1], replace(result.pool[0], id="again")]

@@ -129,8 +129,8 @@ def run(
         for line in driver.explain_parameters(path, profile):
             typer.echo(line)
         return
-    given = {name: driver.parse_value(value) for name, value in _pairs(parameter or [])}
-    given.setdefault("profile", profile)
+    given = {name: driver.parse_value(_from_here(value)) for name, value in _pairs(parameter or [])}
+    given.setdefault("profile", _from_here(profile))
     target = output or paths.BUILD / "runs" / f"{path.stem}-{digest(given)[:8]}.ipynb"
     check_file(target)
     if same_file(target, path):
@@ -164,16 +164,22 @@ def sweep(
     from tis_utils.engines import check_engine
 
     path = driver.find_notebook(notebook)
-    grid = {name: notebook_sweeps.parse_values(values) for name, values in _pairs(parameter)}
+    grid = {name: notebook_sweeps.parse_values(_from_here(values)) for name, values in _pairs(parameter)}
     folder = into or paths.BUILD / "sweeps" / path.stem
     check_folder(folder)
     check_engine(engine)
+    profile = _from_here(profile)
     index = notebook_sweeps.sweep(path, grid, folder, profile=profile, jobs=jobs, engine=engine)
     typer.echo(index.drop(columns="error").to_string(index=False))
     typer.echo(f"The table is {folder / notebook_sweeps.INDEX}")
     for error in index.loc[index["status"] == "failed", "error"]:
         typer.echo(f"tis: {error}", err=True)
     raise typer.Exit(1 if (index["status"] == "failed").any() else 0)
+
+
+def _from_here(text: str) -> str:
+    """Make the path of a file absolute: notebooks run in a folder of their own."""
+    return str(Path(text).absolute()) if Path(text).suffix and Path(text).is_file() else text
 
 
 def _pairs(given: list[str]) -> list[tuple[str, str]]:
@@ -281,7 +287,11 @@ def grid(
         ),
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="List the jobs with estimated GPU hours and disk; run nothing.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="List the jobs with estimated GPU hours and disk; run nothing. For profiles with a plan: paper.",
+        ),
     ] = False,
 ) -> None:
     """Fine-tune and evaluate every cell of one experiment; finished cells are kept, a stopped grid continues."""

@@ -323,7 +323,14 @@ def dependencies(notebook: Path, given: Mapping[str, Any]) -> dict[str, Any]:
         "package": _files_digest([*package.rglob("*.py"), *package.rglob("*.mplstyle")]),
         "data": _files_digest(path for path in paths.DATA.rglob("*") if path.is_file()),
         "parameters": dict(given),
+        "files": _files_digest(_named_files(given)),
     }
+
+
+def _named_files(given: Mapping[str, Any]) -> list[Path]:
+    """Files that parameters name: pools, queries, a profile of the reader's own."""
+    texts = [str(value) for value in given.values() if isinstance(value, str | Path)]
+    return [path for path in map(Path, texts) if path.suffix and path.is_file()]
 
 
 def execute_stale(notebook: Path, output: Path, given: Mapping[str, Any], *, progress: bool = True) -> Run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -254,7 +255,9 @@ def _compare(result: Selection, study: Study, representation: str, cell: Cell) -
     for name in SELECTORS:
         other = replace(cell, selector=name, representation=NONE if name == "random" else representation)
         if other != cell:
-            result.others[name] = study.picks(other)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # about methods that nobody asked for
+                result.others[name] = study.picks(other)
     if cell.budget <= W1_LIMIT:
         targets = queries[TASK]
         result.distance = w1(candidates[result.picks], targets)
@@ -297,6 +300,11 @@ def outputs(pool: Path, queries: Path | None, output: Path) -> dict[str, Path]:
     paths = {"subset": output, "table": output.with_suffix(".csv"), "report": output.with_suffix(".html")}
     for what, path in paths.items():
         check_file(path)
+        if what != "subset" and path.exists() and not output.exists():
+            raise InputError(
+                f"The {what} would replace {path}, which does not belong to an earlier {output.name}. Choose another "
+                "name after --output."
+            )
         for role, given in (("pool", pool), ("queries", queries)):
             if given is not None and same_file(path, given):
                 raise InputError(

@@ -21,13 +21,21 @@ _ROLE = re.compile(r"<\|(?:system|user|assistant)\|>\n")
 
 
 def words(text: str) -> tuple[str, ...]:
-    """Lower-case words and numbers of a text, without punctuation."""
-    return tuple(re.findall(r"\w+", text.lower()))
+    """Lower-case words, numbers and signs of a text, without white space and a sentence's punctuation.
+
+    Signs count: in code, arithmetic and bracket puzzles they are what differs.
+    """
+    return tuple(re.findall(r"\w+|[^\w\s.,;:!?'\"]", text.lower()))
 
 
 def request(example: Example) -> str:
     """What is asked: all turns but the assistant's."""
     return "\n".join(m["content"] for m in example.messages if m["role"] != "assistant")
+
+
+def before(example: Example) -> str:
+    """All turns before the last answer, as :func:`asked` has them of a query."""
+    return "\n".join(m["content"] for m in example.messages[:-1])
 
 
 def answer(example: Example) -> str:
@@ -70,8 +78,8 @@ def contaminated(pool: Sequence[Example], queries: Sequence[Query], n: int = N_G
     for place, example in enumerate(pool):
         text = words(request(example)) + words(answer(example))
         hits = [runs[run] for run in _runs(text, n) if run in runs]
-        if not hits and words(request(example)) in whole:
-            hits = [whole[words(request(example))]]
+        if not hits and words(before(example)) in whole:
+            hits = [whole[words(before(example))]]
         if hits:
             found[place] = min(hits)
     return found
@@ -114,6 +122,11 @@ def warnings(result: Selection) -> list[str]:
         said.append(
             f"Without an answer: {_examples(len(empty))} of the pool (for instance {pool[empty[0]].id}), "
             f"{len(picks & set(empty))} among the picks. There is nothing to learn from them: remove them."
+        )
+    if silent := [query.id for query in queries if not query.label.strip()]:
+        said.append(
+            f"Without an answer: {len(silent)} of the queries (for instance {silent[0]}). Methods that read the answer "
+            "see nothing of them: give each query a label."
         )
     if taken := contaminated(pool, queries):
         inside = sorted(picks & set(taken))

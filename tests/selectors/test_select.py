@@ -104,6 +104,9 @@ def test_a_method_of_your_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert select("farthest", S, 2, skip=1).tolist() == [2, 0]
     with pytest.raises(InputError, match=r"'farthest' must return 2 distinct indices; .* shape \(1,\)"):
         select("farthest", S, 2, skip=2)
+    monkeypatch.setitem(SELECTORS, "before", lambda S, budget: np.arange(budget) - 1)
+    with pytest.raises(InputError, match=r"'before' must return indices from 0 to 2; it returned -1 to 0"):
+        select("before", S, 2)
     monkeypatch.setitem(SELECTORS, "twice", lambda S, budget: np.zeros(budget, dtype=int))
     with pytest.raises(InputError, match=r"'twice' must return 2 distinct indices; .* with 1 distinct"):
         select("twice", S, 2)

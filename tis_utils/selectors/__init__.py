@@ -108,7 +108,7 @@ def select(
     if "seed" in keywords:
         options["seed"] = seed
     picks = np.asarray(method(S, budget, **options))
-    return _distinct(name, picks, S.shape[1] if budget is None else min(budget, S.shape[1]))
+    return _distinct(name, picks, S.shape[1] if budget is None else min(budget, S.shape[1]), S.shape[1])
 
 
 def _method(name: str, options: dict[str, Any]) -> Callable[..., NDArray[Any]]:
@@ -180,11 +180,16 @@ def _lost(S: NDArray[Any], features: NDArray[Any] | None) -> NDArray[np.int64]:
     return suspects[~features[suspects].any(axis=1)]
 
 
-def _distinct(name: str, picks: NDArray[Any], count: int) -> NDArray[np.int64]:
+def _distinct(name: str, picks: NDArray[Any], count: int, size: int) -> NDArray[np.int64]:
     """Hold every method, also one added by the reader, to the contract."""
     if picks.shape != (count,) or picks.dtype.kind not in "iu" or len(np.unique(picks)) != count:
         raise InputError(
             f"Selector {name!r} must return {count} distinct indices; it returned {picks.dtype} of shape "
             f"{picks.shape} with {len(np.unique(picks))} distinct values. Correct the function in SELECTORS."
+        )
+    if count and not 0 <= picks.min() <= picks.max() < size:
+        raise InputError(
+            f"Selector {name!r} must return indices from 0 to {size - 1}; it returned {picks.min()} to {picks.max()}. "
+            "Correct the function in SELECTORS."
         )
     return picks.astype(np.int64, copy=False)
