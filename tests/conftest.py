@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tests_support import byte_tokenizer
-from tis_utils.models import LanguageModel
+from tis_utils.models.load import LanguageModel
 
 torch.set_num_threads(1)
 settings.register_profile(

@@ -23,9 +23,10 @@ from hypothesis import strategies as st
 
 import tis_utils
 from tis_utils import cli
-from tis_utils.bounds import RidgeSetting
 from tis_utils.errors import InputError
-from tis_utils.geometry import similarity, w1
+from tis_utils.evidence.bounds import RidgeSetting
+from tis_utils.selectors.similarity import similarity
+from tis_utils.selectors.wasserstein import w1
 
 ROOT = Path(__file__).resolve().parent.parent
 SMOKE = (ROOT / "notebooks" / "profiles" / "smoke.yaml").read_text(encoding="utf-8")
@@ -157,9 +158,7 @@ POOLS: dict[str, tuple[bytes, list[str]]] = {
 def test_pools(name: str, tis, tmp_path: Path) -> None:
     content, words = POOLS[name]
     (tmp_path / "own.jsonl").write_bytes(content)
-    told = tis(
-        "select", "--pool", "own.jsonl", "--output", "out/subset.jsonl", "-S", "random", "--budget", "2"
-    )
+    told = tis("select", "--pool", "own.jsonl", "--output", "out/subset.jsonl", "-S", "random", "--budget", "2")
     is_one_paragraph(told, *words)
     assert not (tmp_path / "out" / "subset.jsonl").exists()
 
@@ -222,7 +221,7 @@ def test_queries(name: str, tis, tmp_path: Path) -> None:
         inner, max_size=5), max_leaves=12,
 ).map(lambda value: json.dumps(value).encode())))  # fmt: skip
 def test_any_bytes_as_a_pool_or_as_queries(content: bytes, tmp_path_factory) -> None:
-    from tis_utils.sources.files import read_examples, read_queries
+    from tis_utils.examples.jsonl import read_examples, read_queries
 
     path = tmp_path_factory.mktemp("any") / "any.jsonl"
     path.write_bytes(content)
@@ -458,9 +457,7 @@ def test_a_file_that_may_not_be_read(tis, desk: Path) -> None:
         pytest.skip("this user may read every file")
 
 
-@pytest.mark.parametrize(
-    "error", [PermissionError(13, "Permission denied"), OSError(5, "Input/output error")]
-)
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(5, "Input/output error")])
 def test_a_file_that_cannot_be_opened(error: OSError, tis, desk: Path, monkeypatch) -> None:
     """The same for users who may read everything: the system's refusal is made up."""
     (desk / "own.yaml").write_text(SMOKE, encoding="utf-8")
@@ -584,13 +581,7 @@ def test_features_need_not_be_normalised_for_knn_kde() -> None:
 
 def process(*words: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from tis_utils.cli import main; main()", *words]
-    environment = {
-        **os.environ,
-        "COLUMNS": "200",
-        "NO_COLOR": "1",
-        "TIS_CACHE": str(folder / "cache"),
-        **variables,
-    }
+    environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1", "TIS_CACHE": str(folder / "cache"), **variables}
     return subprocess.run(
         command,
         capture_output=True,
@@ -620,9 +611,7 @@ def test_a_process_of_its_own(words: list[str], told: str, desk: Path) -> None:
 
 def test_words_that_are_not_text_in_an_ascii_world(desk: Path) -> None:
     """Python turns bytes that it cannot read into half surrogates, which cannot be printed."""
-    done = process(
-        "doctor", "-P", "h\udcffge", folder=desk, LC_ALL="C", PYTHONUTF8="0", PYTHONIOENCODING="ascii"
-    )
+    done = process("doctor", "-P", "h\udcffge", folder=desk, LC_ALL="C", PYTHONUTF8="0", PYTHONIOENCODING="ascii")
     is_one_paragraph(Told(done.returncode, done.stderr), "no profile")
 
 
@@ -633,7 +622,7 @@ def test_debug_shows_the_traceback(tis, desk: Path, monkeypatch) -> None:
 
 
 def test_what_nobody_foresaw_is_one_paragraph_too(tis, desk: Path, monkeypatch) -> None:
-    from tis_utils import health
+    from tis_utils.book import doctor as health
 
     monkeypatch.setattr(health, "examine", lambda profile: {}[profile])
     told = tis("doctor")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tis_utils import cli
+from tis_utils.book.doctor import Check, Report, examine
 from tis_utils.cli import join_pairs
-from tis_utils.health import Check, Report, examine
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -19,9 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def tis(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from tis_utils.cli import main; main()", *words]
     environment = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1", **variables}
-    return subprocess.run(
-        command, capture_output=True, text=True, encoding="utf-8", check=False, env=environment
-    )
+    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False, env=environment)
 
 
 def test_help_names_every_command() -> None:
@@ -84,9 +82,7 @@ def test_misuse_is_one_clear_paragraph_and_exit_code_2(words: list[str], message
 def test_a_dry_run_lists_jobs_and_touches_nothing(tmp_path: Path) -> None:
     done = tis("grid", "quantiles", "--profile", "paper", "--dry-run", TIS_CACHE=str(tmp_path / "cache"))
     assert done.returncode == 0, done.stderr
-    assert (
-        len([line for line in done.stdout.splitlines() if line.strip().startswith("quantile ")]) == 451
-    )  # + total
+    assert len([line for line in done.stdout.splitlines() if line.strip().startswith("quantile ")]) == 451  # + total
     assert not (tmp_path / "cache").exists()
 
 
@@ -157,8 +153,7 @@ def small_profile(tmp_path_factory) -> Path:
     text = (ROOT / "notebooks/profiles/smoke.yaml").read_text(encoding="utf-8")
     path = tmp_path_factory.mktemp("profile") / "small.yaml"
     path.write_text(
-        text.replace("pool_size: 600", "pool_size: 300").replace("name: smoke", "name: small"),
-        encoding="utf-8",
+        text.replace("pool_size: 600", "pool_size: 300").replace("name: smoke", "name: small"), encoding="utf-8"
     )
     return path
 

@@ -25,12 +25,15 @@ import pytest
 import yaml
 
 from tests_support import example, query
-from tis_utils import cli, experiments, grids, shipped
-from tis_utils.cells import Cell, grid
-from tis_utils.experiments import Study
+from tis_utils import cli
+from tis_utils.examples.load import Data
+from tis_utils.experiments import grids
+from tis_utils.experiments import study as experiments
+from tis_utils.experiments.run_spec import RunSpec, grid
+from tis_utils.experiments.study import Study
 from tis_utils.profiles import Profile
-from tis_utils.sources.assemble import Data
-from tis_utils.store import Store
+from tis_utils.storage import stored_results as shipped
+from tis_utils.storage.cache import Store
 
 KILLS = 10
 CELLS = grid(["digits", "letters"], [("rds", "round_robin"), ("less", "uot")], [2, 4], [0, 1])
@@ -57,12 +60,12 @@ def data(profile: Profile) -> Data:
     return Data(pool, queries, {"digits": [query("888"), query("999")], "letters": []})
 
 
-def finish(folder: Path, name: str, cells: list[Cell] = CELLS) -> None:
+def finish(folder: Path, name: str, cells: list[RunSpec] = CELLS) -> None:
     """One whole run: features, fine-tuning, the results files; in one process."""
     shipped.RESULTS = folder / name / "results"
     study = Study(Profile(**settings(folder)), Store(folder / name / "cache"))
     study.run(cells, jobs=1)
-    study.ship("budgets", cells)
+    study.keep("budgets", cells)
 
 
 @dataclass
@@ -75,9 +78,7 @@ class Child:
     printed: str
 
 
-def forked(
-    action: Callable[[], Any], stop: Callable[[], bool] = lambda: False, how: int = signal.SIGKILL
-) -> Child:
+def forked(action: Callable[[], Any], stop: Callable[[], bool] = lambda: False, how: int = signal.SIGKILL) -> Child:
     """Do `action` in a child; send it the signal `how` as soon as `stop` says so."""
     told, printed = os.pipe(), os.pipe()
     child = os.fork()
@@ -207,9 +208,7 @@ def interrupt(folder: Path) -> dict[str, Any]:
     """Ctrl-C after three cells, then the same command again; and the command without any trouble."""
     (folder / "drill.yaml").write_text(yaml.safe_dump(settings(folder)), encoding="utf-8")
     cells = folder / "stopped" / "cells"
-    stopped = forked(
-        lambda: command(folder, "stopped"), lambda: len(list(cells.glob("*.json"))) >= 3, signal.SIGINT
-    )
+    stopped = forked(lambda: command(folder, "stopped"), lambda: len(list(cells.glob("*.json"))) >= 3, signal.SIGINT)
     before = {path.name: path.stat().st_mtime_ns for path in cells.glob("*.json")}
     again = forked(lambda: command(folder, "stopped"))
     kept = {path.name for path in cells.glob("*.json") if path.stat().st_mtime_ns == before.get(path.name)}
@@ -257,9 +256,7 @@ def results(folder: Path) -> tuple[bytes, dict[str, Any]]:
     """The results file, and its manifest without what may differ: times and the machine."""
     table = folder / "results" / "drill" / "budgets.csv"
     manifest = json.loads(table.with_suffix(".json").read_text(encoding="utf-8"))
-    return table.read_bytes(), {
-        key: manifest[key] for key in manifest if key not in ("seconds", "environment")
-    }
+    return table.read_bytes(), {key: manifest[key] for key in manifest if key not in ("seconds", "environment")}
 
 
 def payloads(cache: Path) -> dict[str, bytes]:

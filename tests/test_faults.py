@@ -29,11 +29,15 @@ import pytest
 import test_drills as drills
 import yaml
 
-from tis_utils import cli, driver, experiments, features, paths, shipped
-from tis_utils.cells import grid
-from tis_utils.experiments import Study
+from tis_utils import cli, paths
+from tis_utils.book import driver
+from tis_utils.experiments import study as experiments
+from tis_utils.experiments.run_spec import grid
+from tis_utils.experiments.study import Study
 from tis_utils.profiles import Profile
-from tis_utils.store import Store
+from tis_utils.representations import pool_features as features
+from tis_utils.storage import stored_results as shipped
+from tis_utils.storage.cache import Store
 
 FEW = grid(["digits"], [("rds", "round_robin"), ("less", "uot")], [2], [0])
 KILLS = 4
@@ -48,9 +52,7 @@ KINDS = {  # what is damaged: where it lies below a run's folder
     "stored results": "results/drill/budgets.csv",
     "stored results' manifest": "results/drill/budgets.json",
 }
-FOREIGN = {
-    "array": "cache/features/less/*.npy"
-}  # what is put there instead; else the other run's file of the kind
+FOREIGN = {"array": "cache/features/less/*.npy"}  # what is put there instead; else the other run's file of the kind
 DAMAGES = ("truncated", "flipped", "foreign", "empty")
 
 
@@ -205,9 +207,7 @@ def clocks(folder: Path) -> dict[str, Any]:
         shutil.rmtree(folder / name / "results")
         child = drills.forked(lambda n=name: finish(folder, n))
         kept = [
-            path
-            for path in (folder / name / "cache").rglob("*")
-            if path.is_file() and path.stat().st_mtime == moment
+            path for path in (folder / name / "cache").rglob("*") if path.is_file() and path.stat().st_mtime == moment
         ]
         seen[name] = {"kept": len(kept), "all": drills.files(folder / name / "cache"), **vars(child)}
 
@@ -240,8 +240,7 @@ def shards(folder: Path) -> dict[str, Any]:
         child = drills.forked(lambda k=kill: represent(folder, "shards", "--shard", f"{k % 2}/2"), moment)
         done.append((child.code, len(list((folder / "shards").rglob("*.npy")))))
     last = [
-        drills.forked(lambda k=k: represent(folder, "shards", *k))
-        for k in (("--shard", "0/2"), ("--shard", "1/2"), ())
+        drills.forked(lambda k=k: represent(folder, "shards", *k)) for k in (("--shard", "0/2"), ("--shard", "1/2"), ())
     ]
     return {"kills": done, "last": [vars(child) for child in last]}
 
@@ -269,9 +268,7 @@ def book(folder: Path) -> dict[str, Any]:
         done = driver.execute_stale(
             made / "00_x.ipynb", made / output / "00_x.ipynb", {"profile": "smoke"}, progress=False
         )
-        (made / "executed").write_text(
-            str(done.fresh), encoding="utf-8"
-        )  # a kernel may print too, as it ends
+        (made / "executed").write_text(str(done.fresh), encoding="utf-8")  # a kernel may print too, as it ends
 
     whole = drills.forked(lambda: run("whole"))
     (made / "started").unlink()

@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 
 from tests_support import example, query
-from tis_utils.engines import run_all
-from tis_utils.models import load_model
+from tis_utils.experiments.run import RunTask, run_task
+from tis_utils.models.load import load_model
 from tis_utils.profiles import Training
-from tis_utils.runs import CellTask, run_cell
+from tis_utils.storage.parallel import run_all
 
 STATM = Path("/proc/self/statm")
 RUNS = 500
 GROWTH = 0.03  # of resident memory, between the second and the last fifth of the runs
 
 
-def watched(task: CellTask) -> tuple[int, int, float]:
+def watched(task: RunTask) -> tuple[int, int, float]:
     """One run; the worker's process, its resident memory afterwards in bytes, and the loss."""
-    rows = run_cell(task).set_index("metric")["value"]
+    rows = run_task(task).set_index("metric")["value"]
     resident = int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return os.getpid(), resident, float(rows["query_loss"])
 
@@ -33,7 +33,7 @@ def test_resident_memory_stays_flat_over_five_hundred_runs(tmp_path: Path, rando
     random_model.model.save_pretrained(tmp_path / "model")
     random_model.tokenizer.save_pretrained(tmp_path / "model")
     model = str(tmp_path / "model")
-    first = CellTask(
+    first = RunTask(
         seed=0,
         subset=[example(text * 3, name=text) for text in "abcd"],
         queries=[query("aaa")],

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tis_utils import permission
 from tis_utils.errors import InputError
+from tis_utils.models import permission
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted((ROOT / "tis_utils").rglob("*.py"))
@@ -38,9 +38,7 @@ def faults(source: str) -> Iterator[str]:
     fine = guarded(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom) and node not in fine:
-            names = (
-                [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
-            )
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
             yield from (f"imports {name}" for name in names if name.split(".")[0] in UNIX_MODULES)
         if isinstance(node, ast.Attribute) and ast.unparse(node) in UNIX_CALLS:
             yield f"uses {ast.unparse(node)}"
@@ -51,11 +49,7 @@ def faults(source: str) -> Iterator[str]:
 def encodings(call: ast.Call) -> Iterator[str]:
     name = call.func.attr if isinstance(call.func, ast.Attribute) else ast.unparse(call.func)
     words = {word.arg for word in call.keywords}
-    if (
-        name in ("read_text", "write_text")
-        and "encoding" not in words
-        and len(call.args) < 1 + (name == "write_text")
-    ):
+    if name in ("read_text", "write_text") and "encoding" not in words and len(call.args) < 1 + (name == "write_text"):
         yield f"line {call.lineno} {TEXT_WITHOUT}"
     if name in ("open", "fdopen", "NamedTemporaryFile", "TemporaryFile") and "encoding" not in words:
         place = 0 if isinstance(call.func, ast.Attribute) and name == "open" else 1
@@ -63,18 +57,12 @@ def encodings(call: ast.Call) -> Iterator[str]:
         mode = given[0].value if given and isinstance(given[0], ast.Constant) else "r"
         if "b" not in str(mode) and ast.unparse(call.func) != "Image.open":
             yield f"line {call.lineno} {TEXT_WITHOUT}"
-    if (
-        name in ("run", "Popen", "check_output")
-        and {"text", "universal_newlines"} & words
-        and "encoding" not in words
-    ):
+    if name in ("run", "Popen", "check_output") and {"text", "universal_newlines"} & words and "encoding" not in words:
         yield f"line {call.lineno} {TEXT_WITHOUT}"
 
 
 def test_the_package_names_encodings_and_calls_nothing_that_only_unix_has() -> None:
-    assert {
-        path.name: found for path in SOURCES if (found := list(faults(path.read_text(encoding="utf-8"))))
-    } == {}
+    assert {path.name: found for path in SOURCES if (found := list(faults(path.read_text(encoding="utf-8"))))} == {}
 
 
 @pytest.mark.parametrize(
@@ -101,21 +89,13 @@ def test_every_module_is_python_3_11() -> None:
 
 def test_tracked_files_have_names_for_every_system() -> None:
     """No characters that Windows forbids, no reserved names, no two names that differ in capitals only."""
-    done = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, encoding="utf-8", check=True
-    )
+    done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
     names = [name for name in done.stdout.split("\0") if name]
     assert not [name for name in names if set(name) & set('<>:"\\|?*') or not name.isascii()]
     assert max(map(len, names)) < 120
     assert len({name.lower() for name in names}) == len(names)
     stems = {part.split(".")[0].lower() for name in names for part in name.split("/")}
-    assert not stems & {
-        "con",
-        "prn",
-        "aux",
-        "nul",
-        *(f"{n}{i}" for n in ("com", "lpt") for i in range(1, 10)),
-    }
+    assert not stems & {"con", "prn", "aux", "nul", *(f"{n}{i}" for n in ("com", "lpt") for i in range(1, 10))}
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])

@@ -59,11 +59,7 @@ def test_unknown_profiles_list_the_known_ones() -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [
-        ("name: [", "not valid YAML"),
-        ("- a\n- b\n", "must be a mapping"),
-        ("name: mine\n", "key 'model' is missing"),
-    ],
+    [("name: [", "not valid YAML"), ("- a\n- b\n", "must be a mapping"), ("name: mine\n", "key 'model' is missing")],
 )
 def test_broken_profile_files(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "mine.yaml"

@@ -82,9 +82,7 @@ def test_make_setup_refuses_an_old_python(tmp_path: Path) -> None:
     line = "import sys; sys.version_info = (3, 9, 18); exec(sys.argv[1])"
     fake.write_text(f'#!/bin/sh\nshift\nexec "{sys.executable}" -c "{line}" "$1"\n', encoding="utf-8")
     fake.chmod(0o755)
-    done = subprocess.run(
-        ["make", "setup", f"PYTHON={fake}"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(["make", "setup", f"PYTHON={fake}"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "Python 3.11 or newer is needed" in done.stderr
     assert "Traceback" not in done.stderr
@@ -102,15 +100,14 @@ def test_public_names_are_where_the_contract_says() -> None:
 
 def test_nothing_tracked_names_a_machine_path_or_a_registry() -> None:
     """Committed text must make sense on any machine."""
-    listed = subprocess.run(
-        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.split("\n")
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
+        "\n"
+    )
     suspicious = re.compile(r"/(root|home)/\w|/opt/(pypi|wheels)|pypi\.org|files\.pythonhosted|/work/main")
     for name in listed:
         path = ROOT / name
         if (
-            path.suffix
-            in {".py", ".md", ".yaml", ".yml", ".toml", ".ipynb", ".lock", ".json", ".csv", ".cff"}
+            path.suffix in {".py", ".md", ".yaml", ".yml", ".toml", ".ipynb", ".lock", ".json", ".csv", ".cff"}
             and name != "tests/test_project.py"
         ):
             hit = suspicious.search(path.read_text(encoding="utf-8"))

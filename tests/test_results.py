@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tis_utils import ila_subsets, transfer
-from tis_utils.cells import CELL_COLUMNS
-from tis_utils.examples import encode_all
-from tis_utils.experiments import Cell, Study
+from tis_utils.examples.text import encode_all
+from tis_utils.experiments.run_spec import SPEC_COLUMNS
+from tis_utils.experiments.study import RunSpec, Study
+from tis_utils.neighbours.ila import designed_subsets as ila_subsets
+from tis_utils.neighbours.insta import transfer
 from tis_utils.profiles import load_profile
-from tis_utils.shipped import RESULTS, cell_key
+from tis_utils.storage.stored_results import RESULTS, run_key
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +27,7 @@ def smollm2() -> Study:
 def test_stored_features_are_current_and_whole(smollm2: Study, name: str) -> None:
     candidates, queries = smollm2.features(name)
     assert len(candidates) == smollm2.profile.pool_size
-    assert {task: len(rows) for task, rows in queries.items()} == {
-        "gsm8k": 8,
-        "codex": 16,
-        "bbh": 27,
-        "mmlu": 27,
-    }
+    assert {task: len(rows) for task, rows in queries.items()} == {"gsm8k": 8, "codex": 16, "bbh": 27, "mmlu": 27}
     encoded = encode_all(smollm2.data.pool, smollm2.model.tokenizer, smollm2.profile.max_length)
     learnable = np.array([text.trainable or name != "less" for text in encoded])  # others have no gradient
     np.testing.assert_allclose(np.linalg.norm(candidates, axis=1), learnable, atol=1e-5)
@@ -63,10 +59,10 @@ def test_stored_results_are_small_and_say_where_they_come_from() -> None:
 def test_stored_runs_belong_to_this_commit(profile: str) -> None:
     """Every row's key is that of the cell it names, with today's data, models, settings and code."""
     tables = [pd.read_csv(path) for path in sorted((RESULTS / profile).glob("*.csv"))]
-    rows = pd.concat([table for table in tables if "key" in table]).drop_duplicates([*CELL_COLUMNS, "key"])
+    rows = pd.concat([table for table in tables if "key" in table]).drop_duplicates([*SPEC_COLUMNS, "key"])
     study = Study(load_profile(profile), compute=False)
-    for cell, key in zip(rows[CELL_COLUMNS].to_dict("records"), rows["key"], strict=True):
-        assert cell_key(study.recipe(Cell(**cell))) == key
+    for cell, key in zip(rows[SPEC_COLUMNS].to_dict("records"), rows["key"], strict=True):
+        assert run_key(study.recipe(RunSpec(**cell))) == key
 
 
 def test_the_stored_matrix_and_subsets_belong_to_this_commit() -> None:

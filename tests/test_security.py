@@ -20,10 +20,10 @@ import yaml
 
 from tis_utils import cli
 from tis_utils.errors import InputError
+from tis_utils.examples import hub
+from tis_utils.own_data.select import save, select_files
 from tis_utils.profiles import load_profile
-from tis_utils.selection import save, select_files
-from tis_utils.sources import hub
-from tis_utils.store import Store
+from tis_utils.storage.cache import Store
 
 ROOT = Path(__file__).resolve().parent.parent
 SMOKE = (ROOT / "notebooks" / "profiles" / "smoke.yaml").read_text(encoding="utf-8")
@@ -55,9 +55,7 @@ def code() -> Iterator[tuple[str, str]]:
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         for number, cell in enumerate(nbformat.read(path, as_version=4).cells):
             if cell.cell_type == "code":
-                lines = [
-                    "" if line.lstrip().startswith(("%", "!")) else line for line in cell.source.split("\n")
-                ]
+                lines = ["" if line.lstrip().startswith(("%", "!")) else line for line in cell.source.split("\n")]
                 yield f"{path.name}, cell {number}", "\n".join(lines)
 
 
@@ -72,7 +70,7 @@ YAML = {
     "yaml.unsafe_load_all",
     "yaml.full_load_all",
 }
-SAFE_LOADERS = {"_Loader": "tis_utils.profiles", "_TaskLoader": "tis_utils.sources.benchmarks"}
+SAFE_LOADERS = {"_Loader": "tis_utils.profiles", "_TaskLoader": "tis_utils.examples.benchmarks"}
 
 
 def faults(source: str) -> list[str]:
@@ -130,22 +128,9 @@ def test_the_yaml_loaders_are_safe_ones() -> None:
 
 
 def test_weights_that_were_shipped_are_safetensors() -> None:
-    tracked = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     suffixes = {Path(name).suffix for name in tracked.split("\0")}
-    assert not suffixes & {
-        ".bin",
-        ".pt",
-        ".pth",
-        ".pkl",
-        ".pickle",
-        ".joblib",
-        ".ckpt",
-        ".npz",
-        ".so",
-        ".whl",
-    }
+    assert not suffixes & {".bin", ".pt", ".pth", ".pkl", ".pickle", ".joblib", ".ckpt", ".npz", ".so", ".whl"}
 
 
 # --- programs that a model wrote --------------------------------------------------------------------
@@ -157,7 +142,7 @@ def test_only_human_evals_executor_runs_programs() -> None:
 
 
 def test_a_grid_that_runs_programs_is_refused_before_it_trains(tmp_path: Path, monkeypatch, capsys) -> None:
-    from tis_utils import experiments
+    from tis_utils.experiments import study as experiments
 
     path = tmp_path / "own.yaml"
     text = SMOKE.replace("pool_size: 600", "pool_size: 100") + "metrics: {words: pass@1}\n"
@@ -215,23 +200,11 @@ def test_ids_sources_and_tasks_of_data_never_become_paths(tmp_path: Path) -> Non
     desk = tmp_path / "desk"
     desk.mkdir()
     lines = [
-        {
-            "prompt": "p",
-            "response": "r",
-            "id": f"{name}#{i}",
-            "source": name or "x",
-            "family": name,
-            "dataset": name,
-        }
+        {"prompt": "p", "response": "r", "id": f"{name}#{i}", "source": name or "x", "family": name, "dataset": name}
         for i, name in enumerate(ELSEWHERE)
     ]
     (desk / "pool.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    options = {
-        "representation": "embed",
-        "selector": "random",
-        "budget": 3,
-        "settings": load_profile("smoke"),
-    }
+    options = {"representation": "embed", "selector": "random", "budget": 3, "settings": load_profile("smoke")}
     before = {path for path in tmp_path.rglob("*")}
     chosen = select_files(desk / "pool.jsonl", None, store=Store(desk / "cache"), **options)
     written = save(chosen, desk / "pool.jsonl", desk / "out" / "subset.jsonl")
@@ -272,7 +245,7 @@ def pages(tmp_path_factory) -> list[Path]:
     """The report on hostile data in a hostile file, a figure and an interactive one with hostile words."""
     from plotly import graph_objects as go
 
-    from tis_utils.pictures import Picture, interactive
+    from tis_utils.plots.display import Picture, interactive
 
     folder = tmp_path_factory.mktemp("hostile")
     name = "<img src=x onerror=window.hacked=10>&'.jsonl"
@@ -296,18 +269,14 @@ def pages(tmp_path_factory) -> list[Path]:
     live = interactive(drawn, everything)._repr_mimebundle_()["text/html"]
     still = Picture(b"", everything, 5, everything)._repr_html_()
     head = '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>x</title></head><body>'
-    (folder / "figure.html").write_text(
-        f"{head}{live}{still}<p id='after'>after</p></body></html>", encoding="utf-8"
-    )
+    (folder / "figure.html").write_text(f"{head}{live}{still}<p id='after'>after</p></body></html>", encoding="utf-8")
     return [folder / "report.html", folder / "figure.html"]
 
 
 def test_hostile_texts_are_escaped(pages: list[Path]) -> None:
     report = pages[0].read_text(encoding="utf-8")
     for text in ("<script", "onerror='", "<iframe", "<svg", "<base", "1337", "href="):
-        assert text not in report.replace('<link rel="icon" href="data:,">', "").replace(
-            html.escape(text), ""
-        ), text
+        assert text not in report.replace('<link rel="icon" href="data:,">', "").replace(html.escape(text), ""), text
     assert "{{ 7 * 191 }}" in report
 
 
@@ -337,15 +306,13 @@ def test_nothing_of_the_data_runs_in_a_browser(pages: list[Path]) -> None:
             assert counts == 0
             if path.name == "figure.html":
                 assert page.inner_text("#after") == "after"  # nothing was swallowed
-                told = page.evaluate(
-                    "JSON.parse(document.querySelector('script').textContent).layout.title.text"
-                )
+                told = page.evaluate("JSON.parse(document.querySelector('script').textContent).layout.title.text")
                 assert told == "".join(HOSTILE)
         browser.close()
 
 
 def test_every_template_escapes() -> None:
-    from tis_utils import selection_report
+    from tis_utils.own_data import report as selection_report
 
     source = Path(selection_report.__file__).read_text(encoding="utf-8")
     assert source.count("Environment(autoescape=True") == source.count("Environment(") == 1
@@ -399,9 +366,7 @@ def test_importing_and_running_opens_no_connection(tmp_path: Path) -> None:
     """Without any of the variables that tell libraries to stay at home."""
     profile = tmp_path / "own.yaml"
     profile.write_text(SMOKE.replace("pool_size: 600", "pool_size: 100"), encoding="utf-8")
-    quiet = {
-        k: v for k, v in os.environ.items() if not k.startswith(("HF_", "TRANSFORMERS_", "DO_NOT_TRACK"))
-    }
+    quiet = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "TRANSFORMERS_", "DO_NOT_TRACK"))}
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(OFFLINE), str(profile)], capture_output=True, encoding="utf-8",
         check=False, env={**quiet, "TIS_CACHE": str(tmp_path / "cache"), "TQDM_DISABLE": "1", "HF_HOME": str(tmp_path)},
@@ -416,19 +381,11 @@ def test_importing_and_running_opens_no_connection(tmp_path: Path) -> None:
 
 
 def test_the_table_of_licences_is_that_of_the_lock() -> None:
-    assert third_party.TABLE.read_text(encoding="utf-8") == third_party.table(), (
-        "run python tests/third_party.py"
-    )
+    assert third_party.TABLE.read_text(encoding="utf-8") == third_party.table(), "run python tests/third_party.py"
 
 
 def test_no_licence_is_unknown_or_asks_for_more_without_a_remark() -> None:
     assert third_party.unnamed() == []
     assert set(third_party.NAMED) <= set(third_party.locked())
-    for text, free in (
-        ("MIT", True),
-        ("GPL", False),
-        ("", False),
-        ("MIT AND GPL-3.0", False),
-        ("LGPL", False),
-    ):
+    for text, free in (("MIT", True), ("GPL", False), ("", False), ("MIT AND GPL-3.0", False), ("LGPL", False)):
         assert third_party.is_free(text) is free

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from tis_utils.examples import Example, Query, chat_prompt
+from tis_utils.examples.text import Example, Query, chat_prompt
 
 
 def byte_tokenizer() -> PreTrainedTokenizerFast:

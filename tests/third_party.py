@@ -28,9 +28,7 @@ KNOWN = [
     (r"Zlib", "Zlib"),
 ]
 FREE = {"Apache-2.0", "BSD", "MIT", "ISC", "PSF", "public domain", "Zlib"}
-PERMISSIVE = (
-    r"Apache-2\.0|BSD.*|0BSD|MIT.*|ISC|PSF.*|Zlib|CC0-1\.0|BSL-1\.0|CNRI-Python|Unlicense|LLVM-exception"
-)
+PERMISSIVE = r"Apache-2\.0|BSD.*|0BSD|MIT.*|ISC|PSF.*|Zlib|CC0-1\.0|BSL-1\.0|CNRI-Python|Unlicense|LLVM-exception"
 # Read by hand, because the metadata say nothing or name a licence that asks for more than a notice.
 NAMED = {
     "axe-playwright-python": ("MIT", "its LICENSE file; the axe-core inside is MPL-2.0; tests only"),
@@ -38,10 +36,7 @@ NAMED = {
     "zss": ("BSD", "its LICENSE file"),
     "certifi": ("MPL-2.0", "used as it is, not changed, not passed on"),
     "chardet": ("LGPL", "a library used as it is, not changed, not passed on"),
-    "docutils": (
-        "public domain",
-        "most of it; single files are BSD, PSF or, an Emacs mode, GPL; used as it is",
-    ),
+    "docutils": ("public domain", "most of it; single files are BSD, PSF or, an Emacs mode, GPL; used as it is"),
     "hypothesis": ("MPL-2.0", "tests only"),
     "pathspec": ("MPL-2.0", "used as it is, not changed, not passed on"),
     "tqdm": ("MPL-2.0", "and MIT; used as it is, not changed, not passed on"),
@@ -72,9 +67,7 @@ def licence(name: str) -> tuple[str, str]:
     if name in NAMED:
         return NAMED[name]
     about = importlib.metadata.metadata(name)
-    classes = [
-        text.split("::")[-1] for text in about.get_all("Classifier") or [] if text.startswith("License")
-    ]
+    classes = [text.split("::")[-1] for text in about.get_all("Classifier") or [] if text.startswith("License")]
     told = about.get("License-Expression") or "; ".join(classes) or (about.get("License") or "")[:200]
     kinds = [kind for pattern, kind in KNOWN if re.search(pattern, told)]
     return (about.get("License-Expression") or (kinds[0] if kinds else "")), ""
@@ -82,8 +75,7 @@ def licence(name: str) -> tuple[str, str]:
 
 def table() -> str:
     rows = (
-        f"| {name} | {version} | {' | '.join(licence(name))} |"
-        for name, version in sorted(locked().items(), key=str)
+        f"| {name} | {version} | {' | '.join(licence(name))} |" for name, version in sorted(locked().items(), key=str)
     )
     return HEAD + "\n".join(rows) + "\n"
 

@@ -25,7 +25,7 @@ def require_python(version=None):  # type: ignore[no-untyped-def]  # must parse 
 require_python()
 
 _WHERE = {
-    "similarity": "tis_utils.geometry",
+    "similarity": "tis_utils.selectors.similarity",
     "select": "tis_utils.selectors",
     "SELECTORS": "tis_utils.selectors",
     "REPRESENTATIONS": "tis_utils.representations",

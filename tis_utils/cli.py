@@ -16,14 +16,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tis_utils import ceiling
+from tis_utils.book import limits as ceiling
 from tis_utils.errors import InputError, TisError
 
 if TYPE_CHECKING:
-    from tis_utils.cells import Cell
-    from tis_utils.experiments import Study
+    from tis_utils.experiments.run_spec import RunSpec
+    from tis_utils.experiments.study import Study
     from tis_utils.profiles import Profile
 
+MEASURES = {  # tables of `tis measure` and the modules that make them
+    "transfer": "neighbours.insta.transfer",
+    "ila_subsets": "neighbours.ila.designed_subsets",
+    "repeatability": "experiments.repeatability",
+}
 app = typer.Typer(
     name="tis",
     help="Targeted instruction selection: build the book, re-run its notebooks, check this machine.",
@@ -35,25 +40,18 @@ _debug = False
 INTERRUPTED = 130  # typer's exit code for Ctrl-C
 
 ProfileName = Annotated[
-    str,
-    typer.Option("--profile", "-P", help="smoke, classroom, smollm2, paper, or the path of a .yaml file."),
+    str, typer.Option("--profile", "-P", help="smoke, classroom, smollm2, paper, or the path of a .yaml file.")
 ]
 
-Engine = Annotated[
-    str, typer.Option("--engine", help="joblib backend: loky, or ray or dask (extra `cluster`).")
-]
+Engine = Annotated[str, typer.Option("--engine", help="joblib backend: loky, or ray or dask (extra `cluster`).")]
 
 
 @app.callback()
 def _options(
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show Python tracebacks instead of short messages.")
-    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show Python tracebacks instead of short messages.")] = False,
     memory: Annotated[
         float | None,
-        typer.Option(
-            "--memory", metavar="GIB", help="Stop a process that needs more than this (not on Windows)."
-        ),
+        typer.Option("--memory", metavar="GIB", help="Stop a process that needs more than this (not on Windows)."),
     ] = None,
 ) -> None:
     global _debug
@@ -69,19 +67,17 @@ def book(
         bool, typer.Option("--fresh", help="Forget every cached result and executed notebook first.")
     ] = False,
     into: Annotated[
-        Path | None,
-        typer.Option("--into", help="Build in a copy of book/ at this place instead of in book/ itself."),
+        Path | None, typer.Option("--into", help="Build in a copy of book/ at this place instead of in book/ itself.")
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option(
-            "--jobs", "-j", min=1, help="Chapters executed at once; by default one per core, at most 4."
-        ),
+        typer.Option("--jobs", "-j", min=1, help="Chapters executed at once; by default one per core, at most 4."),
     ] = None,
 ) -> None:
     """Execute the chapters that are out of date, then render the book."""
-    from tis_utils import driver, paths
-    from tis_utils.destinations import check_folder, inside
+    from tis_utils import paths
+    from tis_utils.book import driver
+    from tis_utils.paths import check_folder, inside
 
     folder = into or paths.BOOK
     check_folder(folder)
@@ -97,32 +93,25 @@ def book(
 
 @app.command()
 def run(
-    notebook: Annotated[
-        str, typer.Argument(help="Path, name or number of a notebook: 00, 00_quickstart, ….")
-    ],
+    notebook: Annotated[str, typer.Argument(help="Path, name or number of a notebook: 00, 00_quickstart, ….")],
     profile: ProfileName = "classroom",
     parameter: Annotated[
         list[str] | None,
-        typer.Option(
-            "--parameter", "-p", metavar="NAME VALUE", help="A parameter, e.g. -p budgets 25,50; repeatable."
-        ),
+        typer.Option("--parameter", "-p", metavar="NAME VALUE", help="A parameter, e.g. -p budgets 25,50; repeatable."),
     ] = None,
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Executed notebook to write; by default below build/runs."),
+        Path | None, typer.Option("--output", "-o", help="Executed notebook to write; by default below build/runs.")
     ] = None,
     show: Annotated[
         bool,
-        typer.Option(
-            "--parameters",
-            help="List the parameters, their values under the profile and what they mean.",
-        ),
+        typer.Option("--parameters", help="List the parameters, their values under the profile and what they mean."),
     ] = False,
 ) -> None:
     """Execute one notebook with your own parameters."""
-    from tis_utils import driver, paths
-    from tis_utils.destinations import check_file, same_file
-    from tis_utils.store import digest
+    from tis_utils import paths
+    from tis_utils.book import driver
+    from tis_utils.paths import check_file, same_file
+    from tis_utils.storage.keys import digest
 
     path = driver.find_notebook(notebook)
     if show:
@@ -159,9 +148,11 @@ def sweep(
     ] = None,
 ) -> None:
     """Execute a notebook under every combination of parameters; finished ones are kept, index.csv lists all."""
-    from tis_utils import driver, notebook_sweeps, paths
-    from tis_utils.destinations import check_folder
-    from tis_utils.engines import check_engine
+    from tis_utils import paths
+    from tis_utils.book import driver
+    from tis_utils.book import sweep as notebook_sweeps
+    from tis_utils.paths import check_folder
+    from tis_utils.storage.parallel import check_engine
 
     path = driver.find_notebook(notebook)
     grid = {name: notebook_sweeps.parse_values(_from_here(values)) for name, values in _pairs(parameter)}
@@ -193,9 +184,7 @@ def _pairs(given: list[str]) -> list[tuple[str, str]]:
                 "for example -p budgets 25,50."
             )
         if name in pairs:
-            raise InputError(
-                f"-p {name} is given twice. Give every parameter once; commas separate several values."
-            )
+            raise InputError(f"-p {name} is given twice. Give every parameter once; commas separate several values.")
         pairs[name] = value
     return list(pairs.items())
 
@@ -210,9 +199,7 @@ def represent(
     shard: Annotated[
         str | None,
         typer.Option(
-            "--shard",
-            metavar="I/N",
-            help="Only the I-th of N parts of the pool (0/N … N-1/N), for job arrays.",
+            "--shard", metavar="I/N", help="Only the I-th of N parts of the pool (0/N … N-1/N), for job arrays."
         ),
     ] = None,
     ship: Annotated[
@@ -227,7 +214,7 @@ def represent(
     part = _share(shard) if shard else None
     if part and ship:
         raise InputError("--ship needs the whole pool; run it without --shard.")
-    from tis_utils.experiments import Study  # imports torch: only now
+    from tis_utils.experiments.study import Study  # imports torch: only now
     from tis_utils.profiles import load_profile
 
     study = Study(load_profile(profile))
@@ -236,7 +223,7 @@ def represent(
 
 
 def _represent(study: Study, name: str, share: tuple[int, int] | None, ship: bool) -> str:
-    from tis_utils import shipped
+    from tis_utils.storage import stored_results as shipped
 
     job = study.pool_features(name)
     if share:
@@ -261,30 +248,21 @@ def _share(text: str) -> tuple[int, int]:
 
 @app.command()
 def grid(
-    name: Annotated[
-        str, typer.Argument(help="quantiles, focus, budgets, cross, tokens, resample, insta or ila.")
-    ],
+    name: Annotated[str, typer.Argument(help="quantiles, focus, budgets, cross, tokens, resample, insta or ila.")],
     profile: ProfileName = "classroom",
     task: Annotated[
-        list[str] | None,
-        typer.Option("--task", "-t", help="Only this task of the profile; repeatable. Default: all."),
+        list[str] | None, typer.Option("--task", "-t", help="Only this task of the profile; repeatable. Default: all.")
     ] = None,
     jobs: Annotated[
         int | None, typer.Option("--jobs", "-j", min=1, help="Worker processes; default one per core.")
     ] = None,
     engine: Engine = "loky",
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Also write the rows (or the plan) to this CSV file."),
+        Path | None, typer.Option("--output", "-o", help="Also write the rows (or the plan) to this CSV file.")
     ] = None,
-    ship: Annotated[
-        bool, typer.Option("--ship", help="Also store the rows in data/results/<profile>.")
-    ] = False,
+    ship: Annotated[bool, typer.Option("--ship", help="Also store the rows in data/results/<profile>.")] = False,
     run_code: Annotated[
-        bool,
-        typer.Option(
-            "--run-code", help="Allow pass@k to run programs that the model wrote (use a container)."
-        ),
+        bool, typer.Option("--run-code", help="Allow pass@k to run programs that the model wrote (use a container).")
     ] = False,
     dry_run: Annotated[
         bool,
@@ -294,71 +272,65 @@ def grid(
         ),
     ] = False,
 ) -> None:
-    """Fine-tune and evaluate every cell of one experiment; finished cells are kept, a stopped grid continues."""
-    from tis_utils.destinations import check_file
-    from tis_utils.grids import GRIDS
+    """Fine-tune and evaluate every run of one experiment; finished runs are kept, a stopped grid continues."""
+    from tis_utils.experiments.grids import GRIDS
+    from tis_utils.paths import check_file
     from tis_utils.profiles import load_profile
 
     if name not in GRIDS:
         raise InputError(f"There is no grid {name!r}; known: {', '.join(GRIDS)}.")
     settings = load_profile(profile)
     if unknown := [t for t in task or () if t not in settings.tasks]:
-        raise InputError(
-            f"Profile {settings.name!r} has no task {unknown[0]!r}; it has {', '.join(settings.tasks)}."
-        )
+        raise InputError(f"Profile {settings.name!r} has no task {unknown[0]!r}; it has {', '.join(settings.tasks)}.")
     if output:
         check_file(output)
-    cells = [cell for cell in GRIDS[name](settings) if not task or cell.task in task]
+    specs = [spec for spec in GRIDS[name](settings) if not task or spec.task in task]
     if dry_run:
-        typer.echo(_plan(settings, cells, output))
+        typer.echo(_plan(settings, specs, output))
         return
-    from tis_utils import permission
-    from tis_utils.engines import check_engine
-    from tis_utils.experiments import Study  # imports torch: only now
-    from tis_utils.store import write_table
+    from tis_utils.experiments.study import Study  # imports torch: only now
+    from tis_utils.models import permission
+    from tis_utils.storage.manifests import write_table
+    from tis_utils.storage.parallel import check_engine
 
     check_engine(engine)
     if run_code:
         permission.allow()
     study = Study(settings, live=ship)
-    rows = study.run(cells, jobs=jobs, engine=engine)
+    rows = study.run(specs, jobs=jobs, engine=engine)
     failed = rows.loc[rows["status"] == "diverged", "metric"].count()
-    typer.echo(f"{name}: {len(cells)} cells, {len(rows)} numbers, {failed} of them from runs that diverged.")
+    typer.echo(f"{name}: {len(specs)} runs, {len(rows)} numbers, {failed} of them from runs that diverged.")
     if output:
         write_table(output, rows)
         typer.echo(f"The rows are in {output}")
     if ship:
-        typer.echo(f"Stored in {study.ship(name, cells)}")
+        typer.echo(f"Stored in {study.keep(name, specs)}")
 
 
 @app.command()
 def measure(
     name: Annotated[
-        str,
-        typer.Argument(
-            help="transfer (chapter 12), ila_subsets (chapter 13) or repeatability (status page)."
-        ),
+        str, typer.Argument(help="transfer (chapter 12), ila_subsets (chapter 13) or repeatability (status page).")
     ],
     profile: ProfileName = "classroom",
 ) -> None:
-    """Measure a table that is no grid of cells and store it in data/results/<profile>; a stopped one continues."""
+    """Measure a table that is no grid of runs and store it in data/results/<profile>; a stopped one continues."""
     from tis_utils.profiles import load_profile
 
-    known = ("transfer", "ila_subsets", "repeatability")
-    if name not in known:
-        raise InputError(f"There is no table {name!r}; known: {', '.join(known)}.")
+    if name not in MEASURES:
+        raise InputError(f"There is no table {name!r}; known: {', '.join(MEASURES)}.")
     settings = load_profile(profile)
-    from tis_utils.experiments import Study  # imports torch: only now
+    from tis_utils.experiments.study import Study  # imports torch: only now
 
-    path = importlib.import_module(f"tis_utils.{name}").ship(Study(settings, live=True))
-    typer.echo(f"Stored in {path}")
+    module = importlib.import_module(f"tis_utils.{MEASURES[name]}")
+    typer.echo(f"Stored in {module.keep(Study(settings, live=True))}")
 
 
-def _plan(settings: Profile, cells: list[Cell], output: Path | None) -> str:
-    from tis_utils.plan import plan, summary
-    from tis_utils.store import write_table
+def _plan(settings: Profile, specs: list[RunSpec], output: Path | None) -> str:
+    from tis_utils.experiments.cost_estimate import plan, summary
+    from tis_utils.storage.manifests import write_table
 
-    jobs = plan(settings, cells)
+    jobs = plan(settings, specs)
     if output:
         write_table(output, jobs)
         return f"{summary(jobs, settings)}\nEvery job is in {output}"
@@ -373,17 +345,12 @@ def select(
     ],
     output: Annotated[
         Path,
-        typer.Option(
-            "--output", "-o", help="JSONL file of the subset; a table and a report are written beside it."
-        ),
+        typer.Option("--output", "-o", help="JSONL file of the subset; a table and a report are written beside it."),
     ],
     queries: Annotated[
-        Path | None,
-        typer.Option("--queries", help="JSONL file of examples of your task. Random and ila need none."),
+        Path | None, typer.Option("--queries", help="JSONL file of examples of your task. Random and ila need none.")
     ] = None,
-    representation: Annotated[
-        str, typer.Option("--representation", "-R", help="embed, rds or less.")
-    ] = "embed",
+    representation: Annotated[str, typer.Option("--representation", "-R", help="embed, rds or less.")] = "embed",
     selector: Annotated[
         str,
         typer.Option(
@@ -416,13 +383,13 @@ def select(
     profile: ProfileName = "classroom",
 ) -> None:
     """Select examples from your own pool for your own task: a subset, a table of the picks, and a report."""
-    from tis_utils.destinations import check_jsonl
+    from tis_utils.paths import check_jsonl
 
     check_jsonl(pool)
     if queries:
         check_jsonl(queries)
+    from tis_utils.own_data.select import outputs, save, select_files  # imports torch: only now
     from tis_utils.profiles import load_profile
-    from tis_utils.selection import outputs, save, select_files  # imports torch: only now
 
     outputs(pool, queries, output)
     reads = "embedder" if representation == "embed" and not selector.startswith("ila") else "model"
@@ -444,7 +411,7 @@ def select(
 @app.command()
 def doctor(profile: ProfileName = "classroom") -> None:
     """Say what is installed, what is missing, and what each profile needs."""
-    from tis_utils import health
+    from tis_utils.book import doctor as health
 
     report = health.examine(profile)
     typer.echo(report.text)

@@ -34,10 +34,8 @@ Name = Annotated[str, Field(max_length=64, pattern=r"^\w[\w .+-]*$")]  # it beco
 
 
 MOST = 5  # faults of one profile that are told at once
-METRICS = (
-    "exact_match, none, pass@K such as pass@10, or lm_eval:TASK:METRIC such as lm_eval:gsm8k_cot:exact_match"
-)
-METRIC = re.compile(r"exact_match|none|pass@[1-9]\d*|lm_eval:[^:]+:[^:]+")  # see tis_utils.downstream
+METRICS = "exact_match, none, pass@K such as pass@10, or lm_eval:TASK:METRIC such as lm_eval:gsm8k_cot:exact_match"
+METRIC = re.compile(r"exact_match|none|pass@[1-9]\d*|lm_eval:[^:]+:[^:]+")  # see tis_utils.models.downstream
 
 
 class _Strict(BaseModel):
@@ -129,7 +127,7 @@ class Profile(_Strict):
     tasks : tuple of str
         Target tasks.
     metrics : dict of str to str
-        The downstream metric of a task (:mod:`tis_utils.downstream`); exact match where none is named.
+        The downstream metric of a task (:mod:`tis_utils.models.downstream`); exact match where none is named.
     budgets : tuple of int
         Numbers of selected examples, increasing.
     sweep_budgets : tuple of int, optional
@@ -245,17 +243,13 @@ def _read(path: Path) -> dict[str, Any]:
         told = " ".join(str(error).split())
         raise InputError(f"Profile {path} is not valid YAML: {told}. Correct that place.") from error
     except UnicodeDecodeError as error:
-        raise InputError(
-            f"Profile {path} is not UTF-8 ({error.reason}). Save it in UTF-8 encoding."
-        ) from error
+        raise InputError(f"Profile {path} is not UTF-8 ({error.reason}). Save it in UTF-8 encoding.") from error
     except RecursionError as error:
         raise InputError(f"Profile {path} is nested too deeply; a profile has two levels.") from error
     except ValueError as error:  # a number or a date that Python cannot hold
         raise InputError(f"Profile {path} holds a value that cannot be read: {error}.") from error
     except OSError as error:
-        raise InputError(
-            f"Profile {path} cannot be read: {error.strerror}. Check its permissions."
-        ) from error
+        raise InputError(f"Profile {path} cannot be read: {error.strerror}. Check its permissions.") from error
     if not isinstance(data, dict):
         raise InputError(f"Profile {path} must be a mapping of settings, found {type(data).__name__}.")
     return {str(key): value for key, value in data.items()}
@@ -277,8 +271,7 @@ def _listed(key: str, value: Any) -> Any:
     """One number or name is accepted where a profile has a list of them."""
     return (
         [value]
-        if key in ("tasks", "budgets", "sweep_budgets", "task_counts", "seeds")
-        and isinstance(value, int | str)
+        if key in ("tasks", "budgets", "sweep_budgets", "task_counts", "seeds") and isinstance(value, int | str)
         else value
     )
 
@@ -291,9 +284,7 @@ def _find(profile: str | Path) -> Path:
         if path.is_file():
             return path
         what = "is a folder" if path.is_dir() else "does not exist"
-        raise InputError(
-            f"Profile file {path} {what}. Give the path of a .yaml file, or one of {', '.join(names())}."
-        )
+        raise InputError(f"Profile file {path} {what}. Give the path of a .yaml file, or one of {', '.join(names())}.")
     path = PROFILES / f"{profile}.yaml"
     if str(profile) not in names():
         raise InputError(
@@ -307,9 +298,7 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
     model: Any = Profile
     for part in location[:-1]:
         wants = model.model_fields[part].annotation
-        model = next(
-            (kind for kind in get_args(wants) if hasattr(kind, "model_fields")), wants
-        )  # Plan | None
+        model = next((kind for kind in get_args(wants) if hasattr(kind, "model_fields")), wants)  # Plan | None
     return list(model.model_fields)
 
 

@@ -30,9 +30,7 @@ PROMPT = {"code_prompt_show": "Show the parameters of this run", "code_prompt_hi
 def _package_file(module: str, *parts: str) -> Path:
     spec = importlib.util.find_spec(module)
     if spec is None or not spec.submodule_search_locations:
-        raise ExtensionError(
-            f"The package that holds {module!r} is not installed; run the set-up command again."
-        )
+        raise ExtensionError(f"The package that holds {module!r} is not installed; run the set-up command again.")
     path = Path(spec.submodule_search_locations[0], *parts)
     if not path.is_file():
         raise ExtensionError(f"{'/'.join(parts)} is missing from the installed {module!r}.")

@@ -17,8 +17,11 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from tis_utils import looks, paths, stats, sweeps
-from tis_utils.looks import METHODS
+from tis_utils import labels as looks
+from tis_utils import paths
+from tis_utils.evidence import statistics as stats
+from tis_utils.evidence import sweeps
+from tis_utils.plots.theme import LOOKS
 
 METRICS = {"test_loss": "held-out examples", "query_loss": "the queries that chose them"}
 SHOWN = ("embed", "rds", "less", "zero_shot")
@@ -44,7 +47,7 @@ def sentence(values: list[list[float]], budget: int) -> str:
     for name, (value, _, _) in zip(SHOWN, values, strict=True):
         side = "lower" if value > 0 else "higher"
         amount = f"{abs(value):.0f} % {side}" if round(value) else "the same"
-        label = "no fine-tuning at all" if name == "zero_shot" else METHODS[name].label
+        label = "no fine-tuning at all" if name == "zero_shot" else LOOKS[name].label
         told.append(f"{label} {amount}")
     return f"Loss with {budget} examples, compared with {budget} random ones: {', '.join(told)}."
 
@@ -59,14 +62,8 @@ def picture(rows: pd.DataFrame) -> dict[str, Any]:
         for budget in data[metric].budgets:
             values = panel(table, budget)
             labels = [signed(value) for value, _, _ in values]
-            states[metric][str(budget)] = {
-                "values": values,
-                "labels": labels,
-                "text": sentence(values, budget),
-            }
-    ends = [
-        x for metric in states.values() for state in metric.values() for row in state["values"] for x in row
-    ]
+            states[metric][str(budget)] = {"values": values, "labels": labels, "text": sentence(values, budget)}
+    ends = [x for metric in states.values() for state in metric.values() for row in state["values"] for x in row]
     low, high = min(ends) // STEP * STEP, -(-max(ends) // STEP) * STEP
     return {
         "metrics": METRICS,
@@ -87,7 +84,7 @@ def signed(value: float) -> str:
 def row_html(name: str, values: list[float], place: Callable[[float], float]) -> str:
     """One method: its name, the interval as a line, the mean as a dot, the number."""
     value, low, high = values
-    look = METHODS[name]
+    look = LOOKS[name]
     line = f"left: {place(low):.2f}%; width: {place(high) - place(low):.2f}%"
     return (
         f'<div class="tis-result-row" style="--method: {look.colour}"><span>{html.escape(look.label)}</span>'

@@ -22,7 +22,7 @@ from sphinx.config import Config
 from sphinx.util.docutils import SphinxDirective
 
 from tis_utils import paths
-from tis_utils.looks import METHODS
+from tis_utils.plots.theme import LOOKS
 
 SECTION = "## Try other parameters\n"
 BINDER = "https://mybinder.org"
@@ -152,9 +152,7 @@ def machine(environment: Mapping[str, str]) -> str:
     """Everything recorded, as prose: the machine, Python, then the libraries and their versions."""
     first = ("machine", "processor", "processors", "python")
     count = environment.get("processors", "?")
-    where = (
-        f"{count} cores ({environment.get('processor', 'unknown')}, {environment.get('machine', 'unknown')})"
-    )
+    where = f"{count} cores ({environment.get('processor', 'unknown')}, {environment.get('machine', 'unknown')})"
     rest = sorted((name for name in environment if name not in first), key=str.lower)
     versions = [f"Python {environment.get('python', '?')}", *(f"{name} {environment[name]}" for name in rest)]
     return f"{where}; {', '.join(versions)}"
@@ -173,9 +171,7 @@ def chapter_table(chapters: Path) -> list[str]:
         if where not in environments:
             environments.append(where)
         profile = record["key"]["parameters"].get("profile", "classroom")
-        rows.append(
-            f"| {link} | `{profile}` | {duration(record['seconds'])} | {environments.index(where) + 1} |"
-        )
+        rows.append(f"| {link} | `{profile}` | {duration(record['seconds'])} | {environments.index(where) + 1} |")
     return [*rows, "", *(f"{i + 1}. {text}" for i, text in enumerate(environments)), ""]
 
 
@@ -206,7 +202,7 @@ def repeatability_table(results: Path) -> list[str]:
             for value in (row.similarity, row.loss)
         ]
         same = "yes" if row.identical else "no"
-        look = METHODS[row.representation].label
+        look = LOOKS[row.representation].label
         rows.append(f"| {row.condition} | {look} | {change[0]} | {row.jaccard:.2f} | {change[1]} | {same} |")
     return [*rows, ""]
 

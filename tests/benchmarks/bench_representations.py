@@ -16,15 +16,15 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from tis_utils.batching import batches, example_losses
-from tis_utils.examples import Encoded, encode_all
-from tis_utils.models import LanguageModel, load_model
+from tis_utils.examples.load import load_data
+from tis_utils.examples.text import Encoded, encode_all
+from tis_utils.models.batching import batches, example_losses
+from tis_utils.models.load import LanguageModel, load_model
 from tis_utils.profiles import load_profile
 from tis_utils.representations import LESS
 from tis_utils.representations.gradients import adam_direction, lora_parameters, put_weights
 from tis_utils.representations.sketch import make_sketch
 from tis_utils.representations.warmup import Checkpoint, train
-from tis_utils.sources.assemble import load_data
 
 
 def texts(count: int, lm: LanguageModel) -> list[Encoded]:
@@ -64,9 +64,7 @@ def one_by_one(less: LESS, encoded: list[Encoded], point: Checkpoint) -> np.ndar
         ids, labels = (torch.from_numpy(a)[None] for a in (e.ids, e.labels))
         grads = torch.autograd.grad(model(input_ids=ids, labels=labels).loss, list(factors.values()))
         flat = torch.cat([g.flatten() for g in grads])[None]
-        rows.append(
-            torch.nn.functional.normalize(less.sketch.apply(adam_direction(flat, m, v)), dim=1)[0].numpy()
-        )
+        rows.append(torch.nn.functional.normalize(less.sketch.apply(adam_direction(flat, m, v)), dim=1)[0].numpy())
     return np.stack(rows)
 
 
@@ -113,13 +111,9 @@ def bench_less(count: int) -> None:
     ratios = (single / len(few) / batched * count, single_wall / len(few) / batched_wall * count)
     print(f"  ratio one by one / batched, same sketch: CPU {ratios[0]:.1f}, wall {ratios[1]:.1f}; ", end="")
     print(f"largest difference {gap:.1e}")
-    print(
-        f"  ratio one by one with the dense projection / batched: wall {slow_wall / 10 / batched_wall * count:.0f}"
-    )
+    print(f"  ratio one by one with the dense projection / batched: wall {slow_wall / 10 / batched_wall * count:.0f}")
     most = (single / len(few) / floor * count, single_wall / len(few) / floor_wall * count)
-    print(
-        f"  no batched method can beat one by one / base model alone: CPU {most[0]:.1f}, wall {most[1]:.1f}"
-    )
+    print(f"  no batched method can beat one by one / base model alone: CPU {most[0]:.1f}, wall {most[1]:.1f}")
     print(f"  peak memory so far: {peak():.0f} MiB")
 
 
@@ -137,9 +131,7 @@ def bench_sketch(size: int, rows: int, dim: int) -> None:
         sketch = make_sketch(kind, size, dim, 0)
         seconds[kind], out = clock(lambda s=sketch: torch.nn.functional.normalize(s.apply(g), dim=1))  # type: ignore[misc]
         error = np.sqrt(np.mean(((out @ out.T).numpy()[upper] - true) ** 2))
-        print(
-            f"  {kind}: {seconds[kind] * 1000:.1f} ms, cosine RMSE {error:.4f}, peak so far {peak():.0f} MiB"
-        )
+        print(f"  {kind}: {seconds[kind] * 1000:.1f} ms, cosine RMSE {error:.4f}, peak so far {peak():.0f} MiB")
     print(f"  ratio dense / count: {seconds['rademacher'] / seconds['count']:.0f}")
     print(f"  the whole dense matrix would take {size * dim * 4 / 2**20:.0f} MiB")
 

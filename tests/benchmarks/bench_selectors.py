@@ -25,8 +25,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tis_utils.geometry import nearest, similarity
 from tis_utils.selectors import SELECTORS, density, neighbours, select
+from tis_utils.selectors.similarity import nearest, similarity
 
 M, DIM = 81, 64
 TOPICS, TARGETS = 400, 8  # topics in the pool; topics the queries are about
@@ -123,19 +123,13 @@ def kde(n: int) -> None:
 
         kind = "topical" if topical else "isotropic"
         compare(
-            f"  {kind}, {union:,} neighbours",
-            lambda run=run: run(package),
-            lambda run=run: run(densities_by_top_k),
+            f"  {kind}, {union:,} neighbours", lambda run=run: run(package), lambda run=run: run(densities_by_top_k)
         )
 
 
 def six(n: int) -> None:
     for topical in (True, False):
-        say(
-            f"{'topical' if topical else 'isotropic'}, {M} x {n:,} x {DIM}, budget {BUDGET:,}",
-            "seconds",
-            "processor",
-        )
+        say(f"{'topical' if topical else 'isotropic'}, {M} x {n:,} x {DIM}, budget {BUDGET:,}", "seconds", "processor")
         S, candidates = pool(n, topical=topical)
         _all(list(SELECTORS), S, candidates)
 
@@ -186,9 +180,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true", help="smaller pools")
     parser.add_argument("--part", choices=["greedy", "kde", "six", "large"])
-    parser.add_argument(
-        "--folder", type=Path, help="where the large part may write 3.5 GB (default: temporary)"
-    )
+    parser.add_argument("--folder", type=Path, help="where the large part may write 3.5 GB (default: temporary)")
     args = parser.parse_args()
     if args.part is None:
         for part in ("greedy", "kde", "six", "large"):

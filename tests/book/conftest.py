@@ -102,9 +102,7 @@ def watch(page: Page, visit: Visit) -> None:
     page.on(
         "console",
         lambda message: (
-            visit.console.append(f"{message.type}: {message.text}")
-            if message.type in ("error", "warning")
-            else None
+            visit.console.append(f"{message.type}: {message.text}") if message.type in ("error", "warning") else None
         ),
     )
 
@@ -146,10 +144,7 @@ def turn(page: Page, visit: Visit, width: int) -> Visit:
 
 @pytest.fixture(scope="session")
 def visits(
-    pages: list[str],
-    browser: Browser,
-    open_page: Callable[..., Visit],
-    axe_problems: Callable[[Page], list[str]],
+    pages: list[str], browser: Browser, open_page: Callable[..., Visit], axe_problems: Callable[[Page], list[str]]
 ) -> list[Visit]:
     """Open every page once per colour scheme and look at it at both widths; axe looks at the first of each.
 

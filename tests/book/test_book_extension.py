@@ -25,12 +25,7 @@ def extension() -> ModuleType:
 
 
 def cell(*tags: str, **more: object) -> dict:
-    return {
-        "cell_type": "code",
-        "metadata": {"tags": list(tags)},
-        "source": "budget = 50",
-        "outputs": [],
-    } | more
+    return {"cell_type": "code", "metadata": {"tags": list(tags)}, "source": "budget = 50", "outputs": []} | more
 
 
 def test_only_injected_parameters_are_folded(extension):
@@ -90,9 +85,7 @@ def test_every_page_in_the_table_of_contents_exists_and_none_is_left_out():
 
 
 def test_every_cited_work_is_in_the_bibliography():
-    known = set(
-        re.findall(r"^@\w+\{([^,]+),", (BOOK / "references.bib").read_text(encoding="utf-8"), re.MULTILINE)
-    )
+    known = set(re.findall(r"^@\w+\{([^,]+),", (BOOK / "references.bib").read_text(encoding="utf-8"), re.MULTILINE))
     sources = [*BOOK.glob("*.md"), *(BOOK.parent / "notebooks").glob("*.ipynb")]
     cited = {
         key.strip()

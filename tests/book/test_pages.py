@@ -33,9 +33,7 @@ def test_no_request_leaves_the_machine(visits):
 
 
 def test_no_page_refers_to_scripts_or_styles_elsewhere(site, pages):
-    remote = re.compile(
-        r"<(?:script|link|img|iframe)[^>]*(?:src|href)=[\"'](?:https?:)?//[^\"']*", re.IGNORECASE
-    )
+    remote = re.compile(r"<(?:script|link|img|iframe)[^>]*(?:src|href)=[\"'](?:https?:)?//[^\"']*", re.IGNORECASE)
     assert {name: found for name in pages if (found := remote.findall((site / name).read_text()))} == {}
 
 
@@ -55,7 +53,7 @@ def test_every_picture_has_alternative_text(visits):
     assert alts, "no picture in the whole book"
     bare = {str(v): v.facts["alts"].count(None) + v.facts["alts"].count("") for v in visits}
     assert {name: count for name, count in bare.items() if count} == {}, (
-        "show figures with tis_utils.figures.show"
+        "show figures with tis_utils.plots.figures.show"
     )
     assert collect(visits, "broken") == {}
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tis_utils.pictures import Picture
-from tis_utils.playground import Playground, payload
-from tis_utils.scenes import Space, Texts, scene
+from tis_utils.book.playground.page import Playground, payload
+from tis_utils.book.playground.scenes import Space, Texts, scene
+from tis_utils.plots.display import Picture
 
 pytestmark = pytest.mark.browser
 
@@ -49,9 +49,7 @@ def settings(data: dict[str, Any]) -> list[dict[str, Any]]:
             for method in methods if at == 0 else methods[at % len(methods) :][:1]:
                 space, task = key.split("/")
                 budget = part["budgets"][(7 * at + 11) % len(part["budgets"])]
-                found.append(
-                    {"scene": part["id"], "space": space, "task": task, "method": method, "budget": budget}
-                )
+                found.append({"scene": part["id"], "space": space, "task": task, "method": method, "budget": budget})
     return found
 
 
@@ -78,9 +76,7 @@ def stored(data: dict[str, Any], setting: dict[str, Any]) -> tuple[dict, dict, d
 
 def picks(page: Page) -> list[int]:
     """Picks on the map, best first (the first one is drawn last)."""
-    return [int(j) for j in page.eval_on_selector_all("[data-pick]", "all => all.map(e => e.dataset.pick)")][
-        ::-1
-    ]
+    return [int(j) for j in page.eval_on_selector_all("[data-pick]", "all => all.map(e => e.dataset.pick)")][::-1]
 
 
 def summary(page: Page) -> str:
@@ -99,10 +95,7 @@ def test_every_number_shown_is_the_one_the_page_carries(page, open_page, data):
         b, at = setting["budget"], part["budgets"].index(setting["budget"])
         expect(page.locator(".pg-numbers b").first).to_have_text(f"{method['w1'][at]:.3f}")
         expect(page.locator(".pg-numbers b").nth(1)).to_have_text(f"{cell['random']['mean'][at]:.3f}")
-        assert (
-            f"W₁ to the queries: {method['w1'][at]:.3f}; Random: {cell['random']['mean'][at]:.3f}"
-            in summary(page)
-        )
+        assert f"W₁ to the queries: {method['w1'][at]:.3f}; Random: {cell['random']['mean'][at]:.3f}" in summary(page)
         assert picks(page) == method["order"][:b]
         kinds = next(t["kind"] for t in part["tasks"] if t["id"] == setting["task"])
         counts = [sum(kinds[j] == str(k) for j in method["order"][:b]) for k in range(len(part["kinds"]))]
@@ -125,9 +118,7 @@ def test_coverage_table_equals_the_payload(page, open_page, data):
             record = method["records"][i]
             last = max(k for k in range(0, len(record), 3) if record[k] <= b)
             assert name == f"query {i + 1}"
-            assert float(share.removesuffix(" %")) == pytest.approx(
-                100 * method["nearest"][:b].count(i) / b, abs=0.051
-            )
+            assert float(share.removesuffix(" %")) == pytest.approx(100 * method["nearest"][:b].count(i) / b, abs=0.051)
             assert int(rank.replace(",", "")) == record[last + 2]
             assert float(similarity.replace("−", "-")) == pytest.approx(record[last + 1], abs=1e-9)
             assert float(best.replace("−", "-")) == pytest.approx(cell["pool_best"][i], abs=1e-9)
@@ -326,9 +317,7 @@ def test_a_link_opens_its_setting_and_changes_are_kept_in_the_address(page, site
     assert page.evaluate("location.hash") == address(setting | {"budget": 1}, "seen")
 
 
-@pytest.mark.parametrize(
-    "hash_", ["#play=", "#play=no/such/thing/at/all", "#play=%E0%A4%A", "#play=toy/x/y/z/-3e9"]
-)
+@pytest.mark.parametrize("hash_", ["#play=", "#play=no/such/thing/at/all", "#play=%E0%A4%A", "#play=toy/x/y/z/-3e9"])
 def test_a_broken_link_does_no_harm(page, site, data, hash_):
     complaints = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -415,24 +404,10 @@ def test_texts_stay_texts_in_a_saved_page(page, tmp_path):
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(12, 3))
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    words = Texts(
-        [f"{hostile}{j}" for j in range(10)], [hostile] * 10, {"t": [hostile] * 10}, {"t": [hostile] * 2}
-    )
-    made = scene(
-        "evil", hostile, {"s": Space(rows[:10], {"t": rows[10:]})}, words, budgets=[1, 2, 3], about=hostile
-    )
-    tour = {
-        "label": hostile,
-        "ask": hostile,
-        "scene": "evil",
-        "task": "t",
-        "space": "s",
-        "method": "uot",
-        "budget": 2,
-    }
-    target = Playground(payload([made], [tour]), Picture(b"", hostile, 5)).save(
-        tmp_path / "evil.html", title=hostile
-    )
+    words = Texts([f"{hostile}{j}" for j in range(10)], [hostile] * 10, {"t": [hostile] * 10}, {"t": [hostile] * 2})
+    made = scene("evil", hostile, {"s": Space(rows[:10], {"t": rows[10:]})}, words, budgets=[1, 2, 3], about=hostile)
+    tour = {"label": hostile, "ask": hostile, "scene": "evil", "task": "t", "space": "s", "method": "uot", "budget": 2}
+    target = Playground(payload([made], [tour]), Picture(b"", hostile, 5)).save(tmp_path / "evil.html", title=hostile)
     complaints = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto(target.as_uri())

@@ -94,9 +94,7 @@ def test_buttons_and_arrow_keys_change_the_picture(page, result):
             state = facts["states"][metric][budget]
             assert shown(page) == state["labels"] == [result.signed(row[0]) for row in state["values"]]
             assert page.locator("figure.tis-result figcaption").inner_text().startswith(state["text"])
-            assert state["text"] in page.get_by_role("img", name=re.compile("Dot plot")).get_attribute(
-                "aria-label"
-            )
+            assert state["text"] in page.get_by_role("img", name=re.compile("Dot plot")).get_attribute("aria-label")
             low, high = facts["range"]
             for k, dot in enumerate(page.locator(".tis-result-rows b").all()):
                 place = float(dot.evaluate("e => e.style.left").removesuffix("%"))

@@ -10,7 +10,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from tis_utils.driver import parse_value
+from tis_utils.book.driver import parse_value
 
 BOOK = Path(__file__).resolve().parents[2] / "book"
 
@@ -26,8 +26,7 @@ def runs() -> ModuleType:
 
 
 @pytest.mark.parametrize(
-    "value",
-    [3, 0.01, "pairs", None, True, [20, 80], [20], ["words"], ["words", "pick"], [0.5, 1], []],
+    "value", [3, 0.01, "pairs", None, True, [20, 80], [20], ["words"], ["words", "pick"], [0.5, 1], []]
 )
 def test_the_command_line_reads_back_what_the_page_ran_with(runs, value):
     words = shlex.split(runs.command("06_budgets", {"profile": "classroom", "x": value}))
@@ -47,9 +46,7 @@ def notebook(text: str, parameters: str = 'profile = "smoke"\nbudgets = [25, 50]
 
 
 def test_the_box_comes_first_in_its_section(runs):
-    page = notebook(
-        "## Take-away\n\n1. x\n\n## Try other parameters\n\n```bash\ntis run 06 -p tasks pick\n```\n"
-    )
+    page = notebook("## Take-away\n\n1. x\n\n## Try other parameters\n\n```bash\ntis run 06 -p tasks pick\n```\n")
     assert runs.add_rerun_box(page, "06_budgets")
     text = page["cells"][1]["source"]
     assert "tis run 06_budgets --profile smoke -p budgets 25,50\n" in text
@@ -59,11 +56,7 @@ def test_the_box_comes_first_in_its_section(runs):
 
 
 def test_colab_is_told_what_to_install_only_where_it_can_open_the_page(runs):
-    for address, offered in (
-        ("https://github.com/a/b", True),
-        ("https://gitlab.com/a/b", False),
-        ("", False),
-    ):
+    for address, offered in (("https://github.com/a/b", True), ("https://gitlab.com/a/b", False), ("", False)):
         assert ("git clone" in runs.rerun_box("06", {}, address)) is offered
 
 

@@ -8,15 +8,11 @@ from itertools import product
 import numpy as np
 import pytest
 
-from tis_utils import bounds
-from tis_utils.bounds import RidgeSetting, absolute_risk, ridge_fit, squared_risk, stack
-from tis_utils.concentration import (
-    expected_w1_tree,
-    mcdiarmid,
-    rademacher_linear,
-)
 from tis_utils.errors import InputError
-from tis_utils.geometry import w1
+from tis_utils.evidence import bounds
+from tis_utils.evidence.bounds import RidgeSetting, absolute_risk, ridge_fit, squared_risk, stack
+from tis_utils.evidence.concentration import expected_w1_tree, mcdiarmid, rademacher_linear
+from tis_utils.selectors.wasserstein import w1
 
 INSTANCES = 2000
 DELTA = 0.05

@@ -10,15 +10,13 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from tis_utils import published
-from tis_utils.cells import ROW_COLUMNS
-from tis_utils.claims import CLAIMS, COLUMNS, PAPER_SOURCES, scorecard
 from tis_utils.errors import InputError
-from tis_utils.tidy import as_figures
+from tis_utils.evidence import published
+from tis_utils.evidence.claims import CLAIMS, COLUMNS, PAPER_SOURCES, scorecard
+from tis_utils.evidence.tables import as_figures
+from tis_utils.experiments.run_spec import ROW_COLUMNS
 
-Cost = Callable[
-    [str, int, int], float
-]  # method, step (0 = lowest budget or nearest bin), task number -> loss
+Cost = Callable[[str, int, int], float]  # method, step (0 = lowest budget or nearest bin), task number -> loss
 BUDGETS = [10, 20, 30, 40, 50]
 BAR = {"embed": "round_robin", "rds": "round_robin", "none": "random"}
 METHODS = ["embed", "rds", "none", "rr", "dg", "knn_uniform", "knn_kde", "uot"]
@@ -26,9 +24,7 @@ FAST = {"draws": 300, "results": Path("no such folder")}
 OWN = {**FAST, "sources": ["classroom"]}
 
 
-def world(
-    cost: Cost, metric: str = "query_loss", tasks: int = 4, sd: float = 1e-6, n: int = 3
-) -> pd.DataFrame:
+def world(cost: Cost, metric: str = "query_loss", tasks: int = 4, sd: float = 1e-6, n: int = 3) -> pd.DataFrame:
     """Tidy rows of source "classroom", both experiments, with `cost` as loss (or its negative as metric)."""
     selector = {"rr": "round_robin", "dg": "doubly_greedy"}
     rows = []
@@ -82,11 +78,7 @@ RIGHT_AND_WRONG: dict[str, tuple[Cost, Cost, float | None]] = {
     # claim: (world where it is right, world where it is wrong, its statistic in the first one)
     "distance predicts loss": (ramp(rr=1), ramp(rr=-1), 1.0),
     "only LESS distance predicts loss": (ramp(rr=1, rds=-1), ramp(rr=-1, embed=1), 1.0),
-    "LESS+RR lowest at every budget": (
-        flat(rr=1),
-        lambda m, s, t: 3.0 if m == "rr" and s == 4 else 2.0,
-        50.0,
-    ),
+    "LESS+RR lowest at every budget": (flat(rr=1), lambda m, s, t: 3.0 if m == "rr" and s == 4 else 2.0, 50.0),
     "RDS+ and EMBED below Random at high budgets": (flat(none=1.5, embed=3), flat(none=3), 37.5),
     "LESS+RR best at low budgets": (flat(rr=1), flat(rr=1, embed=0.5), 50.0),
     "RR best selector at low budgets": (flat(rr=1, embed=0.5), flat(rr=1, dg=0.5), 50.0),
@@ -137,10 +129,7 @@ def test_tasks_that_disagree_and_noisy_seeds_are_mixed() -> None:
     assert (found["verdict"], found["statistic"]) == ("mixed", pytest.approx(0))
     noisy = row(scorecard(world(flat(rr=1.9), sd=2.0), **OWN), "RR best selector at low budgets")
     assert noisy["verdict"] == "mixed"
-    assert (
-        row(scorecard(world(flat(rr=1.9)), **OWN), "RR best selector at low budgets")["verdict"]
-        == "supported"
-    )
+    assert row(scorecard(world(flat(rr=1.9)), **OWN), "RR best selector at low budgets")["verdict"] == "supported"
 
 
 @pytest.fixture(scope="module")
@@ -157,17 +146,13 @@ def test_one_row_per_claim_and_source(paper: pd.DataFrame) -> None:
     open_ = paper["verdict"] == "not testable"
     assert (paper["reason"].ne("") == open_).all()
     assert (paper["statistic"].isna() == open_).all()
-    assert open_.equals(
-        paper["source"].isin(["classroom", "smollm2"]) | paper["claim"].str.startswith("proxy")
-    )
+    assert open_.equals(paper["source"].isin(["classroom", "smollm2"]) | paper["claim"].str.startswith("proxy"))
 
 
 def cells(source: str) -> Callable[..., float]:
     rows = published.figures()
     rows = rows[rows["pool"] + "/" + rows["model"] == source]
-    by = {
-        tuple(map(str, key)): value for key, value in rows.set_index(list(published.KEYS[2:]))["mean"].items()
-    }
+    by = {tuple(map(str, key)): value for key, value in rows.set_index(list(published.KEYS[2:]))["mean"].items()}
 
     def value(experiment: str, pair: str, task: str, step: int, metric: str = "query_loss") -> float:
         places = ("500", str(step)) if experiment == "quantile" else (str(step), "<NA>")
@@ -209,8 +194,7 @@ def test_the_papers_statistics_by_plain_loops(paper: pd.DataFrame, source: str) 
     best = [min(everyone, key=lambda pair: loss(pair, *place)) for place in places]
     expected = {
         "distance predicts loss": rho(less, "query_loss"),
-        "only LESS distance predicts loss": rho(less, "query_loss")
-        - max(rho(bar, "query_loss") for bar in bars),
+        "only LESS distance predicts loss": rho(less, "query_loss") - max(rho(bar, "query_loss") for bar in bars),
         "distance predicts test loss": rho(less, "test_loss"),
         "distance predicts the metric": -rho(less, "downstream"),
         "LESS+RR lowest at every budget": min(lead(less, o, [b]) for o in [random, *bars] for b in budgets),
@@ -241,17 +225,11 @@ def test_the_papers_statistics_by_plain_loops(paper: pd.DataFrame, source: str) 
     for claim, number in expected.items():
         found = row(paper, claim, source)
         # four significant digits may tie two methods for the lowest loss
-        assert found["statistic"] == pytest.approx(
-            number, abs=0.03 if claim == "no method dominates" else 1e-9
-        ), claim
+        assert found["statistic"] == pytest.approx(number, abs=0.03 if claim == "no method dominates" else 1e-9), claim
 
 
 def test_paper_row_is_the_mean_over_settings_where_the_statistic_is_a_mean(paper: pd.DataFrame) -> None:
-    for claim in (
-        "distance predicts loss",
-        "transport best at high budgets",
-        "Random competitive at high budgets",
-    ):
+    for claim in ("distance predicts loss", "transport best at high budgets", "Random competitive at high budgets"):
         single = [row(paper, claim, source)["statistic"] for source in PAPER_SOURCES]
         assert row(paper, claim, "paper")["statistic"] == pytest.approx(np.mean(single))
 
@@ -297,8 +275,7 @@ def test_source_of_extra_rows() -> None:
         (rows.assign(source="mine"), "mine"),
     ]:
         assert (
-            row(scorecard(extra, **FAST, sources=[source]), "distance predicts loss", source)["verdict"]
-            == "supported"
+            row(scorecard(extra, **FAST, sources=[source]), "distance predicts loss", source)["verdict"] == "supported"
         )
 
 
@@ -319,19 +296,7 @@ def test_stored_runs_of_the_book_are_judged_like_published_ones(tmp_path: Path) 
     (tmp_path / "classroom").mkdir()
     rng = np.random.default_rng(0)
     rows = [
-        (
-            experiment,
-            task,
-            "less",
-            "round_robin",
-            50,
-            b,
-            -1,
-            seed,
-            metric,
-            sign * (b + 1 + 0.1 * rng.random()),
-            "ok",
-        )
+        (experiment, task, "less", "round_robin", 50, b, -1, seed, metric, sign * (b + 1 + 0.1 * rng.random()), "ok")
         for experiment in ("quantile", "tokens")
         for task in ("words", "pick", "numbers")
         for b in range(10)
@@ -340,9 +305,7 @@ def test_stored_runs_of_the_book_are_judged_like_published_ones(tmp_path: Path) 
     ]
     table = pd.DataFrame(rows, columns=ROW_COLUMNS)
     table.assign(key="k").to_csv(tmp_path / "classroom" / "quantiles.csv", index=False)
-    table.iloc[:40].assign(key="k").to_csv(
-        tmp_path / "classroom" / "again.csv", index=False
-    )  # some cells twice
+    table.iloc[:40].assign(key="k").to_csv(tmp_path / "classroom" / "again.csv", index=False)  # some cells twice
     card = scorecard(draws=300, results=tmp_path, sources=["classroom"])
     line = row(card, "distance predicts loss", "classroom")
     assert line["verdict"] == "supported"

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from tis_utils.concentration import (
+from tis_utils.errors import InputError
+from tis_utils.evidence.concentration import (
     ClusterTree,
     binomial_surplus,
     dyadic_constant,
@@ -16,8 +17,7 @@ from tis_utils.concentration import (
     expected_w1_tree,
     mcdiarmid,
 )
-from tis_utils.errors import InputError
-from tis_utils.geometry import w1
+from tis_utils.selectors.wasserstein import w1
 
 
 def weighted_w1(points: np.ndarray, a: np.ndarray, b: np.ndarray) -> float:
@@ -78,9 +78,7 @@ def test_tree_bounds_w1_of_any_two_weightings(seed: int) -> None:
     rng = np.random.default_rng(seed)
     points = rng.normal(size=(int(rng.integers(2, 15)), int(rng.integers(1, 5))))
     a, b = hundredths(rng, len(points)), hundredths(rng, len(points))
-    assert (
-        weighted_w1(points, a, b) <= ClusterTree.of(points).w1_bound(a, b) + 1e-6
-    )  # rounding of cross distances
+    assert weighted_w1(points, a, b) <= ClusterTree.of(points).w1_bound(a, b) + 1e-6  # rounding of cross distances
 
 
 def test_tree_is_exact_for_two_points_and_for_a_hierarchy() -> None:
@@ -138,9 +136,7 @@ def test_cutting_the_tree_never_hurts() -> None:
     tree = ClusterTree.of(pool)
     mass = tree.masses(np.full(40, 1 / 40))
     for budget in (1, 7, 90):
-        whole = (
-            (tree.diameter[tree.parent] - tree.diameter[:-1]) * binomial_surplus(mass[:-1], budget)
-        ).sum()
+        whole = ((tree.diameter[tree.parent] - tree.diameter[:-1]) * binomial_surplus(mass[:-1], budget)).sum()
         assert expected_w1_tree(pool, budget) <= min(whole, tree.diameter[-1]) * (1 + 1e-12)
 
 

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tis_utils import crossing
-from tis_utils.claim_statistics import RANDOM
 from tis_utils.errors import InputError
-from tis_utils.evidence import ZERO_SHOT
+from tis_utils.evidence import crossing
+from tis_utils.evidence.claim_statistics import RANDOM
+from tis_utils.evidence.published_analysis import ZERO_SHOT
 
 VALUES = st.floats(-5, 5, allow_subnormal=False)
 TABLES = hnp.arrays(float, st.tuples(*[st.integers(2, 4)] * 3), elements=VALUES)  # (T, R, S)

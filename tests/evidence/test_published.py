@@ -13,13 +13,11 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from tis_utils import published
 from tis_utils.errors import RunError
+from tis_utils.evidence import published
 
 RELEASED = published.FOLDER.parents[2] / "shared" / "paper_results"
-with_released = pytest.mark.skipif(
-    not RELEASED.is_dir(), reason="the released files are not beside the repository"
-)
+with_released = pytest.mark.skipif(not RELEASED.is_dir(), reason="the released files are not beside the repository")
 METHODS = {  # written out again, so that a slip in the build script shows
     "EMBED (RR)": ("embed", "round_robin"),
     "RDS+ (RR)": ("rds", "round_robin"),
@@ -62,9 +60,7 @@ def test_every_cell_is_there_once() -> None:
     per_model = table.groupby(["pool", "model"])["experiment"].value_counts().unstack(fill_value=0)
     assert len(per_model) == 10
     assert (per_model[["quantile", "budget", "zero_shot"]] == [450, 600, 15]).all(axis=None)
-    assert per_model["focus"].to_dict() == {
-        key: 450 * (key == ("tulu", "llama2-7b")) for key in per_model.index
-    }
+    assert per_model["focus"].to_dict() == {key: 450 * (key == ("tulu", "llama2-7b")) for key in per_model.index}
 
 
 def test_callers_get_their_own_copy() -> None:
@@ -106,14 +102,7 @@ def test_means_and_spreads_agree_with_the_released_runs(pool: str, model: str) -
             for column in ("dev", "test", "true_metric"):
                 if column in group:
                     metric = {"dev": "query_loss", "test": "test_loss", "true_metric": "downstream"}[column]
-                    head = (
-                        experiment,
-                        representation,
-                        selector,
-                        place["dataset"],
-                        budget,
-                        place.get("bin", pd.NA),
-                    )
+                    head = (experiment, representation, selector, place["dataset"], budget, place.get("bin", pd.NA))
                     row = rows[tuple(map(str, (*head, metric)))]
                     values = group[column].to_numpy()
                     assert row["n"] == len(values)
@@ -124,12 +113,7 @@ def test_means_and_spreads_agree_with_the_released_runs(pool: str, model: str) -
     assert seen == len(table)
 
 
-EXPERIMENTS = {
-    "binning_": "quantile",
-    "sub_bin0": "focus",
-    "_zero_shot": "zero_shot",
-    "_budget.csv": "budget",
-}
+EXPERIMENTS = {"binning_": "quantile", "sub_bin0": "focus", "_zero_shot": "zero_shot", "_budget.csv": "budget"}
 
 
 @with_released
@@ -138,9 +122,7 @@ def test_building_again_gives_the_same_bytes(tmp_path: Path) -> None:
     module = runpy.run_path(str(tmp_path / "build.py"))
     module["main"](RELEASED)
     for name in ("figures.csv", "figures.sha256"):
-        assert (tmp_path / name).read_bytes() == (published.FOLDER / name).read_bytes().replace(
-            b"\r\n", b"\n"
-        )
+        assert (tmp_path / name).read_bytes() == (published.FOLDER / name).read_bytes().replace(b"\r\n", b"\n")
 
 
 def test_a_changed_file_is_refused(tmp_path: Path) -> None:
@@ -148,9 +130,7 @@ def test_a_changed_file_is_refused(tmp_path: Path) -> None:
         shutil.copy(published.FOLDER / name, tmp_path)
     published.check(tmp_path / "figures.csv")
     content = (tmp_path / "figures.csv").read_bytes()
-    (tmp_path / "figures.csv").write_bytes(
-        content.replace(b"\n", b"\r\n")
-    )  # as a Windows checkout may have it
+    (tmp_path / "figures.csv").write_bytes(content.replace(b"\n", b"\r\n"))  # as a Windows checkout may have it
     published.check(tmp_path / "figures.csv")
     (tmp_path / "figures.csv").write_bytes(content.replace(b"41.48", b"41.49", 1))
     with pytest.raises(RunError, match="has been changed"):

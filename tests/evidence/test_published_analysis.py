@@ -12,27 +12,20 @@ import pytest
 from scipy.stats import spearmanr, ttest_ind
 from scipy.stats import t as student
 
-from tis_utils import advice, evidence, published, stats
-from tis_utils.advice import ANY, COMPUTE, GOALS, KINDS, DecisionPage, Leads
-from tis_utils.claim_statistics import EMBED, LESS, METHODS, RANDOM
 from tis_utils.errors import InputError
-from tis_utils.evidence import ZERO_SHOT, Cube, cube
+from tis_utils.evidence import published
+from tis_utils.evidence import published_analysis as evidence
+from tis_utils.evidence import recommendation as advice
+from tis_utils.evidence import statistics as stats
+from tis_utils.evidence.claim_statistics import EMBED, LESS, METHODS, RANDOM
+from tis_utils.evidence.published_analysis import ZERO_SHOT, Cube, cube
+from tis_utils.evidence.recommendation import ANY, COMPUTE, GOALS, KINDS, DecisionPage, Leads
 
 
 def plain(**change: object) -> Cube:
     """2 models, 1 task, 1 pool, 9 methods, 2 budgets; every mean 10, sd 1, n 3."""
-    full = {
-        "mean": np.full((2, 1, 1, 9, 2), 10.0),
-        "sd": np.ones((2, 1, 1, 9, 2)),
-        "n": np.full((2, 1, 1, 9, 2), 3.0),
-    }
-    names = {
-        "models": ("a", "b"),
-        "tasks": ("t",),
-        "pools": ("p",),
-        "budgets": (1, 2),
-        "metric": "downstream",
-    }
+    full = {"mean": np.full((2, 1, 1, 9, 2), 10.0), "sd": np.ones((2, 1, 1, 9, 2)), "n": np.full((2, 1, 1, 9, 2), 3.0)}
+    names = {"models": ("a", "b"), "tasks": ("t",), "pools": ("p",), "budgets": (1, 2), "metric": "downstream"}
     return Cube(**{**full, **names, **change})  # type: ignore[arg-type]
 
 
@@ -264,15 +257,9 @@ def test_evidence_is_the_mean_of_the_published_numbers(answers: list[advice.Answ
         a for a in answers
         if (a.goal, a.strength, a.kind, a.budget, a.compute) == ("downstream", "strong", "gsm8k", 1000, "gradients")
     ]  # fmt: skip
-    rows = published.figures().query(
-        "task == 'gsm8k' and metric == 'downstream' and model == 'qwen3-4b-base'"
-    )
+    rows = published.figures().query("task == 'gsm8k' and metric == 'downstream' and model == 'qwen3-4b-base'")
     trained = rows.query("experiment == 'budget' and budget == 1000")
-    mean = (
-        trained.assign(key=trained["representation"] + "/" + trained["selector"])
-        .groupby("key")["mean"]
-        .mean()
-    )
+    mean = trained.assign(key=trained["representation"] + "/" + trained["selector"]).groupby("key")["mean"].mean()
     zero = rows.query("experiment == 'zero_shot'")["mean"].mean()
     for method, over_random, over_zero in found.evidence:
         assert over_random.value == pytest.approx(mean[method] - mean[RANDOM])
@@ -297,9 +284,7 @@ def test_the_page_is_static_and_complete(answers: list[advice.Answer]) -> None:
     payload = re.search(r'<script type="application/json">(.*?)</script>', page, re.DOTALL)
     assert payload is not None
     data = json.loads(payload[1])
-    menus = [
-        re.findall(r'<option value="([^"]+)"', menu) for menu in re.findall(r"<select>(.*?)</select>", page)
-    ]
+    menus = [re.findall(r'<option value="([^"]+)"', menu) for menu in re.findall(r"<select>(.*?)</select>", page)]
     assert [len(m) for m in menus] == [3, 4, 6, 5, 3]
     for *question, compute in itertools.product(*menus):
         entry = data["|".join(question)]
@@ -309,8 +294,7 @@ def test_the_page_is_static_and_complete(answers: list[advice.Answer]) -> None:
         assert shown == [evidence.name(m) for m in COMPUTE[compute][1]]
         assert pick == "" or pick in shown
     first = [
-        re.search(r'<option value="([^"]+)" selected>', menu)[1]
-        for menu in re.findall(r"<select>(.*?)</select>", page)
+        re.search(r'<option value="([^"]+)" selected>', menu)[1] for menu in re.findall(r"<select>(.*?)</select>", page)
     ]
     assert first[-1] == "gradients"  # all methods in view
     assert html.escape(data["|".join(first[:-1])]["answers"]["gradients"][0]) in page

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.stats import friedmanchisquare, rankdata
 
-from tis_utils import ranking
 from tis_utils.errors import InputError
+from tis_utils.evidence import ranks as ranking
 
 SMALL = st.integers(-3, 3).map(float)  # many ties
 

@@ -11,7 +11,7 @@ from scipy.stats import bootstrap as scipy_bootstrap
 from scipy.stats import spearmanr
 from scipy.stats import t as student_t
 
-from tis_utils import stats
+from tis_utils.evidence import statistics as stats
 
 SMALL = st.integers(-3, 3).map(float)  # many ties
 
@@ -35,9 +35,7 @@ def test_spearman_broadcasts_and_passes_missing_values_on() -> None:
 
 def test_bootstrap_without_noise_only_repeats_tasks() -> None:
     mean = np.arange(6.0).reshape(1, 3, 2)
-    draws = stats.bootstrap(
-        mean, np.full(mean.shape, np.nan), np.ones(mean.shape), 500, np.random.default_rng(0)
-    )
+    draws = stats.bootstrap(mean, np.full(mean.shape, np.nan), np.ones(mean.shape), 500, np.random.default_rng(0))
     assert draws.shape == (500, 3, 2)
     assert {tuple(row) for row in draws.reshape(-1, 2)} == {(0.0, 1.0), (2.0, 3.0), (4.0, 5.0)}
     counts = np.unique(draws[..., 0], return_counts=True)[1]
@@ -101,9 +99,7 @@ def test_interval_over_few_tasks_holds_the_truth_as_often_as_it_says(tasks: int)
 
 def test_bootstrap_draws_the_same_tasks_in_every_setting() -> None:
     mean = (10.0 * np.arange(3)[:, None] + np.arange(4))[..., None]  # (3, 4, 1): tens = setting, ones = task
-    draws = stats.bootstrap(mean, 0 * mean, np.ones(mean.shape), 200, np.random.default_rng(1)).reshape(
-        200, 3, 4
-    )
+    draws = stats.bootstrap(mean, 0 * mean, np.ones(mean.shape), 200, np.random.default_rng(1)).reshape(200, 3, 4)
     assert (draws % 10 == draws[:, :1] % 10).all()
     assert (draws // 10 == draws[:, :, :1] // 10).all()
     assert len({tuple(d) for d in draws[:, 0] % 10}) > 50
@@ -112,12 +108,8 @@ def test_bootstrap_draws_the_same_tasks_in_every_setting() -> None:
 
 def test_bootstrap_interval_of_a_mean_agrees_with_scipy() -> None:
     values = np.random.default_rng(3).normal(size=30)
-    mine = stats.bootstrap(
-        values.reshape(1, -1), np.zeros((1, 30)), np.ones((1, 30)), 20_000, np.random.default_rng(0)
-    )
-    theirs = scipy_bootstrap(
-        (values,), np.mean, n_resamples=20_000, method="percentile", rng=1
-    ).confidence_interval
+    mine = stats.bootstrap(values.reshape(1, -1), np.zeros((1, 30)), np.ones((1, 30)), 20_000, np.random.default_rng(0))
+    theirs = scipy_bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", rng=1).confidence_interval
     assert stats.interval(mine.mean(axis=1)) == pytest.approx((theirs.low, theirs.high), abs=0.01)
 
 

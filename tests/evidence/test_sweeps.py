@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tis_utils import sweeps
 from tis_utils.errors import InputError
+from tis_utils.evidence import sweeps
 
 BUDGETS = (25, 50, 100)
 METHODS = [("less", "round_robin"), ("embed", "round_robin"), ("none", "random")]
@@ -75,9 +75,7 @@ def test_leads_are_relative_for_losses_and_points_for_scores():
     expected = 100 * (1 - loss.mean[:, less] / loss.mean[:, random])
     np.testing.assert_allclose(loss.lead("random")[:, less], expected)
     score = sweeps.sweep(rows("exact_match"), "exact_match", "representation")
-    np.testing.assert_allclose(
-        score.lead("random")[:, less], 100 * (score.mean[:, less] - score.mean[:, random])
-    )
+    np.testing.assert_allclose(score.lead("random")[:, less], 100 * (score.mean[:, less] - score.mean[:, random]))
     assert (loss.unit, score.unit) == ("% of loss", "points")
     with pytest.raises(InputError, match="no method 'uot'"):
         loss.lead("uot")
@@ -170,9 +168,7 @@ def test_unfinished_sweeps_keep_their_complete_tasks():
     pd.testing.assert_frame_equal(sweeps.complete(whole).sort_index(), whole)
     missing = (whole["task"] == "pick") & (whole["budget"] == 50) & (whole["representation"] == "less")
     assert set(sweeps.complete(whole[~missing])["task"]) == {"words"}
-    assert set(sweeps.complete(whole[~((whole["task"] == "words") & (whole["budget"] == 0))])["task"]) == {
-        "pick"
-    }
+    assert set(sweeps.complete(whole[~((whole["task"] == "words") & (whole["budget"] == 0))])["task"]) == {"pick"}
     one_seed_less = whole.drop(index=whole.index[0])
     assert len(sweeps.complete(one_seed_less)) == len(whole) - 1
     assert sweeps.complete(whole[whole["representation"] == "none"]).empty

@@ -8,9 +8,9 @@ import pytest
 from scipy.stats import spearmanr
 
 from tis_utils.errors import InputError
-from tis_utils.experiments import grid
-from tis_utils.geometry import w1
-from tis_utils.predictor import add_w1, distinct_subsets, predictor_table, sweep_frame
+from tis_utils.evidence.w1_correlation import add_w1, distinct_subsets, predictor_table, sweep_frame
+from tis_utils.experiments.study import grid
+from tis_utils.selectors.wasserstein import w1
 
 
 def frame(seed: int = 0) -> pd.DataFrame:
@@ -77,9 +77,7 @@ class SmallStudy:
 
     def __init__(self) -> None:
         rng = np.random.default_rng(0)
-        self.spaces = {
-            s: (rng.normal(size=(12, 3)), {t: rng.normal(size=(2, 3)) for t in "ab"}) for s in ("x", "y")
-        }
+        self.spaces = {s: (rng.normal(size=(12, 3)), {t: rng.normal(size=(2, 3)) for t in "ab"}) for s in ("x", "y")}
 
     def features(self, name: str) -> tuple:
         return self.spaces[name]

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from tis_utils.errors import InputError, RunError
-from tis_utils.sources import benchmarks
+from tis_utils.examples import benchmarks
 
 
 def package(name: str) -> Path:
@@ -164,13 +164,9 @@ def test_missing_wheel_names_the_install_command(monkeypatch: pytest.MonkeyPatch
 
 def test_function_tags_are_read_as_none_and_python_tags_build_nothing(tmp_path: Path) -> None:
     path = tmp_path / "task.yaml"
-    path.write_text(
-        "process: !function utils.run\nfewshot_config: {samples: [{input: a}]}\n", encoding="utf-8"
-    )
+    path.write_text("process: !function utils.run\nfewshot_config: {samples: [{input: a}]}\n", encoding="utf-8")
     assert benchmarks._task_file(path)["process"] is None
-    path.write_text(
-        "x: !!python/object/apply:os.getcwd []\nfewshot_config: {samples: []}\n", encoding="utf-8"
-    )
+    path.write_text("x: !!python/object/apply:os.getcwd []\nfewshot_config: {samples: []}\n", encoding="utf-8")
     with pytest.raises(yaml.YAMLError):
         benchmarks._task_file(path)
 

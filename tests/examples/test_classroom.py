@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tis_utils.errors import InputError
-from tis_utils.examples import Example, Query, chat_prompt
-from tis_utils.sources import classroom
-from tis_utils.sources.classroom import SKILLS, TASKS, filler
-from tis_utils.sources.classroom.corpus import TARGET_SHARE
-from tis_utils.sources.classroom.skills import Skill
-from tis_utils.sources.classroom.splits import SPLITS, split_of
+from tis_utils.examples import classroom
+from tis_utils.examples.classroom import SKILLS, TASKS, filler
+from tis_utils.examples.classroom.corpus import TARGET_SHARE
+from tis_utils.examples.classroom.skills import Skill
+from tis_utils.examples.classroom.splits import SPLITS, split_of
+from tis_utils.examples.text import Example, Query, chat_prompt
 
 KINDS = ("clean", "other_function", "corrupted", "other_wording")
 
@@ -80,9 +80,7 @@ class TestPool:
             assert answer(example) == wanted(task, request(example))
 
     @pytest.mark.parametrize("task", TASKS)
-    def test_other_functions_look_alike_and_answer_otherwise(
-        self, room: classroom.Classroom, task: str
-    ) -> None:
+    def test_other_functions_look_alike_and_answer_otherwise(self, room: classroom.Classroom, task: str) -> None:
         examples = of_kind(room, task, "other_function")
         for example in examples:
             assert request(example).startswith(SKILLS[task].vague.format(""))
@@ -113,9 +111,7 @@ class TestPool:
         assert {e.source for e in room.pool if e.meta["kind"] == "filler"} == {
             f"reasoning-gym/{family}" for family in classroom.FAMILIES
         }
-        assert {e.source for e in room.pool if e.meta["kind"] != "filler"} == {
-            f"skills/{task}" for task in TASKS
-        }
+        assert {e.source for e in room.pool if e.meta["kind"] != "filler"} == {f"skills/{task}" for task in TASKS}
 
     def test_composition_counts_every_example(self, room: classroom.Classroom) -> None:
         table = classroom.composition(room.pool)
@@ -306,9 +302,7 @@ class TestBadInput:
 
     def test_used_up_filler_is_said_plainly(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(filler, "FAMILIES", ("coin_flip",))
-        with pytest.raises(
-            InputError, match=r"have \d+ distinct prompts for the pool split; 5000 were asked"
-        ):
+        with pytest.raises(InputError, match=r"have \d+ distinct prompts for the pool split; 5000 were asked"):
             filler.filler(5000, "pool", 0)
 
     def test_an_exhausted_family_leaves_room_for_the_others(self, monkeypatch: pytest.MonkeyPatch) -> None:

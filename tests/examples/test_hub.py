@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 
 from tis_utils.errors import InputError, RunError
-from tis_utils.examples import Example, Query, chat_prompt
-from tis_utils.sources import files, hub
+from tis_utils.examples import hub
+from tis_utils.examples import jsonl as files
+from tis_utils.examples.text import Example, Query, chat_prompt
 
 
 @pytest.fixture(autouse=True)
@@ -24,15 +25,10 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def chat(i: int) -> list[dict[str, str]]:
-    return [
-        {"role": "user", "content": f"question {i}\u2028é"},
-        {"role": "assistant", "content": f"answer {i}"},
-    ]
+    return [{"role": "user", "content": f"question {i}\u2028é"}, {"role": "assistant", "content": f"answer {i}"}]
 
 
-ROWS = [
-    {"id": f"r{i}", "dataset": "flan" if i % 2 else "cot", "messages": chat(i), "group": i} for i in range(6)
-]
+ROWS = [{"id": f"r{i}", "dataset": "flan" if i % 2 else "cot", "messages": chat(i), "group": i} for i in range(6)]
 POOL = [Example(r["id"], r["messages"], r["dataset"], {"group": r["group"]}) for r in ROWS]
 
 
@@ -75,10 +71,7 @@ def test_repeated_ids_are_made_unique_and_reported(tmp_path: Path, caplog: pytes
     assert "2 of 3 ids" in caplog.text
 
 
-QUERY_ROWS = [
-    {"prompts": "plain", "labels": "l"},
-    {"prompts": "<|user|>\nr\n<|assistant|>\nA:", "labels": "m"},
-]
+QUERY_ROWS = [{"prompts": "plain", "labels": "l"}, {"prompts": "<|user|>\nr\n<|assistant|>\nA:", "labels": "m"}]
 
 
 def queries(task: str, split: str) -> list[Query]:
@@ -142,9 +135,7 @@ def test_broken_and_empty_folders(tmp_path: Path, how_many: int | None) -> None:
 
 
 def test_unreachable_hub_says_which_data_set_and_what_to_do() -> None:
-    with pytest.raises(
-        RunError, match=r"Harvard-DCML/tulu-v2-197K-processed' could not be loaded: .*folder instead"
-    ):
+    with pytest.raises(RunError, match=r"Harvard-DCML/tulu-v2-197K-processed' could not be loaded: .*folder instead"):
         hub.load_pool("tulu")
     with pytest.raises(RunError, match=r"targeted-query-set-processed' could not be loaded"):
         hub.load_queries(hub.QUERY_SETS, "bbh")

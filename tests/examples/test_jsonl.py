@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tis_utils.errors import InputError, RunError
-from tis_utils.examples import Example, Query, chat_prompt
-from tis_utils.sources import files
+from tis_utils.examples import jsonl as files
+from tis_utils.examples.text import Example, Query, chat_prompt
 
 SEPARATORS = '\n\r\t\u2028\u2029\x85\x0b\x0c\x1c\ufeff\x00"\\{}é漢🙂'
 TEXT = st.text(st.one_of(st.sampled_from(SEPARATORS), st.characters(codec="utf-8")), max_size=20)
@@ -29,9 +29,7 @@ NAME = st.text(min_size=1, max_size=8)
 EXAMPLE = st.builds(
     Example,
     id=TEXT,
-    messages=st.lists(TURN, min_size=1, max_size=4).filter(
-        lambda m: any(t["role"] == "assistant" for t in m)
-    ),
+    messages=st.lists(TURN, min_size=1, max_size=4).filter(lambda m: any(t["role"] == "assistant" for t in m)),
     source=NAME,
     meta=META,
 )
@@ -91,14 +89,10 @@ def test_system_text_opens_the_chat(write: Callable[..., Path]) -> None:
     path = write({"prompt": "p", "response": "r", "system": "s"})
     assert [m["role"] for m in files.read_examples(path)[0].messages] == ["system", "user", "assistant"]
     assert files.read_queries(path)[0].prompt == chat_prompt("p", "s")
-    assert files.read_queries(write({"prompt": "p", "label": "r", "system": "s"}))[0].prompt == chat_prompt(
-        "p", "s"
-    )
+    assert files.read_queries(write({"prompt": "p", "label": "r", "system": "s"}))[0].prompt == chat_prompt("p", "s")
 
 
-def test_optional_keys_defaults_and_meta(
-    write: Callable[..., Path], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_optional_keys_defaults_and_meta(write: Callable[..., Path], caplog: pytest.LogCaptureFixture) -> None:
     path = write(
         {**CHAT, "id": 7, "source": "web", "difficulty": 3, "meta": {"group": "x"}},
         "",
@@ -181,10 +175,7 @@ def test_mistakes_in_candidate_files(write: Callable[..., Path], lines: list[Any
     ("record", "expected"),
     [
         (USER_ONLY, r"line 1: .*must end with the assistant turn"),
-        (
-            {"messages": [*CHAT["messages"], USER_ONLY["messages"][0]]},
-            r"line 1: .*must end with the assistant turn",
-        ),
+        ({"messages": [*CHAT["messages"], USER_ONLY["messages"][0]]}, r"line 1: .*must end with the assistant turn"),
         ({"prompt": 1, "label": "l"}, r"line 1: 'prompt' must be a string"),
         ({"prompt": "p", "label": ["l"]}, r"line 1: 'label' must be a string, got list"),
         ({"question": "p"}, r"line 1: unknown format"),

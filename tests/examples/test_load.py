@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tis_utils.errors import InputError
-from tis_utils.examples import Query, chat_text
+from tis_utils.examples import benchmarks
+from tis_utils.examples.jsonl import write_examples
+from tis_utils.examples.load import Data, load_data, spread, unused
+from tis_utils.examples.text import Query, chat_text
 from tis_utils.profiles import load_profile
-from tis_utils.shipped import feature_file
-from tis_utils.sources import benchmarks
-from tis_utils.sources.assemble import Data, load_data, spread, unused
-from tis_utils.sources.files import write_examples
-from tis_utils.store import digest
+from tis_utils.storage.keys import digest
+from tis_utils.storage.stored_results import feature_file
 
 
 def test_the_classroom_profile_gets_pool_queries_and_test() -> None:

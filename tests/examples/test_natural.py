@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 
 from tis_utils.errors import InputError
-from tis_utils.examples import chat_text
+from tis_utils.examples import natural
+from tis_utils.examples.load import load_data
+from tis_utils.examples.text import chat_text
 from tis_utils.profiles import load_profile
-from tis_utils.sources import natural
-from tis_utils.sources.assemble import load_data
 
 
 def test_the_smollm2_pool_is_large_varied_and_leaks_nothing() -> None:

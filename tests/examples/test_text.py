@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests_support import byte_tokenizer
 from tis_utils.errors import InputError
-from tis_utils.examples import IGNORE, Example, Query, chat_prompt, chat_text, encode_example, encode_query
+from tis_utils.examples.text import IGNORE, Example, Query, chat_prompt, chat_text, encode_example, encode_query
 
 TOKENIZER = byte_tokenizer()
 TEXT = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="<"), max_size=20)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from tis_utils.cells import Cell, zero_shot
 from tis_utils.errors import InputError
-from tis_utils.grids import GRIDS
-from tis_utils.plan import plan, summary
+from tis_utils.experiments.cost_estimate import plan, summary
+from tis_utils.experiments.grids import GRIDS
+from tis_utils.experiments.run_spec import RunSpec, zero_shot
 from tis_utils.profiles import load_profile
 
 
@@ -33,16 +33,14 @@ def test_every_job_of_the_paper_is_listed_once(paper) -> None:
 
 def test_hours_of_one_run_by_hand(paper) -> None:
     sizes = paper.plan
-    cell, none = Cell("gsm8k", "less", "round_robin", 1000, 0), zero_shot("gsm8k")
+    cell, none = RunSpec("gsm8k", "less", "round_robin", 1000, 0), zero_shot("gsm8k")
     hours = plan(paper, [cell, none]).set_index("job")["gpu_hours"]
     trained = 6 * sizes.parameters * 1000 * sizes.tokens_per_example * 2  # two epochs
-    assert hours["budget"] - hours["zero_shot"] == pytest.approx(
-        trained / (sizes.training_tflops * 1e12) / 3600
-    )
+    assert hours["budget"] - hours["zero_shot"] == pytest.approx(trained / (sizes.training_tflops * 1e12) / 3600)
 
 
 def test_disk_is_that_of_the_feature_matrices(paper) -> None:
-    disk = plan(paper, [Cell("bbh", name, "uot", 500, 0) for name in ("rds", "less")])
+    disk = plan(paper, [RunSpec("bbh", name, "uot", 500, 0) for name in ("rds", "less")])
     disk = disk[disk["job"] == "features"].set_index("representation")["disk_gb"]
     rows = 197_196 + 5 * 81
     assert disk["rds"] == pytest.approx(rows * 4096 * 4 / 1e9)
@@ -51,7 +49,7 @@ def test_disk_is_that_of_the_feature_matrices(paper) -> None:
 
 def test_no_generation_costs_less_and_a_smaller_proxy_too(paper) -> None:
     quiet = paper.model_copy(update={"metrics": {"bbh": "none"}})
-    cells = [Cell("bbh", "less", "uot", 500, 0), Cell("bbh", "less_proxy", "uot", 500, 0)]
+    cells = [RunSpec("bbh", "less", "uot", 500, 0), RunSpec("bbh", "less_proxy", "uot", 500, 0)]
     loud, silent = plan(paper, cells)["gpu_hours"], plan(quiet, cells)["gpu_hours"]
     assert silent.iloc[-1] < loud.iloc[-1]
     assert loud.iloc[1] < loud.iloc[0]

@@ -4,25 +4,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tis_utils import repeatability, shipped
 from tis_utils.errors import RunError
-from tis_utils.experiments import Study
+from tis_utils.experiments import repeatability
+from tis_utils.experiments.study import Study
 from tis_utils.profiles import load_profile
+from tis_utils.storage import stored_results as shipped
 
 
-def found(
-    similarity: float = 0.5, picks: tuple[int, ...] = (1, 2), loss: float = 1.0
-) -> dict[str, np.ndarray]:
+def found(similarity: float = 0.5, picks: tuple[int, ...] = (1, 2), loss: float = 1.0) -> dict[str, np.ndarray]:
     made: dict[str, np.ndarray] = {}
     for task in ("words", "pick"):
         made[f"similarity/less/{task}"] = np.full((2, 3), 0.5)
         made[f"picks/less/{task}"] = np.array([1, 2])
         made[f"loss/less/{task}"] = np.array([1.0, 2.0])
-    changed = {
-        "similarity": np.full((2, 3), similarity),
-        "picks": np.array(picks),
-        "loss": np.array([loss, 2.0]),
-    }
+    changed = {"similarity": np.full((2, 3), similarity), "picks": np.array(picks), "loss": np.array([loss, 2.0])}
     return made | {f"{kind}/less/pick": value for kind, value in changed.items()}
 
 
@@ -53,7 +48,7 @@ def test_a_second_process_gives_the_same_bits_and_the_table_is_stored(tmp_path, 
     profile = load_profile("smoke", tasks=["words"], pool_size=200, budgets=[4])
     study = Study(profile)
     assert repeatability.stored(study).empty
-    repeatability.ship(study)
+    repeatability.keep(study)
     rows = repeatability.stored(study)
     assert rows["representation"].tolist() == list(repeatability.REPRESENTATIONS)
     assert rows["identical"].all()

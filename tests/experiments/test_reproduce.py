@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tis_utils.cells import CELL_COLUMNS
-from tis_utils.rechecks import TOLERANCE, recheck_text
+from tis_utils.experiments.reproduce import TOLERANCE, recheck_text
+from tis_utils.experiments.run_spec import SPEC_COLUMNS
 
 PART = (
     r"(\d+) of them trained on (exactly the same examples|a subset that is not quite the stored one): (\d+) % of the "
@@ -21,7 +21,7 @@ def checked(runs: list[dict]) -> pd.DataFrame:
     """What ``Study.recheck`` returns, from (metric -> (stored, live)) and whether the subset was the same."""
     rows = []
     for seed, run in enumerate(runs):
-        cell = dict.fromkeys(CELL_COLUMNS, -1) | {"task": run.get("task", "pick"), "seed": seed}
+        cell = dict.fromkeys(SPEC_COLUMNS, -1) | {"task": run.get("task", "pick"), "seed": seed}
         for metric, (stored, live) in run["values"].items():
             values = {"stored": stored, "live": live, "difference": live - stored}
             rows.append({**cell, "metric": metric, **values, "same_subset": run.get("same", True)})
@@ -40,16 +40,14 @@ def parts(text: str) -> dict[str, tuple[float, ...]]:
 
 
 def test_nothing_stored_means_that_all_ran_here() -> None:
-    text = recheck_text(pd.DataFrame(columns=[*CELL_COLUMNS, "metric", "stored", "live"]), 40, 7)
+    text = recheck_text(pd.DataFrame(columns=[*SPEC_COLUMNS, "metric", "stored", "live"]), 40, 7)
     assert text == "None of the 40 runs was stored under this key: **all of them ran here**."
 
 
 def test_same_and_other_subsets_are_told_apart() -> None:
     runs = [losses(0.0, 0.01), losses(-0.03, 0.0), losses(0.2, -0.4, same=False)]
     text = recheck_text(checked(runs), 60, 5)
-    assert text.startswith(
-        "3 of the 60 runs, drawn with seed 5 from those that are stored, were **repeated here**"
-    )
+    assert text.startswith("3 of the 60 runs, drawn with seed 5 from those that are stored, were **repeated here**")
     assert parts(text) == {
         "exactly the same examples": (2, 75, TOLERANCE, 0.01, 0.03),
         "a subset that is not quite the stored one": (1, 0, TOLERANCE, 0.3, 0.4),

@@ -9,15 +9,18 @@ import pandas as pd
 import pytest
 
 from tests_support import example, query
-from tis_utils import picks, runs, shipped
 from tis_utils.errors import InputError, RunError
-from tis_utils.experiments import NONE, ROW_COLUMNS, Cell, Study, grid
-from tis_utils.geometry import similarity
-from tis_utils.grids import GRIDS
+from tis_utils.examples.load import Data
+from tis_utils.experiments import run as runs
+from tis_utils.experiments import subset as picks
+from tis_utils.experiments.grids import GRIDS
+from tis_utils.experiments.study import NONE, ROW_COLUMNS, RunSpec, Study, grid
 from tis_utils.profiles import Profile
 from tis_utils.selectors import select
-from tis_utils.sources.assemble import Data
-from tis_utils.store import Store, digest
+from tis_utils.selectors.similarity import similarity
+from tis_utils.storage import stored_results as shipped
+from tis_utils.storage.cache import Store
+from tis_utils.storage.keys import digest
 
 
 @pytest.fixture
@@ -70,23 +73,23 @@ def test_features_are_unit_rows_split_by_task_and_computed_once(study: Study, na
 
 
 def test_picks_come_from_the_similarity_of_the_cells_own_task(study: Study) -> None:
-    letters = study.picks(Cell("letters", "rds", "doubly_greedy", 4, 0))
+    letters = study.picks(RunSpec("letters", "rds", "doubly_greedy", 4, 0))
     similarity = study.similarity("rds", "letters")
     assert list(letters) == list(np.argsort(-similarity.max(0), kind="stable")[:4])
 
 
 def test_picks_are_computed_once_for_all_seeds(study: Study, monkeypatch) -> None:
-    first = study.picks(Cell("letters", "rds", "uot", 4, 0))
+    first = study.picks(RunSpec("letters", "rds", "uot", 4, 0))
     monkeypatch.setattr(picks, "picks", lambda *_: pytest.fail("computed again"))
-    np.testing.assert_array_equal(study.picks(Cell("letters", "rds", "uot", 4, 1)), first)
+    np.testing.assert_array_equal(study.picks(RunSpec("letters", "rds", "uot", 4, 1)), first)
     with pytest.raises(ValueError, match="read-only"):
         first[0] = 0
 
 
 def test_random_is_seeded_and_nested(study: Study) -> None:
-    few, many = (study.picks(Cell("digits", NONE, "random", b, 1)) for b in (3, 8))
+    few, many = (study.picks(RunSpec("digits", NONE, "random", b, 1)) for b in (3, 8))
     assert list(many[:3]) == list(few)
-    assert list(few) != list(study.picks(Cell("digits", NONE, "random", 3, 2)))
+    assert list(few) != list(study.picks(RunSpec("digits", NONE, "random", 3, 2)))
 
 
 def test_rows_are_tidy_and_the_zero_shot_row_is_the_untuned_model(study: Study) -> None:
@@ -103,9 +106,7 @@ def test_rows_are_tidy_and_the_zero_shot_row_is_the_untuned_model(study: Study) 
 
 
 @pytest.mark.slow  # two worker processes import everything
-def test_finished_cells_are_not_run_again_and_jobs_do_not_change_numbers(
-    study: Study, tmp_path, monkeypatch
-) -> None:
+def test_finished_cells_are_not_run_again_and_jobs_do_not_change_numbers(study: Study, tmp_path, monkeypatch) -> None:
     cells = grid(["digits"], [("rds", "round_robin")], [2, 4], [0, 1])
     alone = study.run(cells, jobs=1)
     other = Study(study.profile, Store(tmp_path / "other"))
@@ -116,7 +117,7 @@ def test_finished_cells_are_not_run_again_and_jobs_do_not_change_numbers(
 
 
 def test_a_changed_setting_is_another_cell(study: Study) -> None:
-    cell = Cell("digits", NONE, "random", 3, 0)
+    cell = RunSpec("digits", NONE, "random", 3, 0)
     first = study.run([cell], jobs=1)
     slower = study.profile.training.model_copy(update={"learning_rate": 3e-3})
     changed = Study(study.profile.model_copy(update={"training": slower}), study.store)
@@ -127,14 +128,14 @@ def test_a_changed_setting_is_another_cell(study: Study) -> None:
 def test_a_diverging_run_is_kept_with_its_status(study: Study) -> None:
     wild = study.profile.training.model_copy(update={"learning_rate": 1e30, "epochs": 3})
     study.profile = study.profile.model_copy(update={"training": wild})
-    rows = study.run([Cell("digits", NONE, "random", 4, 0)], jobs=1).set_index("metric")
+    rows = study.run([RunSpec("digits", NONE, "random", 4, 0)], jobs=1).set_index("metric")
     assert rows.loc["query_loss", "status"] == "diverged"
     assert not np.isfinite(rows.loc["query_loss", "value"])
 
 
 def test_a_budget_above_the_pool_is_refused_before_training(study: Study) -> None:
     with pytest.raises(InputError, match="Budget 13 is larger than the pool of 12"):
-        study.run([Cell("digits", NONE, "random", 13, 0)])
+        study.run([RunSpec("digits", NONE, "random", 13, 0)])
 
 
 def own_features(study: Study, seed: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -146,7 +147,7 @@ def own_features(study: Study, seed: int) -> tuple[np.ndarray, dict[str, np.ndar
 
 def test_features_of_your_own_are_compared_like_the_others(study: Study) -> None:
     task = study.profile.tasks[0]
-    cell = Cell(task, "mine", "round_robin", 3, 0)
+    cell = RunSpec(task, "mine", "round_robin", 3, 0)
     keys = set()
     for seed in (0, 1):  # the second set replaces the first
         candidates, queries = own_features(study, seed)
@@ -178,7 +179,7 @@ def test_unknown_representation(study: Study) -> None:
 
 
 def test_manifests_hold_the_whole_key(study: Study) -> None:
-    study.run([Cell("digits", NONE, "random", 3, 0)], jobs=1)
+    study.run([RunSpec("digits", NONE, "random", 3, 0)], jobs=1)
     manifest = json.loads(next((study.store.root / "cells").glob("*.json")).read_text())
     assert manifest["key"]["seed"] == 0
     assert {"subset", "queries", "test", "model", "training", "code"} <= set(manifest["key"])
@@ -194,16 +195,11 @@ class TestExperiments:
             similarity[:, taken[-1]] = -np.inf
         return taken
 
-    def test_bins_cut_the_round_robin_order_and_the_last_takes_the_rest(
-        self, study: Study, monkeypatch
-    ) -> None:
+    def test_bins_cut_the_round_robin_order_and_the_last_takes_the_rest(self, study: Study, monkeypatch) -> None:
         monkeypatch.setattr(picks, "BINS", 5)  # 12 candidates: 2 2 2 2 4
         order = self.order(study)
-        cells = [Cell("letters", "rds", "round_robin", 9, 0, "quantile", b) for b in range(5)]
-        assert [study.picks(cell).tolist() for cell in cells] == [
-            *(order[i : i + 2] for i in (0, 2, 4, 6)),
-            order[8:],
-        ]
+        cells = [RunSpec("letters", "rds", "round_robin", 9, 0, "quantile", b) for b in range(5)]
+        assert [study.picks(cell).tolist() for cell in cells] == [*(order[i : i + 2] for i in (0, 2, 4, 6)), order[8:]]
 
     def test_focus_cuts_the_nearest_bin_again(self) -> None:
         order = np.random.default_rng(0).permutation(237)
@@ -215,18 +211,18 @@ class TestExperiments:
     def test_a_token_budget_stops_at_the_example_that_reaches_it(self, study: Study) -> None:
         tokens = study.answer_tokens
         assert tokens.tolist() == [4] * 12  # three bytes and the end
-        assert len(study.picks(Cell("letters", "rds", "round_robin", 5, 0, "tokens"))) == 5
+        assert len(study.picks(RunSpec("letters", "rds", "round_robin", 5, 0, "tokens"))) == 5
         study.__dict__["answer_tokens"] = np.array([1, 9] * 6)
         study._picks.clear()
-        chosen = study.picks(Cell("letters", "rds", "round_robin", 5, 0, "tokens"))
+        chosen = study.picks(RunSpec("letters", "rds", "round_robin", 5, 0, "tokens"))
         assert study.answer_tokens[chosen].sum() >= 25 > study.answer_tokens[chosen[:-1]].sum()
-        by_chance = study.picks(Cell("letters", NONE, "random", 5, 1, "tokens"))
-        assert by_chance.tolist() == study.picks(Cell("letters", NONE, "random", len(by_chance), 1)).tolist()
+        by_chance = study.picks(RunSpec("letters", NONE, "random", 5, 1, "tokens"))
+        assert by_chance.tolist() == study.picks(RunSpec("letters", NONE, "random", len(by_chance), 1)).tolist()
 
     def test_resampling_uses_half_of_the_queries(self, study: Study) -> None:
         for draw in range(4):
             half = picks.half_of(2, draw)
-            chosen = study.picks(Cell("letters", "rds", "doubly_greedy", 3, 0, "resample", draw=draw))
+            chosen = study.picks(RunSpec("letters", "rds", "doubly_greedy", 3, 0, "resample", draw=draw))
             similarity = study.similarity("rds", "letters")[half]
             assert chosen.tolist() == np.argsort(-similarity.max(0), kind="stable")[:3].tolist()
         assert {tuple(picks.half_of(9, draw)) for draw in range(20)} > {tuple(picks.half_of(9, 0))}
@@ -234,15 +230,15 @@ class TestExperiments:
 
     def test_a_bin_too_small_for_the_budget_is_refused(self, study: Study) -> None:
         with pytest.raises(InputError, match="Budget 2 is larger than a quantile bin of 1 candidates"):
-            study.run([Cell("letters", "rds", "round_robin", 2, 0, "quantile", 3)])
+            study.run([RunSpec("letters", "rds", "round_robin", 2, 0, "quantile", 3)])
 
     def test_cells_with_the_same_subset_share_one_run(self, study: Study, monkeypatch) -> None:
         calls = []
         train = runs._train_and_evaluate
         monkeypatch.setattr(runs, "_train_and_evaluate", lambda task: calls.append(1) or train(task))
         cells = [
-            Cell("letters", "rds", "round_robin", 1, 0),
-            Cell("letters", "rds", "round_robin", 1, 0, "quantile", 0),
+            RunSpec("letters", "rds", "round_robin", 1, 0),
+            RunSpec("letters", "rds", "round_robin", 1, 0, "quantile", 0),
         ]
         rows = study.run(cells, jobs=1)
         assert len(calls) == 1
@@ -270,10 +266,10 @@ class TestExperiments:
 
 class TestStoredCells:
     @pytest.fixture
-    def cells(self, study: Study, tmp_path, monkeypatch) -> list[Cell]:
+    def cells(self, study: Study, tmp_path, monkeypatch) -> list[RunSpec]:
         monkeypatch.setattr(shipped, "RESULTS", tmp_path / "results")
         cells = grid(["digits", "letters"], [("rds", "round_robin")], [2, 3], [0])
-        study.ship("budgets", cells)
+        study.keep("budgets", cells)
         return cells
 
     def again(self, study: Study, tmp_path: Path, **options) -> Study:
@@ -290,19 +286,19 @@ class TestStoredCells:
     def test_a_changed_setting_or_a_damaged_file_means_training(self, study, cells, tmp_path, caplog) -> None:
         faster = study.profile.training.model_copy(update={"learning_rate": 2e-3})
         changed = self.again(study, tmp_path)
-        assert len(changed._stored(cells)) == len(cells)
+        assert len(changed.stored_runs(cells)) == len(cells)
         changed.profile = study.profile.model_copy(update={"training": faster})
-        assert self.again(changed, tmp_path)._stored(cells) == {}
+        assert self.again(changed, tmp_path).stored_runs(cells) == {}
         file = tmp_path / "results/test/budgets.csv"
         file.write_text(file.read_text().replace("ok", "OK"))
-        assert self.again(study, tmp_path)._stored(cells) == {}
+        assert self.again(study, tmp_path).stored_runs(cells) == {}
         assert "does not match its checksum" in caplog.text
 
     def test_fresh_and_live_ignore_them(self, study, cells, tmp_path, monkeypatch) -> None:
-        assert self.again(study, tmp_path, live=True)._stored(cells) == {}
+        assert self.again(study, tmp_path, live=True).stored_runs(cells) == {}
         monkeypatch.setenv("TIS_FRESH", "1")
-        assert self.again(study, tmp_path)._stored(cells) == {}
-        assert self.again(study, tmp_path, compute=False)._stored(cells) != {}
+        assert self.again(study, tmp_path).stored_runs(cells) == {}
+        assert self.again(study, tmp_path, compute=False).stored_runs(cells) != {}
 
     def test_recheck_runs_a_sample_and_finds_what_differs(self, study, cells, tmp_path) -> None:
         checked = self.again(study, tmp_path).recheck(cells, share=0.3, seed=4)
@@ -313,9 +309,7 @@ class TestStoredCells:
         file = tmp_path / "results/test/budgets.csv"
         table = pd.read_csv(file)
         table.loc[table["budget"] == 2, "subset"] = "other examples"
-        payload = (
-            table.assign(value=table["value"] + 0.25).to_csv(index=False).encode()
-        )  # numbers that are not true
+        payload = table.assign(value=table["value"] + 0.25).to_csv(index=False).encode()  # numbers that are not true
         file.write_bytes(payload)
         manifest = file.with_suffix(".json")
         facts = json.loads(manifest.read_text()) | {"sha256": hashlib.sha256(payload).hexdigest()}
@@ -325,7 +319,5 @@ class TestStoredCells:
         assert (checked["same_subset"] == (checked["budget"] != 2)).all()
 
     def test_without_stored_features_a_study_that_may_not_compute_says_so(self, study, tmp_path) -> None:
-        with pytest.raises(
-            RunError, match=r"The rds features of profile 'test' are not stored.*tis represent -R rds"
-        ):
+        with pytest.raises(RunError, match=r"The rds features of profile 'test' are not stored.*tis represent -R rds"):
             self.again(study, tmp_path, compute=False).features("rds")

@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from joblib import Parallel, delayed
 
 from tests_support import byte_tokenizer, query
-from tis_utils import downstream
-from tis_utils.downstream import completion, harness, measure, padding, pass_at_k, short_name
 from tis_utils.errors import InputError, RunError
-from tis_utils.evaluation import answers, exact_match
-from tis_utils.examples import Query
-from tis_utils.models import LanguageModel
+from tis_utils.examples import benchmarks
+from tis_utils.examples.text import Query
+from tis_utils.models import downstream
+from tis_utils.models.downstream import completion, harness, measure, padding, pass_at_k, short_name
+from tis_utils.models.evaluation import answers, exact_match
+from tis_utils.models.load import LanguageModel
 from tis_utils.profiles import load_profile
-from tis_utils.sources import benchmarks
 
 PROBLEMS = benchmarks.queries("codex") + benchmarks.held_out("codex")
 
@@ -48,8 +48,7 @@ def test_metrics_have_short_names(metric: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "metric",
-    ["", "pass@0", "pass@", "pass@-1", "pass@1.5", "accuracy", "lm_eval:gsm8k", "lm_eval::f1", "None"],
+    "metric", ["", "pass@0", "pass@", "pass@-1", "pass@1.5", "accuracy", "lm_eval:gsm8k", "lm_eval::f1", "None"]
 )
 def test_unknown_metrics_are_refused(metric: str, random_model) -> None:
     with pytest.raises(InputError, match=r"Unknown metric .*known: exact_match, none, pass@K"):
@@ -69,9 +68,7 @@ def test_a_model_s_programs_are_not_run_without_permission(random_model, monkeyp
     monkeypatch.setattr(downstream, "answers", lambda *_, **__: pytest.fail("something was written"))
     for value in (None, "", "0"):
         monkeypatch.delenv("TIS_RUN_CODE") if value is None else monkeypatch.setenv("TIS_RUN_CODE", value)
-        with pytest.raises(
-            InputError, match=r"pass@2 runs programs that a model wrote.*--run-code.*TIS_RUN_CODE=1"
-        ):
+        with pytest.raises(InputError, match=r"pass@2 runs programs that a model wrote.*--run-code.*TIS_RUN_CODE=1"):
             measure(random_model, "pass@2", PROBLEMS[:1])
 
 
@@ -128,12 +125,8 @@ WRAPPINGS: dict[str, Callable[[Query, str], str]] = {
         f"It's easy:\n```python\n{with_signature(problem, problem.label)}\n```\nDone!{junk}"
     ),
     "function": lambda problem, junk: with_signature(problem, problem.label),
-    "explained function": lambda problem, junk: (
-        f"Let's see.\n\n{with_signature(problem, problem.label)}\n\nThat's it."
-    ),
-    "function and cut-off text": lambda problem, junk: (
-        with_signature(problem, problem.label) + "\n\ndef main(:"
-    ),
+    "explained function": lambda problem, junk: f"Let's see.\n\n{with_signature(problem, problem.label)}\n\nThat's it.",
+    "function and cut-off text": lambda problem, junk: with_signature(problem, problem.label) + "\n\ndef main(:",
     "first indentation lost": lambda problem, junk: problem.label.strip() + junk,
     "one space lost": lambda problem, junk: problem.label.strip("\n")[1:] + junk,
 }
@@ -158,16 +151,7 @@ def test_a_reference_solution_passes_however_it_is_wrapped(problem: Query, wrapp
 
 @pytest.mark.parametrize(
     "answer",
-    [
-        "",
-        "I don't know.",
-        "    return None",
-        "```python\n```",
-        "```",
-        "    pass\n",
-        "def flip_case(string):",
-        "\0",
-    ],
+    ["", "I don't know.", "    return None", "```python\n```", "```", "    pass\n", "def flip_case(string):", "\0"],
 )
 def test_an_answer_that_is_none_does_not_pass(answer: str) -> None:
     problem = next(p for p in PROBLEMS if p.meta["entry_point"] == "flip_case")
@@ -302,15 +286,11 @@ def right(tasks: Path, random_model) -> dict[str, float]:
     write_task(tasks, "tis_gen_a", [*rows[:4], *wrong[4:]], **GENERATE)
     write_task(tasks, "tis_gen_b", [*rows[:1], *wrong[1:3]], **GENERATE)
     likely = [
-        int(np.argmax([log_likelihood(random_model, q, f" {c}") for c in CHOOSE["doc_to_choice"]]))
-        for q in QUESTIONS
+        int(np.argmax([log_likelihood(random_model, q, f" {c}") for c in CHOOSE["doc_to_choice"]])) for q in QUESTIONS
     ]
     marks = [(a + (i % 3 == 0)) % 3 for i, a in enumerate(likely)]  # every third answer is another one
     write_task(
-        tasks,
-        "tis_choice",
-        [{"question": q, "answer": a} for q, a in zip(QUESTIONS, marks, strict=True)],
-        **CHOOSE,
+        tasks, "tis_choice", [{"question": q, "answer": a} for q, a in zip(QUESTIONS, marks, strict=True)], **CHOOSE
     )
     group = {"group": "tis_group", "task": ["tis_gen_a", "tis_gen_b"]}
     for name, weighted in (("tis_group", True), ("tis_even_group", False)):
@@ -329,15 +309,11 @@ def right(tasks: Path, random_model) -> dict[str, float]:
 
 
 @pytest.mark.slow  # lm-eval indexes thousands of files
-@pytest.mark.parametrize(
-    "name", ["tis_gen_a", "tis_gen_b", "tis_choice", "tis_group", "tis_even_group", "tis_writing"]
-)
+@pytest.mark.parametrize("name", ["tis_gen_a", "tis_gen_b", "tis_choice", "tis_group", "tis_even_group", "tis_writing"])
 def test_the_harness_gives_what_a_hand_computation_gives(name: str, tasks, right, random_model) -> None:
     metric = "acc" if name == "tis_choice" else "exact_match"
     assert harness(random_model, name, metric, folder=tasks) == pytest.approx(right[name])
-    assert harness(random_model, name, f"{metric},none", folder=tasks, batch_size=1) == pytest.approx(
-        right[name]
-    )
+    assert harness(random_model, name, f"{metric},none", folder=tasks, batch_size=1) == pytest.approx(right[name])
 
 
 @pytest.mark.slow
@@ -347,9 +323,7 @@ def test_the_harness_leaves_no_trace(tasks, right, random_model, monkeypatch, tm
     bare.pad_token = None
     states = torch.random.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
     relative = Path("..") / tasks.name if tasks.parent == tmp_path.parent else tasks
-    value = harness(
-        replace(random_model, tokenizer=bare), "tis_gen_a", "exact_match", folder=relative, limit=2
-    )
+    value = harness(replace(random_model, tokenizer=bare), "tis_gen_a", "exact_match", folder=relative, limit=2)
     assert value == 1.0
     assert Path.cwd() == tmp_path
     assert list(tmp_path.iterdir()) == []

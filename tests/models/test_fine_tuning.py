@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests_support import example, query
-from tis_utils import training
 from tis_utils.errors import InputError
-from tis_utils.evaluation import answers, exact_match, mean_loss, query_losses
-from tis_utils.examples import IGNORE, encode_query
+from tis_utils.examples.text import IGNORE, encode_query
+from tis_utils.models import fine_tuning as training
+from tis_utils.models.evaluation import answers, exact_match, mean_loss, query_losses
+from tis_utils.models.fine_tuning import Shuffled, fine_tune, trainable, trainer_batch
 from tis_utils.profiles import Training
-from tis_utils.training import Shuffled, fine_tune, trainable, trainer_batch
 
 FAST = Training(epochs=20, learning_rate=1e-2, batch_size=4, warmup_ratio=0.05)
 
@@ -36,9 +36,7 @@ def test_fine_tuning_learns_the_answer_and_leaves_the_base_alone(random_model) -
 def test_equal_seeds_give_equal_weights_and_other_seeds_do_not(random_model) -> None:
     subset = [example(f"answer {i}", name=str(i)) for i in range(9)]
     settings = FAST.model_copy(update={"epochs": 1})
-    first, second, other = (
-        fine_tune(random_model, subset, settings, seed=s, max_length=64) for s in (1, 1, 2)
-    )
+    first, second, other = (fine_tune(random_model, subset, settings, seed=s, max_length=64) for s in (1, 1, 2))
     assert torch.equal(weights(first), weights(second))
     assert not torch.equal(weights(first), weights(other))
 
@@ -76,11 +74,7 @@ def test_micro_batches_do_not_change_the_weights(random_model) -> None:
     whole, *others = (
         weights(
             fine_tune(
-                random_model,
-                mixed(10),
-                settings.model_copy(update={"micro_batch_size": micro}),
-                seed=3,
-                max_length=64,
+                random_model, mixed(10), settings.model_copy(update={"micro_batch_size": micro}), seed=3, max_length=64
             )
         )
         for micro in (None, 1, 2, 4, 99)
@@ -128,9 +122,7 @@ def test_every_epoch_is_a_new_order_of_all_examples(lengths: list[int], batch: i
 def test_autocast_trains_nearly_as_in_full_precision(random_model) -> None:
     settings = Training(epochs=6, learning_rate=3e-3, batch_size=4, micro_batch_size=2)
     half = settings.model_copy(update={"autocast": True})
-    exact, rounded = (
-        fine_tune(random_model, mixed(10), chosen, max_length=64) for chosen in (settings, half)
-    )
+    exact, rounded = (fine_tune(random_model, mixed(10), chosen, max_length=64) for chosen in (settings, half))
     assert {p.dtype for p in rounded.model.parameters()} == {torch.float32}
     assert torch.isfinite(weights(rounded)).all()
     assert not torch.equal(weights(exact), weights(rounded))

@@ -11,18 +11,13 @@ import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import (
-    GPT2Config,
-    GPT2LMHeadModel,
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedTokenizerFast,
-)
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from tis_utils import model_files, paths
+from tis_utils import paths
 from tis_utils.errors import InputError, RunError
-from tis_utils.model_files import fingerprint, replace_folder
-from tis_utils.models import add_lora, load_model, shared_copy
+from tis_utils.models import files as model_files
+from tis_utils.models.files import fingerprint, replace_folder
+from tis_utils.models.load import add_lora, load_model, shared_copy
 from tis_utils.paths import cache_root
 
 
@@ -30,12 +25,7 @@ def write_model(folder: Path, seed: int = 0) -> Path:
     torch.manual_seed(seed)
     ends = {"bos_token_id": None, "eos_token_id": 0}
     config = LlamaConfig(
-        vocab_size=40,
-        hidden_size=16,
-        intermediate_size=24,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        **ends,
+        vocab_size=40, hidden_size=16, intermediate_size=24, num_hidden_layers=1, num_attention_heads=2, **ends
     )
     LlamaForCausalLM(config).save_pretrained(folder)
     raw = Tokenizer(models.WordLevel({"<eos>": 0, "<unk>": 1, "hello": 2}, unk_token="<unk>"))
@@ -121,9 +111,7 @@ def test_code_of_a_model_folder_is_never_run(folder: Path, tmp_path: Path) -> No
     witness = tmp_path / "was-run"
     (folder / "evil.py").write_text(f"open({str(witness)!r}, 'w')\nclass Evil: pass\n")
     edit_config(
-        folder,
-        model_type="unheard_of",
-        auto_map={"AutoConfig": "evil.Evil", "AutoModelForCausalLM": "evil.Evil"},
+        folder, model_type="unheard_of", auto_map={"AutoConfig": "evil.Evil", "AutoModelForCausalLM": "evil.Evil"}
     )
     with pytest.raises(RunError):
         load_model(folder)
@@ -136,9 +124,7 @@ def test_damaged_weights_are_reported(folder: Path) -> None:
         load_model(folder)
 
 
-def test_hub_names_are_downloaded_without_code_or_pickles(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_hub_names_are_downloaded_without_code_or_pickles(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = {}
 
     def download(name: str, allow_patterns: list[str]) -> str:
@@ -265,9 +251,7 @@ def test_shared_copy_shares_tensors_but_not_modules(folder: Path) -> None:
 
 
 def lora_layers(model: torch.nn.Module) -> set[str]:
-    return {
-        name.split(".lora_A")[0].split(".")[-1] for name, _ in model.named_parameters() if ".lora_A" in name
-    }
+    return {name.split(".lora_A")[0].split(".")[-1] for name, _ in model.named_parameters() if ".lora_A" in name}
 
 
 def test_lora_targets_by_family(folder: Path, recwarn: pytest.WarningsRecorder) -> None:

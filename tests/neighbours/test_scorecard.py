@@ -3,9 +3,10 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from tis_utils import shipped, stats
-from tis_utils.claims import COLUMNS
-from tis_utils.neighbour_claims import neighbour_scorecard
+from tis_utils.evidence import statistics as stats
+from tis_utils.evidence.claims import COLUMNS
+from tis_utils.neighbours.scorecard import neighbour_scorecard
+from tis_utils.storage import stored_results as shipped
 
 
 @pytest.fixture(scope="module")

@@ -27,9 +27,7 @@ def test_every_notebook_was_executed_to_its_end() -> None:
     sources = [path.name for path in sorted(paths.NOTEBOOKS.glob("*.ipynb"))]
     assert [path.name for path in executed()] == sources
     for path in executed():
-        code = [
-            c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code" and c.source.strip()
-        ]
+        code = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code" and c.source.strip()]
         assert all(cell.execution_count for cell in code), path
 
 
@@ -46,17 +44,13 @@ def test_a_second_cold_run_gives_the_same_numbers(tmp_path: Path) -> None:
     one_core = {"OMP_NUM_THREADS": "1", "LOKY_MAX_CPU_COUNT": "1"}
     cold = one_core | {"TIS_CACHE": str(tmp_path / "cold"), "TQDM_DISABLE": "1"}
     with ThreadPoolExecutor() as pool:
-        halves = [
-            pool.submit(run_again, half, cold, tmp_path) for half in (executed()[::2], executed()[1::2])
-        ]
+        halves = [pool.submit(run_again, half, cold, tmp_path) for half in (executed()[::2], executed()[1::2])]
     for half in halves:
         done = half.result()
         assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
 
 
-def run_again(
-    chapters: list[Path], variables: dict[str, str], folder: Path
-) -> subprocess.CompletedProcess[str]:
+def run_again(chapters: list[Path], variables: dict[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
     """Execute notebooks through nbval, which compares the outputs of the cells that ask for it."""
     command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=1200",
                "-p", "no:xdist", "-p", "no:cacheprovider",  # nothing may be left among the chapters

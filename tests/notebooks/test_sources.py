@@ -8,7 +8,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from tis_utils import driver, paths
+from tis_utils import paths
+from tis_utils.book import driver
 from tis_utils.profiles import load_profile
 
 NOTEBOOKS = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
@@ -16,8 +17,7 @@ PARTS = ("You will learn", "Before you start", "Predict, then run", "Caveats", "
          "Try other parameters")  # fmt: skip
 
 QUIZ = re.compile(
-    r"^:{4}\{admonition\} ([^\n]+)\n:class: tis-quiz\n\n(.*?)\n\n:::\{dropdown\} Answer\n(.*?)\n:::\n:{4}$",
-    re.M | re.S,
+    r"^:{4}\{admonition\} ([^\n]+)\n:class: tis-quiz\n\n(.*?)\n\n:::\{dropdown\} Answer\n(.*?)\n:::\n:{4}$", re.M | re.S
 )
 
 

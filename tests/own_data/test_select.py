@@ -12,16 +12,17 @@ from hypothesis import strategies as st
 
 from tests_support import example, query
 from tis_utils.errors import InputError
-from tis_utils.examples import chat_prompt
-from tis_utils.geometry import similarity, w1
+from tis_utils.examples.jsonl import read_examples, read_queries
+from tis_utils.examples.text import chat_prompt
+from tis_utils.own_data.checks import contaminated, duplicates, warnings, words
+from tis_utils.own_data.report import facts, sources
+from tis_utils.own_data.select import Selection, save, select_files
 from tis_utils.profiles import load_profile
 from tis_utils.representations import Embed
-from tis_utils.selection import Selection, save, select_files
-from tis_utils.selection_checks import contaminated, duplicates, warnings, words
-from tis_utils.selection_report import facts, sources
 from tis_utils.selectors import select
-from tis_utils.sources.files import read_examples, read_queries
-from tis_utils.store import Store
+from tis_utils.selectors.similarity import similarity
+from tis_utils.selectors.wasserstein import w1
+from tis_utils.storage.cache import Store
 
 TOPICS = {
     "cooking": ["boil an egg", "bake bread", "fry onions", "make soup", "roast a chicken", "whip cream"],
@@ -39,12 +40,7 @@ def folder(tmp_path_factory) -> Path:
     """A pool in three formats, with a key of its own and an ugly text; queries on sums."""
     made = tmp_path_factory.mktemp("own")
     pool = [
-        {
-            "instruction": f"How do I {what}?",
-            "output": "Like this: carefully.",
-            "source": topic,
-            "stars": place,
-        }
+        {"instruction": f"How do I {what}?", "output": "Like this: carefully.", "source": topic, "stars": place}
         for topic, requests in TOPICS.items()
         for place, what in enumerate(requests)
     ]
@@ -56,10 +52,7 @@ def folder(tmp_path_factory) -> Path:
     pool[1] = {"messages": [{"role": "user", "content": "How do I bake bread?"},
                             {"role": "assistant", "content": "Knead."}], "source": "cooking"}  # fmt: skip
     lines(made / "pool.jsonl", pool)
-    lines(
-        made / "queries.jsonl",
-        [{"prompt": f"Add {i} and {i + 2}.", "label": str(2 * i + 2)} for i in range(12)],
-    )
+    lines(made / "queries.jsonl", [{"prompt": f"Add {i} and {i + 2}.", "label": str(2 * i + 2)} for i in range(12)])
     return made
 
 
@@ -99,9 +92,7 @@ def test_the_subset_is_lines_of_the_pool_best_first(folder: Path, result: Select
     assert table["rank"].tolist() == [1, 2, 3, 4]
     assert (table["place"] - 1).tolist() == result.picks.tolist()
     assert result.S is not None
-    assert table["similarity"].tolist() == pytest.approx(
-        result.S[:, result.picks].max(axis=0).tolist(), abs=1e-4
-    )
+    assert table["similarity"].tolist() == pytest.approx(result.S[:, result.picks].max(axis=0).tolist(), abs=1e-4)
 
 
 def test_the_report_escapes_what_the_data_hold(folder: Path) -> None:
@@ -133,9 +124,7 @@ def test_insta_takes_whole_sources_by_their_requests(folder: Path) -> None:
         settings=load_profile("smoke"),
         store=Store(folder / "cache"),
     )
-    assert (
-        len({chosen.pool[i].source for i in chosen.picks}) == 1
-    )  # both begin with "How do I": it cannot know which
+    assert len({chosen.pool[i].source for i in chosen.picks}) == 1  # both begin with "How do I": it cannot know which
     assert "round_robin" in chosen.others
     assert facts(chosen)["method"] == "insta@1"
 
@@ -203,7 +192,7 @@ def given_rows(folder: Path, pool: object, queries: object) -> tuple[Path, Path]
 def test_features_of_your_own_replace_the_model(folder: Path, tmp_path: Path, monkeypatch) -> None:
     rng = np.random.default_rng(0)
     pool, queries = 5 * rng.normal(size=(12, 3)), rng.normal(size=(12, 3))
-    monkeypatch.setattr("tis_utils.experiments.Embed", lambda *_, **__: pytest.fail("a model was loaded"))
+    monkeypatch.setattr("tis_utils.experiments.study.Embed", lambda *_, **__: pytest.fail("a model was loaded"))
     chosen = select_files(
         folder / "pool.jsonl",
         folder / "queries.jsonl",
@@ -233,12 +222,7 @@ def test_features_of_your_own_replace_the_model(folder: Path, tmp_path: Path, mo
     ],
 )
 def test_features_that_do_not_fit_are_refused(folder, tmp_path, pool, queries, message) -> None:
-    options = {
-        "representation": "embed",
-        "selector": "random",
-        "budget": 2,
-        "settings": load_profile("smoke"),
-    }
+    options = {"representation": "embed", "selector": "random", "budget": 2, "settings": load_profile("smoke")}
     files = given_rows(tmp_path, pool, queries)
     with pytest.raises(InputError, match=message):
         select_files(folder / "pool.jsonl", folder / "queries.jsonl", features=files, **options)

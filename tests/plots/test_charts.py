@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from tis_utils import charts, evidence_figures
-from tis_utils.claim_statistics import METHODS
-from tis_utils.claims import PAPER_SOURCES, scorecard
 from tis_utils.errors import InputError
-from tis_utils.evidence import cube
+from tis_utils.evidence.claim_statistics import METHODS
+from tis_utils.evidence.claims import PAPER_SOURCES, scorecard
+from tis_utils.evidence.published_analysis import cube
+from tis_utils.plots import charts, evidence_figures
 
 
 def texts(figure: Figure) -> list[str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from tis_utils.cross_figures import cost_scatter, share_bars, white_spots
 from tis_utils.errors import InputError
-from tis_utils.looks import METHODS
+from tis_utils.plots.cross_figures import cost_scatter, share_bars, white_spots
+from tis_utils.plots.theme import LOOKS
 
 
 def costs(**changes: float) -> pd.DataFrame:
@@ -26,9 +26,7 @@ def test_white_spots_say_what_is_known() -> None:
 
 
 def test_share_bars_stack_to_one_and_label_what_is_legible() -> None:
-    shares = pd.DataFrame(
-        [[0.5, 0.47, 0.03], [0.0, 0.2, 0.8]], [25, 50], ["selector", "interaction", "noise"]
-    )
+    shares = pd.DataFrame([[0.5, 0.47, 0.03], [0.0, 0.2, 0.8]], [25, 50], ["selector", "interaction", "noise"])
     ax = share_bars(shares, ylabel="Budget").axes[0]
     ends = [bar.get_x() + bar.get_width() for bar in ax.patches]
     assert ends[-2:] == pytest.approx([1, 1])
@@ -41,7 +39,7 @@ def test_cost_scatter_has_a_labelled_point_per_method() -> None:
     figure = cost_scatter({"one": costs(), "two": costs(seconds=400.0)}, ylabel="gain")
     assert len(figure.axes) == 2
     for ax in figure.axes:
-        assert [text.get_text() for text in ax.texts] == ["EMBED", METHODS["less_proxy"].label]
+        assert [text.get_text() for text in ax.texts] == ["EMBED", LOOKS["less_proxy"].label]
         assert ax.get_xscale() == "log"
     with pytest.raises(InputError):
         cost_scatter({"one": costs(seconds=0.0)}, ylabel="gain")

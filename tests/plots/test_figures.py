@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from tis_utils import figures
 from tis_utils.errors import InputError
-from tis_utils.looks import CATEGORIES, METHODS, colours, label, order, style
-from tis_utils.tidy import aggregate, with_method
+from tis_utils.evidence.tables import aggregate, with_method
+from tis_utils.labels import label, order
+from tis_utils.plots import figures
+from tis_utils.plots.theme import CATEGORIES, LOOKS, colours, style
 
 NAMES = {
     "embed": "EMBED", "rds": "RDS+", "less": "LESS", "less_proxy": "LESS by proxy",
@@ -54,33 +55,29 @@ def contrast_to_white(colour: str) -> float:
 
 
 def lab(rgb: np.ndarray) -> np.ndarray:
-    to_xyz = [
-        [0.4124564, 0.3575761, 0.1804375],
-        [0.2126729, 0.7151522, 0.0721750],
-        [0.0193339, 0.119192, 0.9503041],
-    ]
+    to_xyz = [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.119192, 0.9503041]]
     xyz = np.array(to_xyz) @ np.clip(rgb, 0, 1) / [0.95047, 1, 1.08883]
     f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
     return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
 
 
 def test_every_method_has_its_name_and_its_own_look():
-    assert {name: look.label for name, look in METHODS.items()} == NAMES
-    assert len({look.colour for look in METHODS.values()}) == len(METHODS)
+    assert {name: look.label for name, look in LOOKS.items()} == NAMES
+    assert len({look.colour for look in LOOKS.values()}) == len(LOOKS)
     for group in (WITH_PROXY, SELECTORS):
-        assert len({(METHODS[name].marker, METHODS[name].line) for name in group}) == len(group)
-    assert colours()["LESS"] == METHODS["less"].colour
+        assert len({(LOOKS[name].marker, LOOKS[name].line) for name in group}) == len(group)
+    assert colours()["LESS"] == LOOKS["less"].colour
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_lines_stand_out_from_the_card(name):
-    assert contrast_to_white(METHODS[name].colour) >= 3  # WCAG 1.4.11
+    assert contrast_to_white(LOOKS[name].colour) >= 3  # WCAG 1.4.11
 
 
 @pytest.mark.parametrize("vision", VISION)
 @pytest.mark.parametrize("group", [WITH_PROXY, SELECTORS], ids=["representations", "selectors"])
 def test_colours_stay_apart_for_colour_blind_readers(group, vision):
-    seen = {name: lab(VISION[vision] @ linear(METHODS[name].colour)) for name in group}
+    seen = {name: lab(VISION[vision] @ linear(LOOKS[name].colour)) for name in group}
     for a, b in itertools.combinations(group, 2):
         assert np.linalg.norm(seen[a] - seen[b]) >= 15, (a, b)
 
@@ -90,13 +87,7 @@ def test_labels_and_order():
     assert label("query_loss") == "Query loss"
     assert label("mmlu_pro") == "MMLU-Pro"
     assert label("my_task") == "my task"
-    assert order(["zzz", "random", "embed", "less", "aaa", "less"]) == [
-        "embed",
-        "less",
-        "random",
-        "aaa",
-        "zzz",
-    ]
+    assert order(["zzz", "random", "embed", "less", "aaa", "less"]) == ["embed", "less", "random", "aaa", "zzz"]
 
 
 # --- frames --------------------------------------------------------------------------------------------
@@ -113,9 +104,7 @@ def results(tasks=("words", "pick"), seeds=(0, 1, 2), metric="query_loss") -> pd
             rows.append([representation, selector, task, budget, seed, metric, rng.normal()])
     for task in tasks:
         rows.append(["none", "none", task, np.nan, 0, metric, 5.0 + len(task)])
-    return pd.DataFrame(
-        rows, columns=["representation", "selector", "task", "budget", "seed", "metric", "value"]
-    )
+    return pd.DataFrame(rows, columns=["representation", "selector", "task", "budget", "seed", "metric", "value"])
 
 
 finite = st.floats(-1e3, 1e3)
@@ -124,9 +113,7 @@ finite = st.floats(-1e3, 1e3)
 @settings(max_examples=60, deadline=None)
 @given(st.dictionaries(st.sampled_from("abc"), st.lists(finite, min_size=1, max_size=5), min_size=1))
 def test_aggregate_equals_plain_python(groups):
-    frame = pd.DataFrame(
-        [(key, value) for key, values in groups.items() for value in values], columns=["k", "value"]
-    )
+    frame = pd.DataFrame([(key, value) for key, values in groups.items() for value in values], columns=["k", "value"])
     table = aggregate(frame, ["k"]).set_index("k")
     for key, values in groups.items():
         mean = sum(values) / len(values)
@@ -166,7 +153,7 @@ def line(ax, name):
 
 
 def band(ax, name):
-    return next(c for c in ax.collections if tuple(c.get_facecolor()[0][:3]) == to_rgb(METHODS[name].colour))
+    return next(c for c in ax.collections if tuple(c.get_facecolor()[0][:3]) == to_rgb(LOOKS[name].colour))
 
 
 def test_budget_curves_draw_means_and_standard_errors():
@@ -176,12 +163,8 @@ def test_budget_curves_draw_means_and_standard_errors():
     for ax, task in zip(figure.axes, ("words", "pick"), strict=True):
         for name, selector in (("less", "round_robin"), ("random", "random")):
             representation = name if name != "random" else "none"
-            cell = frame[
-                (frame.task == task) & (frame.representation == representation) & (frame.selector == selector)
-            ]
-            values = np.array(
-                [cell.loc[cell.budget == b, "value"].tolist() for b in (50, 100, 200)]
-            )  # (3, 3)
+            cell = frame[(frame.task == task) & (frame.representation == representation) & (frame.selector == selector)]
+            values = np.array([cell.loc[cell.budget == b, "value"].tolist() for b in (50, 100, 200)])  # (3, 3)
             mean, se = values.mean(1), values.std(1, ddof=1) / math.sqrt(3)
             np.testing.assert_allclose(line(ax, name).get_xydata(), np.c_[(50, 100, 200), mean])
             vertices = band(ax, name).get_paths()[0].vertices
@@ -203,11 +186,7 @@ def test_one_seed_draws_no_band_and_says_so():
 def test_aggregated_rows_draw_the_same_as_raw_rows():
     raw = results()
     keys = ["representation", "selector", "task", "budget", "metric"]
-    table = (
-        raw.groupby(keys, dropna=False, sort=False)["value"]
-        .agg(mean="mean", sd="std", n="count")
-        .reset_index()
-    )
+    table = raw.groupby(keys, dropna=False, sort=False)["value"].agg(mean="mean", sd="std", n="count").reset_index()
     one, two = (figures.budget_curves(f, metric="query_loss") for f in (raw, table))
     for a, b in zip(one.axes, two.axes, strict=True):
         for name in REPRESENTATIONS:
@@ -241,11 +220,7 @@ def test_unusable_frames_are_refused(change, metric, message):
 
 
 def test_quantile_curves_state_the_rank_correlation():
-    values = {
-        "less": [1.0, 2.0, 3.0, 4.0, 5.0],
-        "embed": [2.0, 1.0, 4.0, 3.0, 5.0],
-        "rds": [5.0, 4.0, 3.0, 2.0, 1.0],
-    }
+    values = {"less": [1.0, 2.0, 3.0, 4.0, 5.0], "embed": [2.0, 1.0, 4.0, 3.0, 5.0], "rds": [5.0, 4.0, 3.0, 2.0, 1.0]}
     rows = [
         (name, "round_robin", "gsm8k", index, "query_loss", value, 0)
         for name, series in values.items()
@@ -260,19 +235,13 @@ def test_quantile_curves_state_the_rank_correlation():
 
 
 @settings(max_examples=15, deadline=None)
-@given(
-    st.lists(
-        st.tuples(st.sampled_from(["less", "rds"]), st.sampled_from("abcdefghij")), min_size=1, max_size=40
-    )
-)
+@given(st.lists(st.tuples(st.sampled_from(["less", "rds"]), st.sampled_from("abcdefghij")), min_size=1, max_size=40))
 def test_composition_bars_show_shares(picks):
     frame = pd.DataFrame(picks, columns=["representation", "source"]).assign(selector="round_robin")
     figure = figures.composition_bars(frame)
     bars = {}
     for container in figure.axes[0].containers:
-        for rectangle, row in zip(
-            container, [t.get_text() for t in figure.axes[0].get_yticklabels()], strict=True
-        ):
+        for rectangle, row in zip(container, [t.get_text() for t in figure.axes[0].get_yticklabels()], strict=True):
             bars[row, container.get_label()] = rectangle.get_width()
     for method in {m for m, _ in picks}:
         own = [source for m, source in picks if m == method]
@@ -286,13 +255,7 @@ def test_composition_bars_show_shares(picks):
 
 def test_composition_bars_keep_named_colours_and_count_columns():
     frame = pd.DataFrame(
-        {
-            "representation": "less",
-            "selector": "uot",
-            "source": ["a", "b", "c"],
-            "count": [6, 3, 1],
-            "task": "pick",
-        }
+        {"representation": "less", "selector": "uot", "source": ["a", "b", "c"], "count": [6, 3, 1], "task": "pick"}
     )
     figure = figures.composition_bars(frame, by="selector", names=["c", "a"])
     widths = {c.get_label(): c[0].get_width() for c in figure.axes[0].containers}
@@ -368,18 +331,12 @@ def test_interactive_carries_the_figure_without_plotly_js():
     tags = Tags(page)
     assert tags.tags[0] == (
         "figure",
-        {
-            "class": "tis-plotly",
-            "aria-label": "A line that rises from 3.5 to 4.5.",
-            "style": "min-height:440px",
-        },
+        {"class": "tis-plotly", "aria-label": "A line that rises from 3.5 to 4.5.", "style": "min-height:440px"},
     )
     assert "src" not in dict(tags.tags[1][1])
     data = json.loads(tags.text["script"])
     assert data["data"][0]["name"] == "</script><b>LESS"
-    assert (
-        data["layout"]["template"]["layout"]["paper_bgcolor"] == "#FFFFFF"
-    )  # the card is light in both modes
+    assert data["layout"]["template"]["layout"]["paper_bgcolor"] == "#FFFFFF"  # the card is light in both modes
     live = bundle["application/vnd.plotly.v1+json"]
     assert live["data"] == data["data"]
     assert bundle["text/plain"] == "Interactive figure: A line that rises from 3.5 to 4.5."
@@ -411,7 +368,7 @@ def test_method_lines_draw_each_method_in_order_of_budget_with_its_band():
     lines = {line.get_label(): line for line in ax.get_lines()}
     np.testing.assert_allclose(lines["LESS"].get_xydata(), [[25, 1.25], [50, 1.5], [100, 2]])
     np.testing.assert_allclose(lines["Random"].get_ydata(), [0.25, 0.5, 1])
-    assert lines["LESS"].get_color() == METHODS["less"].colour
+    assert lines["LESS"].get_color() == LOOKS["less"].colour
     assert [line.get_label() for line in ax.get_lines()][:2] == ["LESS", "Random"]
     band = ax.collections[0].get_paths()[0].vertices
     assert band[:, 1].min() == pytest.approx(0.25)

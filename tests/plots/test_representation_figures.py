@@ -8,9 +8,9 @@ import pytest
 from matplotlib.colors import to_hex
 
 from tis_utils.errors import InputError
-from tis_utils.examples import IGNORE, Encoded, Example
-from tis_utils.looks import CATEGORIES, METHODS
-from tis_utils.representation_figures import (
+from tis_utils.examples import classroom, natural
+from tis_utils.examples.text import IGNORE, Encoded, Example
+from tis_utils.plots.representation_figures import (
     LOSS,
     MEANT_FOR,
     NEAR,
@@ -22,7 +22,7 @@ from tis_utils.representation_figures import (
     token_strip,
     view,
 )
-from tis_utils.sources import classroom, natural
+from tis_utils.plots.theme import CATEGORIES, LOOKS
 
 
 def example(source: str = "mine", **meta: str) -> Example:
@@ -131,9 +131,9 @@ def test_representations_keep_their_colour_and_marker() -> None:
     axes = representation_intervals(panels, xlabel="AUC", reference=0.5).axes
     drawn = {line.get_label(): line for line in axes[0].get_lines()}
     for name in ("embed", "less"):
-        line = drawn[METHODS[name].label]
-        assert line.get_color() == METHODS[name].colour
-        assert line.get_marker() == METHODS[name].marker
+        line = drawn[LOOKS[name].label]
+        assert line.get_color() == LOOKS[name].colour
+        assert line.get_marker() == LOOKS[name].marker
     assert np.asarray(drawn["LESS"].get_xdata()).tolist() == [0.9]
     assert axes[0].get_xlim() == axes[1].get_xlim()  # panels can be compared
     assert axes[0].get_xlim()[0] < 0.1 < 1.1 < axes[0].get_xlim()[1]
@@ -149,9 +149,7 @@ def test_intervals_need_rows(panels: dict[str, pd.DataFrame]) -> None:
 
 
 def cloud() -> pd.DataFrame:
-    return pd.DataFrame(
-        {"x": [0.0, 1, 2], "y": [2.0, 1, 0], "kind": ["clean", "query", "filler"], "text": list("abc")}
-    )
+    return pd.DataFrame({"x": [0.0, 1, 2], "y": [2.0, 1, 0], "kind": ["clean", "query", "filler"], "text": list("abc")})
 
 
 def test_point_map_switches_whole_panels() -> None:

@@ -9,8 +9,8 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from tis_utils.errors import InputError
-from tis_utils.looks import METHODS
-from tis_utils.selector_figures import matrix_picture, option_curves, pick_maps, scene_map
+from tis_utils.plots.selector_figures import matrix_picture, option_curves, pick_maps, scene_map
+from tis_utils.plots.theme import LOOKS
 
 POOL = np.random.default_rng(0).uniform(-1, 1, size=(30, 2))
 QUERIES = np.array([[0.0, 0.5], [0.5, -0.2]])
@@ -30,7 +30,7 @@ def test_matrix_picture_numbers_the_columns_in_the_order_of_the_picks() -> None:
     assert [t.get_text() for t in bottom.get_yticklabels()] == ["Round-robin", "UOT"]
     box = bottom.texts[-1].get_bbox_patch()
     assert box is not None
-    assert to_hex(box.get_facecolor()).upper() == METHODS["uot"].colour
+    assert to_hex(box.get_facecolor()).upper() == LOOKS["uot"].colour
 
 
 def test_scene_map_numbers_queries_where_they_are() -> None:
@@ -50,14 +50,12 @@ def test_pick_maps_draw_the_picked_candidates_in_the_methods_colour() -> None:
     }
     axes = pick_maps(POOL, QUERIES, rows, note="a note").axes
     assert len(axes) == 6
-    for ax, (name, chosen) in zip(
-        axes, [(n, c) for n, panels in rows.items() for c in panels.values()], strict=True
-    ):
+    for ax, (name, chosen) in zip(axes, [(n, c) for n, panels in rows.items() for c in panels.values()], strict=True):
         everything, picked, stars = ax.collections[:3]
         np.testing.assert_array_equal(everything.get_offsets(), POOL)
         np.testing.assert_array_equal(picked.get_offsets(), POOL[np.asarray(chosen, dtype=int)])
         np.testing.assert_array_equal(stars.get_offsets(), QUERIES)
-        if look := METHODS.get(name.partition(":")[0]):
+        if look := LOOKS.get(name.partition(":")[0]):
             assert to_hex(picked.get_facecolor()[0]).upper() == look.colour  # type: ignore[index]
     assert [ax.get_title("left") for ax in axes] == ["budget 2", "budget 3", "", "", "", ""]
     assert [ax.get_ylabel() for ax in axes[::2]] == ["Round-robin", "KNN-Uniform\nalpha 0.4", "my method"]

@@ -15,21 +15,19 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from recipe import Settings, pretrain, train, train_tokenizer
+from recipe.__main__ import main
+from recipe.card import model_card
+from recipe.checks import answer_scores, check_skills
+from recipe.loop import batches, optimizers, rate, weighted_loss
+from recipe.muon import Muon, orthogonalise
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tis_utils.errors import InputError
-from tis_utils.examples import IGNORE, Encoded, encode_example
-from tis_utils.pretraining import Settings, pretrain, train, train_tokenizer
-from tis_utils.pretraining.__main__ import main
-from tis_utils.pretraining.card import model_card
-from tis_utils.pretraining.checks import answer_scores, check_skills
-from tis_utils.pretraining.loop import batches, optimizers, rate, weighted_loss
-from tis_utils.pretraining.muon import Muon, orthogonalise
-from tis_utils.sources.classroom import SKILLS, pretraining_corpus
+from tis_utils.examples.classroom import SKILLS, pretraining_corpus
+from tis_utils.examples.text import IGNORE, Encoded, encode_example
 
-MINI = Settings(
-    n_skills=60, n_mixture=60, vocabulary=300, hidden=16, layers=1, heads=2, feed_forward=24, threads=1
-)
+MINI = Settings(n_skills=60, n_mixture=60, vocabulary=300, hidden=16, layers=1, heads=2, feed_forward=24, threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +50,7 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 class TestMuon:
     @given(shape=st.sampled_from([(4, 4), (3, 7), (7, 3)]), seed=st.integers(0, 1000))
-    def test_orthogonalise_keeps_directions_and_evens_out_sizes(
-        self, shape: tuple[int, int], seed: int
-    ) -> None:
+    def test_orthogonalise_keeps_directions_and_evens_out_sizes(self, shape: tuple[int, int], seed: int) -> None:
         matrix = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
         left, sizes, right = torch.linalg.svd(matrix, full_matrices=False)
         moved = left.T @ orthogonalise(matrix[None])[0] @ right.T  # diagonal iff the directions are kept
@@ -98,9 +94,7 @@ class TestMuon:
 
 class TestSchedule:
     @given(progress=st.floats(0.001, 1), warm_up=st.floats(0, 0.5))
-    def test_rate_rises_to_one_at_the_end_of_warm_up_and_falls_to_zero(
-        self, progress: float, warm_up: float
-    ) -> None:
+    def test_rate_rises_to_one_at_the_end_of_warm_up_and_falls_to_zero(self, progress: float, warm_up: float) -> None:
         up_then_down = np.interp(progress, [0, warm_up, 1], [0, 1, 0]) if warm_up else 1 - progress
         assert rate(progress, warm_up) == pytest.approx(up_then_down, abs=1e-9)
 
@@ -169,9 +163,7 @@ class TestLoss:
 
 
 class TestTokenizer:
-    def test_digits_in_chunks_of_two_spaces_apart_markers_whole(
-        self, mini_tokenizer: PreTrainedTokenizerFast
-    ) -> None:
+    def test_digits_in_chunks_of_two_spaces_apart_markers_whole(self, mini_tokenizer: PreTrainedTokenizerFast) -> None:
         texts = ["12 12345", "<|user|>\nlamp", "lamp lamp"]
         pieces = [[mini_tokenizer.decode([i]) for i in mini_tokenizer(text)["input_ids"]] for text in texts]
         assert pieces[0][:2] == ["12", " "]
@@ -233,16 +225,11 @@ class TestRelease:
         assert len(manifest["checks"]) == sum(3 * len(skill.functions) for skill in SKILLS.values())
         assert f"{manifest['parameters']:,} parameters" in (released / "README.md").read_text()
 
-    def test_same_seed_same_model_and_a_second_run_replaces_the_first(
-        self, released: Path, tmp_path: Path
-    ) -> None:
+    def test_same_seed_same_model_and_a_second_run_replaces_the_first(self, released: Path, tmp_path: Path) -> None:
         first = json.loads((released / "manifest.json").read_text())
         again = pretrain(released, MINI)
         other = pretrain(tmp_path / "other", replace(MINI, seed=1))
-        assert (again["weights_sha256"], again["corpus_sha256"]) == (
-            first["weights_sha256"],
-            first["corpus_sha256"],
-        )
+        assert (again["weights_sha256"], again["corpus_sha256"]) == (first["weights_sha256"], first["corpus_sha256"])
         assert other["weights_sha256"] != first["weights_sha256"]
         assert other["corpus_sha256"] != first["corpus_sha256"]
         assert [p.name for p in released.parent.iterdir()] == [released.name]  # nothing half-written is left
@@ -258,11 +245,9 @@ class TestRelease:
 
     @pytest.mark.slow
     def test_it_runs_as_a_module(self, tmp_path: Path) -> None:
-        command = [sys.executable, "-m", "tis_utils.pretraining", "--out", str(tmp_path / "m")]
+        command = [sys.executable, "-m", "recipe", "--out", str(tmp_path / "m")]
         done = subprocess.run(
-            [*command, "--n-skills", "48", "--n-mixture", "48", "--threads", "1"],
-            capture_output=True,
-            text=True,
+            [*command, "--n-skills", "48", "--n-mixture", "48", "--threads", "1"], capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
         assert "tokens in" in done.stdout

@@ -17,8 +17,8 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from tis_utils.examples import Example, Query, chat_prompt
-from tis_utils.models import LanguageModel
+from tis_utils.examples.text import Example, Query, chat_prompt
+from tis_utils.models.load import LanguageModel
 
 WORDS = ["red", "blue", "seven", "apples", "run", "fast", "over", "the", "quiet", "river", "and", "sing"]
 

@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from tis_utils.errors import InputError
-from tis_utils.examples import Example, Query, chat_text
+from tis_utils.examples.text import Example, Query, chat_text
 from tis_utils.representations import Embed
 from tis_utils.representations import embed as embed_module
 

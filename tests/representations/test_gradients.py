@@ -8,10 +8,10 @@ import torch
 from peft import PeftModel
 from torch import Tensor, nn
 
-from tis_utils.batching import Batch, collate, example_losses, length_batches
 from tis_utils.errors import RunError
-from tis_utils.examples import IGNORE, Encoded, Example, encode_all
-from tis_utils.models import LanguageModel, add_lora, shared_copy
+from tis_utils.examples.text import IGNORE, Encoded, Example, encode_all
+from tis_utils.models.batching import Batch, collate, example_losses, length_batches
+from tis_utils.models.load import LanguageModel, add_lora, shared_copy
 from tis_utils.representations.gradients import adam_direction, example_gradients, lora_parameters
 
 
@@ -47,11 +47,7 @@ def one_by_one(model: PeftModel, encoded: Encoded) -> tuple[dict[str, Tensor], T
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-4)])
 def test_hooks_equal_one_by_one_autograd(
-    make_lm: Callable[..., LanguageModel],
-    examples: list[Example],
-    family: str,
-    dtype: torch.dtype,
-    tolerance: float,
+    make_lm: Callable[..., LanguageModel], examples: list[Example], family: str, dtype: torch.dtype, tolerance: float
 ) -> None:
     lm = make_lm(family, dtype)
     model = lora_model(lm)
@@ -85,9 +81,7 @@ def test_all_linear_layers_are_covered(make_lm: Callable[..., LanguageModel], fa
     assert len(names) == 2 * 2 * per_layer  # two factors, two layers
 
 
-def test_dropout_is_off_and_no_grad_is_left(
-    make_lm: Callable[..., LanguageModel], examples: list[Example]
-) -> None:
+def test_dropout_is_off_and_no_grad_is_left(make_lm: Callable[..., LanguageModel], examples: list[Example]) -> None:
     lm = make_lm()
     batch = one_batch(lm, encode_all(examples[:4], lm.tokenizer, 200))
     plain, _ = hooked(lora_model(lm, 0.0), batch)
@@ -104,9 +98,7 @@ def test_hooks_are_gone_afterwards(make_lm: Callable[..., LanguageModel], exampl
     assert not any(module._forward_hooks for module in model.modules())
 
 
-def test_a_layer_used_twice_is_an_error(
-    make_lm: Callable[..., LanguageModel], examples: list[Example]
-) -> None:
+def test_a_layer_used_twice_is_an_error(make_lm: Callable[..., LanguageModel], examples: list[Example]) -> None:
     lm = make_lm()
     model = lora_model(lm)
     layers = model.get_base_model().model.layers

@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tis_utils.errors import InputError
-from tis_utils.examples import IGNORE, Encoded, Example, Query, encode_all
-from tis_utils.models import LanguageModel
+from tis_utils.examples.text import IGNORE, Encoded, Example, Query, encode_all
+from tis_utils.models.load import LanguageModel
 from tis_utils.representations import LESS, RDS, REPRESENTATIONS
 from tis_utils.representations.gradients import lora_parameters
 from tis_utils.representations.warmup import Checkpoint
@@ -50,9 +50,7 @@ def naive_gradient(less: LESS, point: Checkpoint, encoded: Encoded) -> dict[str,
     return {name: g.double().numpy() for name, g in zip(factors, grads, strict=True)}
 
 
-def naive_feature(
-    less: LESS, point: Checkpoint, encoded: Encoded, adam: bool, matrix: np.ndarray
-) -> np.ndarray:
+def naive_feature(less: LESS, point: Checkpoint, encoded: Encoded, adam: bool, matrix: np.ndarray) -> np.ndarray:
     """METHODS §2, steps 2 to 4, with the projection as an explicit matrix."""
     grads = naive_gradient(less, point, encoded)
     parts = []
@@ -85,9 +83,7 @@ def test_similarity_is_the_weighted_sum_of_cosines_of_the_paper(
             naive_feature(less, point, e, candidate_gradient == "adam", matrix)
             for e in encode_all(examples, less.lm.tokenizer, 2048)
         ]
-        q = [
-            naive_feature(less, point, e, False, matrix) for e in encode_all(queries, less.lm.tokenizer, 2048)
-        ]
+        q = [naive_feature(less, point, e, False, matrix) for e in encode_all(queries, less.lm.tokenizer, 2048)]
         expected += rate / rates.sum() * np.stack(q) @ np.stack(c).T
     np.testing.assert_allclose(wanted @ candidates.T, expected, atol=1e-4)
 
@@ -97,9 +93,7 @@ def test_last_checkpoint_only(make_lm: MakeLM, examples: list[Example]) -> None:
     full = every.candidates(examples)
     last = small(make_lm(), checkpoints="last")
     last.history = every.history
-    np.testing.assert_allclose(
-        last.candidates(examples), full[:, 600:] / np.sqrt(every.weights[2]), atol=1e-5
-    )
+    np.testing.assert_allclose(last.candidates(examples), full[:, 600:] / np.sqrt(every.weights[2]), atol=1e-5)
     assert last.weights.tolist() == [1.0]
 
 
@@ -180,9 +174,7 @@ def test_masked_and_nan_candidates_get_a_named_zero_row(make_lm: MakeLM, example
     bad_token = lm.tokenizer("Z")["input_ids"][0]
     with torch.no_grad():
         lm.model.get_input_embeddings().weight[bad_token] = torch.nan
-    cut = Example(
-        "cut", [{"role": "user", "content": "a" * 300}, {"role": "assistant", "content": "b"}], "toy"
-    )
+    cut = Example("cut", [{"role": "user", "content": "a" * 300}, {"role": "assistant", "content": "b"}], "toy")
     nan = Example("nan", [{"role": "user", "content": "Z"}, {"role": "assistant", "content": "b"}], "toy")
     less = small(lm, max_length=200, batch_tokens=100_000).warm_up(examples)
     clean = less.candidates(examples)
@@ -201,9 +193,7 @@ def test_nan_and_masked_examples_do_not_spoil_the_warm_up(make_lm: MakeLM, examp
     with torch.no_grad():
         lm.model.get_input_embeddings().weight[lm.tokenizer("Z")["input_ids"][0]] = torch.nan
     nan = Example("nan", [{"role": "user", "content": "Z"}, {"role": "assistant", "content": "b"}], "toy")
-    cut = Example(
-        "cut", [{"role": "user", "content": "a" * 300}, {"role": "assistant", "content": "b"}], "toy"
-    )
+    cut = Example("cut", [{"role": "user", "content": "a" * 300}, {"role": "assistant", "content": "b"}], "toy")
     less = small(lm, max_length=200)
     with pytest.warns(RuntimeWarning, match="1 of 10 examples have no label token"):
         less.warm_up([nan, *examples[:8], cut])
@@ -214,9 +204,7 @@ def test_nan_and_masked_examples_do_not_spoil_the_warm_up(make_lm: MakeLM, examp
     assert any(t.abs().max() > 0 for t in less.history[-1].m.values())
 
 
-def test_save_and_load(
-    make_lm: MakeLM, examples: list[Example], queries: list[Query], tmp_path: Path
-) -> None:
+def test_save_and_load(make_lm: MakeLM, examples: list[Example], queries: list[Query], tmp_path: Path) -> None:
     less = small(make_lm())
     rows, wanted = less.candidates(examples), less.queries(queries)
     less.save(tmp_path / "warm")
@@ -229,9 +217,7 @@ def test_save_and_load(
     assert not any(p.suffix in {".pt", ".bin", ".pkl"} for p in (tmp_path / "warm").iterdir())
 
 
-def test_tensors_are_matched_by_name_not_position(
-    make_lm: MakeLM, examples: list[Example], tmp_path: Path
-) -> None:
+def test_tensors_are_matched_by_name_not_position(make_lm: MakeLM, examples: list[Example], tmp_path: Path) -> None:
     less = small(make_lm()).warm_up(examples)
     less.save(tmp_path / "warm")
     file = tmp_path / "warm" / "epoch-3.safetensors"
@@ -267,9 +253,7 @@ def test_a_renamed_parameter_is_named(make_lm: MakeLM, examples: list[Example], 
         small(make_lm()).load(tmp_path / "warm")
 
 
-def test_damaged_or_foreign_warm_ups_are_refused(
-    make_lm: MakeLM, examples: list[Example], tmp_path: Path
-) -> None:
+def test_damaged_or_foreign_warm_ups_are_refused(make_lm: MakeLM, examples: list[Example], tmp_path: Path) -> None:
     folder = tmp_path / "warm"
     with pytest.raises(InputError, match="no readable LESS warm-up"):
         small(make_lm()).load(folder)
@@ -326,9 +310,7 @@ def test_one_single_step_still_has_a_weight(make_lm: MakeLM, examples: list[Exam
     np.testing.assert_allclose((rows**2).sum(1), 1, atol=1e-5)
 
 
-def test_half_precision_gives_finite_unit_rows(
-    make_lm: MakeLM, examples: list[Example], queries: list[Query]
-) -> None:
+def test_half_precision_gives_finite_unit_rows(make_lm: MakeLM, examples: list[Example], queries: list[Query]) -> None:
     exact, rounded = make_lm("qwen"), make_lm("qwen", torch.bfloat16)
     less = small(rounded)
     for rows in (less.candidates(examples), less.queries(queries), RDS(rounded).candidates(examples)):
@@ -343,19 +325,8 @@ def test_settings_say_what_the_features_depend_on(make_lm: MakeLM) -> None:
     base = small(lm).settings
     assert json.loads(json.dumps(base)) == base
     assert small(lm, batch_tokens=77).settings == base  # speed only
-    changes: list[dict[str, object]] = [
-        {"rank": 3},
-        {"lr": 1.0},
-        {"dim": 9},
-        {"seed": 4},
-        {"sketch": "rademacher"},
-    ]
-    changes += [
-        {"candidate_gradient": "sgd"},
-        {"checkpoints": "last"},
-        {"max_length": 9},
-        {"warmup_fraction": 0.1},
-    ]
+    changes: list[dict[str, object]] = [{"rank": 3}, {"lr": 1.0}, {"dim": 9}, {"seed": 4}, {"sketch": "rademacher"}]
+    changes += [{"candidate_gradient": "sgd"}, {"checkpoints": "last"}, {"max_length": 9}, {"warmup_fraction": 0.1}]
     assert all(small(lm, **change).settings != base for change in changes)
     assert small(make_lm(seed=3)).settings != base
     assert RDS(lm).settings == RDS(lm, batch_tokens=5).settings != RDS(lm, max_length=5).settings

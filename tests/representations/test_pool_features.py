@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from tests_support import example, query
-from tis_utils import features, shipped
 from tis_utils.errors import InputError
-from tis_utils.features import PoolFeatures
 from tis_utils.representations import LESS, RDS
-from tis_utils.store import Store
+from tis_utils.representations import pool_features as features
+from tis_utils.representations.pool_features import PoolFeatures
+from tis_utils.storage import stored_results as shipped
+from tis_utils.storage.cache import Store
 
 POOL = [example(str(i) * (1 + i % 4), prompt=f"digit {i}", name=f"d{i}") for i in range(11)]
 QUERIES = [query("777", prompt="digit 7"), query("ggg")]

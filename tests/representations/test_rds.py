@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from tis_utils.examples import Example, Query, encode_example, encode_query
-from tis_utils.models import LanguageModel
+from tis_utils.examples.text import Example, Query, encode_example, encode_query
+from tis_utils.models.load import LanguageModel
 from tis_utils.representations import RDS
 from tis_utils.representations.rds import weighted_mean
 

@@ -57,10 +57,7 @@ def test_rademacher_equals_a_loop() -> None:
     d, words = 70, 3  # 70 signs need three words of 32
     g = vectors(0, 2, 20).double().numpy()
     signs = np.array(
-        [
-            [1 if bits(p * words + k // 32, 5) >> (32 + k % 32) & 1 else -1 for k in range(d)]
-            for p in range(20)
-        ]
+        [[1 if bits(p * words + k // 32, 5) >> (32 + k % 32) & 1 else -1 for k in range(d)] for p in range(20)]
     )
     got = make_sketch("rademacher", 20, d, seed=5).apply(torch.from_numpy(g))
     np.testing.assert_allclose(got.numpy(), g @ signs / math.sqrt(d), atol=1e-6)
@@ -69,9 +66,7 @@ def test_rademacher_equals_a_loop() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=25, deadline=None)
 @given(size=st.integers(1, 300), dim=st.integers(1, 80), seed=st.integers(0, 2**31), cuts=st.data())
-def test_linear_and_the_same_for_any_blocks(
-    kind: str, size: int, dim: int, seed: int, cuts: st.DataObject
-) -> None:
+def test_linear_and_the_same_for_any_blocks(kind: str, size: int, dim: int, seed: int, cuts: st.DataObject) -> None:
     x, y = vectors(seed, 1, size), vectors(seed + 1, 1, size)
     sketch = make_sketch(kind, size, dim, seed)
     sum_of_sketches = 2.0 * sketch.apply(x) - sketch.apply(y)
@@ -105,16 +100,12 @@ def test_rademacher_rows_per_block_do_not_matter() -> None:
 def test_seeds_give_different_projections() -> None:
     g = vectors(0, 1, 200)
     for kind in KINDS:
-        assert not torch.allclose(
-            make_sketch(kind, 200, 32, 0).apply(g), make_sketch(kind, 200, 32, 1).apply(g)
-        )
+        assert not torch.allclose(make_sketch(kind, 200, 32, 0).apply(g), make_sketch(kind, 200, 32, 1).apply(g))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("overlap", [0.0, 0.6, 1.0])
-def test_inner_products_are_unbiased_with_the_variance_of_a_random_projection(
-    kind: str, overlap: float
-) -> None:
+def test_inner_products_are_unbiased_with_the_variance_of_a_random_projection(kind: str, overlap: float) -> None:
     size, dim, draws = 400, 32, 600
     x, noise = vectors(7, 2, size)
     noise = noise - (noise @ x) / (x @ x) * x

@@ -9,30 +9,19 @@ import pytest
 import torch
 
 from tis_utils.errors import RunError
-from tis_utils.examples import IGNORE, Example, encode_all
-from tis_utils.models import LanguageModel, add_lora, shared_copy
+from tis_utils.examples.text import IGNORE, Example, encode_all
+from tis_utils.models.load import LanguageModel, add_lora, shared_copy
 from tis_utils.representations.gradients import lora_parameters
 from tis_utils.representations.warmup import Checkpoint, Recipe, train
 
 MakeLM = Callable[..., LanguageModel]
 
 
-def trained(
-    lm: LanguageModel, examples: list[Example], dropout: float = 0.0, **changes: Any
-) -> list[Checkpoint]:
-    options = {
-        "epochs": 4,
-        "lr": 3e-3,
-        "batch_size": 4,
-        "warmup_ratio": 0.03,
-        "batch_tokens": 10_000,
-        "seed": 0,
-    }
+def trained(lm: LanguageModel, examples: list[Example], dropout: float = 0.0, **changes: Any) -> list[Checkpoint]:
+    options = {"epochs": 4, "lr": 3e-3, "batch_size": 4, "warmup_ratio": 0.03, "batch_tokens": 10_000, "seed": 0}
     torch.manual_seed(2)
     model = add_lora(shared_copy(lm.model), 2, 4, dropout, "all-linear")
-    return train(
-        model, encode_all(examples, lm.tokenizer, 200), Recipe(**{**options, **changes}), lm.pad_id, False
-    )
+    return train(model, encode_all(examples, lm.tokenizer, 200), Recipe(**{**options, **changes}), lm.pad_id, False)
 
 
 def test_learning_rates_follow_the_linear_schedule(make_lm: MakeLM, examples: list[Example]) -> None:

@@ -68,19 +68,11 @@ def density(rows: list[list[Fraction]], union: list[int], j: int, sigma: float, 
     for other in union:
         cosine = sum(x * y for x, y in zip(rows[j], rows[other], strict=True))
         gaps.append(Fraction(0) if other == j else 2 * (1 - cosine))
-    return sum(
-        (max(Fraction(0), 1 - gap / Fraction(sigma) ** 2) for gap in sorted(gaps)[:kde_k]), Fraction(0)
-    )
+    return sum((max(Fraction(0), 1 - gap / Fraction(sigma) ** 2) for gap in sorted(gaps)[:kde_k]), Fraction(0))
 
 
 def knn_kde_mass(
-    S: list[list[Fraction]],
-    rows: list[list[Fraction]],
-    alpha: float,
-    C: float,
-    sigma: float,
-    max_k: int,
-    kde_k: int,
+    S: list[list[Fraction]], rows: list[list[Fraction]], alpha: float, C: float, sigma: float, max_k: int, kde_k: int
 ) -> list[Fraction]:
     m, n = len(S), len(S[0])
     width = min(max_k, n)

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tis_utils.geometry import similarity
 from tis_utils.selectors import SELECTORS, density, neighbours, select
 from tis_utils.selectors.density import densities
 from tis_utils.selectors.neighbours import kde_mass, transported, uniform_mass
+from tis_utils.selectors.similarity import similarity
 
 oracles = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("oracles.py"))))
 
@@ -77,12 +77,7 @@ def test_knn_uniform_is_its_definition(
 @pytest.mark.parametrize("crowded", [0, 1])  # densities row by row, or pair by pair
 @settings(max_examples=800)
 @given(
-    grids(),
-    WEIGHTS,
-    st.sampled_from([0.3, 0.75, 1.1, 2.5]),
-    st.integers(1, 40),
-    st.integers(1, 40),
-    st.integers(1, 40),
+    grids(), WEIGHTS, st.sampled_from([0.3, 0.75, 1.1, 2.5]), st.integers(1, 40), st.integers(1, 40), st.integers(1, 40)
 )
 def test_knn_kde_is_its_definition(
     monkeypatch: pytest.MonkeyPatch,

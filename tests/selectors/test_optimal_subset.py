@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tis_utils.errors import InputError, RunError
-from tis_utils.geometry import w1
-from tis_utils.optimality import best_subset, best_subset_bound, sinkhorn_w1, sliced_w1
+from tis_utils.selectors.optimal_subset import best_subset, best_subset_bound, sinkhorn_w1, sliced_w1
+from tis_utils.selectors.wasserstein import w1
 
 
 def instance(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:

@@ -136,23 +136,13 @@ MISUSE: list[tuple[tuple[Any, ...], dict[str, Any], str]] = [
     (("knn_kde", SQUARE, 2), {"candidates": np.ones(4)}, "expected real numbers of shape (4, D)"),
     (("random", SQUARE, 2), {"candidates": np.eye(3)}, "shape (3, 3), but the similarity matrix has 4"),
     (("knn_kde", SQUARE, 2), {"candidates": [["a"]] * 4}, "The features are <U1 of shape (4, 1)"),
-    (
-        ("knn_kde", SQUARE, 2),
-        {"candidates": np.full((4, 2), np.nan)},
-        "features hold NaN or infinite values, first",
-    ),
+    (("knn_kde", SQUARE, 2), {"candidates": np.full((4, 2), np.nan)}, "features hold NaN or infinite values, first"),
     (("uot", SQUARE, 2), {"alpha": 0.1}, "uot has no option alpha. Its options: reg, reg_m."),
     (("random", SQUARE, 2), {"b": 0, "a": 1}, "random has no option a, b. Its options: none."),
     (("knn_uniform", SQUARE, 2), {"K": 5}, "Its options: C, alpha, distance, max_k, sample."),
     (("knn_kde", SQUARE, 2), {"k": 5, **TSDS}, "options: C, alpha, distance, kde_k, max_k, sample, sigma."),
-    *(
-        (("knn_uniform", SQUARE, 2), {"alpha": a}, "alpha must be a finite number between 0 and 1")
-        for a in (0, 1)
-    ),
-    *(
-        (("knn_uniform", SQUARE, 2), {"C": c}, "C must be a finite number greater")
-        for c in (0, math.nan, "5")
-    ),
+    *((("knn_uniform", SQUARE, 2), {"alpha": a}, "alpha must be a finite number between 0 and 1") for a in (0, 1)),
+    *((("knn_uniform", SQUARE, 2), {"C": c}, "C must be a finite number greater") for c in (0, math.nan, "5")),
     (("knn_uniform", SQUARE, 2), {"max_k": 0}, "max_k must be a positive whole number"),
     (("knn_uniform", SQUARE, 2), {"distance": "l2"}, "must be 'cosine' or 'euclidean'; got 'l2'"),
     (("knn_kde", SQUARE, 2), {"sigma": -1, **TSDS}, "sigma must be a finite number greater than 0"),
@@ -174,9 +164,7 @@ def test_misuse_is_explained(args: tuple[Any, ...], options: dict[str, Any], sen
 @pytest.mark.parametrize("name", NAMES)
 @given(st.integers(1, 5), st.integers(12, 60), st.integers(1, 4), st.integers(0, 10_000))
 @settings(max_examples=40, deadline=None)
-def test_what_could_not_be_represented_is_picked_last(
-    name: str, m: int, n: int, lost: int, seed: int
-) -> None:
+def test_what_could_not_be_represented_is_picked_last(name: str, m: int, n: int, lost: int, seed: int) -> None:
     _, rows = pool(m, n, seed)
     rng = np.random.default_rng(seed)
     queries = rows[rng.choice(n, m, replace=False)]

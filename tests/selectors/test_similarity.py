@@ -17,9 +17,10 @@ from scipy.optimize import linprog
 from scipy.stats import wasserstein_distance
 
 import tis_utils
-from tis_utils import geometry
 from tis_utils.errors import InputError, RunError
-from tis_utils.geometry import largest, nearest, similarity, w1
+from tis_utils.selectors import similarity as geometry
+from tis_utils.selectors.similarity import largest, nearest, similarity
+from tis_utils.selectors.wasserstein import w1
 
 
 def unit(seed: int, n: int, d: int) -> NDArray[Any]:
@@ -128,32 +129,23 @@ def test_largest_takes_whole_numbers() -> None:
 
 @settings(max_examples=300)
 @given(
-    hnp.arrays(
-        np.float32, st.tuples(st.integers(1, 4), st.integers(1, 30)), elements=st.floats(-1, 1, width=16)
-    ),
+    hnp.arrays(np.float32, st.tuples(st.integers(1, 4), st.integers(1, 30)), elements=st.floats(-1, 1, width=16)),
     st.data(),
 )
 def test_nearest_ranks_every_row(S: NDArray[Any], data: st.DataObject) -> None:
     k = data.draw(st.integers(1, S.shape[1]))
     indices, similarities = nearest(S, k)
     assert indices.tolist() == [sorted(range(len(r)), key=lambda j: (-r[j], j))[:k] for r in S.tolist()]
-    np.testing.assert_array_equal(
-        similarities, [[row[j] for j in js] for row, js in zip(S, indices, strict=True)]
-    )
+    np.testing.assert_array_equal(similarities, [[row[j] for j in js] for row, js in zip(S, indices, strict=True)])
 
 
 # --- Wasserstein --------------------------------------------------------------------------------------
 
 
 @settings(max_examples=200)
-@given(
-    st.lists(st.floats(-5, 5), min_size=1, max_size=15),
-    st.lists(st.floats(-5, 5), min_size=1, max_size=15),
-)
+@given(st.lists(st.floats(-5, 5), min_size=1, max_size=15), st.lists(st.floats(-5, 5), min_size=1, max_size=15))
 def test_w1_on_a_line_is_scipys(a: list[float], b: list[float]) -> None:
-    assert w1(np.array(a)[:, None], np.array(b)[:, None]) == pytest.approx(
-        wasserstein_distance(a, b), abs=1e-9
-    )
+    assert w1(np.array(a)[:, None], np.array(b)[:, None]) == pytest.approx(wasserstein_distance(a, b), abs=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -51,9 +51,7 @@ def test_uot_is_its_definition(S: NDArray[Any], budget: int, weights: tuple[floa
 
 @pytest.mark.parametrize("block", [64, 1 << 19])
 @pytest.mark.parametrize("reg_m", [(math.inf, 1e-4), (math.inf, 0.05), (0.02, 0.03)])
-def test_plan_is_the_librarys(
-    monkeypatch: pytest.MonkeyPatch, block: int, reg_m: tuple[float, float]
-) -> None:
+def test_plan_is_the_librarys(monkeypatch: pytest.MonkeyPatch, block: int, reg_m: tuple[float, float]) -> None:
     """Many small blocks or one: the same column sums as POT's plan."""
     monkeypatch.setattr(transport, "BLOCK", block)
     S = np.random.default_rng(1).uniform(-1, 1, (9, 500)).astype(np.float32)

@@ -8,8 +8,8 @@ import os
 
 import pytest
 
-from tis_utils.engines import ENGINES, run_all
 from tis_utils.errors import InputError
+from tis_utils.storage.parallel import ENGINES, run_all
 
 
 def test_results_come_in_the_order_of_the_items_whatever_finishes_first() -> None:

@@ -18,8 +18,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tis_utils.errors import RunError
-from tis_utils.examples import Example
-from tis_utils.store import Store, digest, write_atomically
+from tis_utils.examples.text import Example
+from tis_utils.storage.cache import Store
+from tis_utils.storage.keys import digest
+from tis_utils.storage.manifests import write_atomically
 
 KEY = {"model": "m", "seed": 0}
 
@@ -58,9 +60,7 @@ def test_a_table_reads_back_the_same_whether_computed_or_stored(tmp_path: Path) 
     pd.testing.assert_frame_equal(first, frame)
 
 
-@pytest.mark.parametrize(
-    "damage", ["truncate", "flip", "foreign key", "broken manifest", "no manifest", "no payload"]
-)
+@pytest.mark.parametrize("damage", ["truncate", "flip", "foreign key", "broken manifest", "no manifest", "no payload"])
 def test_damaged_artefacts_are_reported_and_recomputed(tmp_path: Path, damage: str, caplog) -> None:
     store = Store(tmp_path)
     store.array("step", KEY, lambda: np.arange(50))

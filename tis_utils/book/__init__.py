@@ -1,0 +1,1 @@
+"""Execute the notebooks, render the book."""

@@ -80,9 +80,7 @@ def _packages() -> Check:
     wanted = [requirement for requirement in every if requirement.marker is None]  # extras carry a marker
     problems = [problem for requirement in wanted if (problem := _problem(requirement))]
     detail = f"Python {platform.python_version()}, {len(wanted)} requirements checked"
-    return Check(
-        "packages", not problems, "; ".join(problems) + ". Run `make setup`." if problems else detail
-    )
+    return Check("packages", not problems, "; ".join(problems) + ". Run `make setup`." if problems else detail)
 
 
 def _problem(requirement: Requirement) -> str | None:
@@ -97,9 +95,7 @@ def _problem(requirement: Requirement) -> str | None:
 
 def _book_tools() -> Check:
     browser = os.environ.get("TIS_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    return Check(
-        "browser", True if browser else None, browser or "no Chromium; only the browser tests need it"
-    )
+    return Check("browser", True if browser else None, browser or "no Chromium; only the browser tests need it")
 
 
 def _memory() -> Check:
@@ -145,9 +141,7 @@ def _package_need(package: str, module: str, why: str) -> Callable[[], Check]:
 def _tiny_model() -> Check:
     folder = paths.DATA / "models" / "tiny"
     found = (folder / "model.safetensors").is_file()
-    return Check(
-        "tiny model", found, "data/models/tiny" + ("" if found else " has no weights: run `make tiny-model`")
-    )
+    return Check("tiny model", found, "data/models/tiny" + ("" if found else " has no weights: run `make tiny-model`"))
 
 
 def _gpu() -> Check:
@@ -162,9 +156,7 @@ def _hub_cache() -> Path:
 
 def _hub_model(name: str) -> Check:
     found = (_hub_cache() / f"models--{name.replace('/', '--')}" / "snapshots").is_dir()
-    return Check(
-        name, found, "in the Hub's cache" if found else "not in the Hub's cache; a first run downloads it"
-    )
+    return Check(name, found, "in the Hub's cache" if found else "not in the Hub's cache; a first run downloads it")
 
 
 def _hub() -> Check:

@@ -30,18 +30,18 @@ import yaml
 from joblib import cpu_count
 
 from tis_utils import paths
-from tis_utils.engines import run_all
 from tis_utils.errors import InputError, RunError
 from tis_utils.profiles import Profile, load_profile
-from tis_utils.store import Store, digest, environment, write_atomically
+from tis_utils.storage.cache import Store
+from tis_utils.storage.keys import digest
+from tis_utils.storage.manifests import environment, write_atomically
+from tis_utils.storage.parallel import run_all
 
 log = logging.getLogger(__name__)
 
 KERNEL = "python3"
 STARTS = 3  # tries; a kernel that starts beside another can be given a port that is taken by then
-BAR = {
-    "bar_format": "{desc}: {n_fmt} of {total_fmt} cells, {elapsed}"
-}  # cells differ too much for a time left
+BAR = {"bar_format": "{desc}: {n_fmt} of {total_fmt} cells, {elapsed}"}  # cells differ too much for a time left
 
 
 @dataclass(frozen=True)
@@ -147,11 +147,7 @@ def _assignments(source: str) -> Iterable[tuple[str, ast.expr]]:
     for statement in ast.parse(source).body:
         if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
             yield statement.targets[0].id, statement.value
-        elif (
-            isinstance(statement, ast.AnnAssign)
-            and isinstance(statement.target, ast.Name)
-            and statement.value
-        ):
+        elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and statement.value:
             yield statement.target.id, statement.value
 
 
@@ -193,7 +189,7 @@ def check_parameters(notebook: Path, given: Mapping[str, Any]) -> None:
 
 def _check_tasks(settings: Profile) -> None:
     """Refuse tasks for which the built-in sources have no queries; a folder or the Hub is not asked yet."""
-    from tis_utils.sources import benchmarks, classroom  # load transformers: only when tasks are given
+    from tis_utils.examples import benchmarks, classroom  # load transformers: only when tasks are given
 
     known = {"classroom": classroom.TASKS, "benchmarks": benchmarks.TASKS}.get(settings.queries)
     for task in settings.tasks:
@@ -299,13 +295,7 @@ def _clean(executed: Path, source: Path) -> str:
 def _is_noise(output: Mapping[str, Any]) -> bool:
     """Progress bars, what they leave behind, and notes on this machine or its libraries; messages stay."""
     text = output.get("text", "")
-    noise = (
-        "\r" in text
-        or "\x1b[A" in text
-        or "Warning:" in text
-        or "[transformers] mtime" in text
-        or not text.strip()
-    )
+    noise = "\r" in text or "\x1b[A" in text or "Warning:" in text or "[transformers] mtime" in text or not text.strip()
     return output.get("name") == "stderr" and noise
 
 
@@ -316,7 +306,7 @@ def _files_digest(files: Iterable[Path]) -> str:
 
 def dependencies(notebook: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     """Digest of everything an executed chapter depends on."""
-    package = Path(__file__).parent
+    package = paths.ROOT / "tis_utils"
     return {
         "notebook": _files_digest([notebook]),
         "profiles": _files_digest(paths.PROFILES.glob("*.yaml")),
@@ -392,8 +382,8 @@ def build_book(
 
 def recompute(profile: Profile) -> None:
     """Run every grid on all cores: chapters side by side would compute the runs they share twice."""
-    from tis_utils.experiments import Study  # loads PyTorch
-    from tis_utils.grids import GRIDS
+    from tis_utils.experiments.grids import GRIDS
+    from tis_utils.experiments.study import Study  # loads PyTorch
 
     Study(profile).run([cell for cells in GRIDS.values() for cell in cells(profile)])
 
@@ -451,9 +441,7 @@ def render(folder: Path = paths.BOOK) -> None:
     start = "from jupyter_book.cli.main import main; main()"
     command = [sys.executable, "-c", start, "build", str(folder), "-n", "-W", "--keep-going"]
     variables = {**os.environ, "PYTHONUTF8": "1"}
-    done = subprocess.run(
-        command, capture_output=True, encoding="utf-8", errors="replace", check=False, env=variables
-    )
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False, env=variables)
     if done.returncode:
         lines = (done.stdout + done.stderr).splitlines()
         told = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-15:]

@@ -11,10 +11,11 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from tis_utils.driver import check_parameters, execute_stale
-from tis_utils.engines import run_all
+from tis_utils.book.driver import check_parameters, execute_stale
 from tis_utils.errors import InputError, RunError
-from tis_utils.store import digest, write_table
+from tis_utils.storage.keys import digest
+from tis_utils.storage.manifests import write_table
+from tis_utils.storage.parallel import run_all
 
 INDEX = "index.csv"
 
@@ -76,7 +77,7 @@ def sweep(
     profile : str
         For all runs, unless `grid` varies it.
     jobs, engine
-        See :func:`tis_utils.engines.run_all`.
+        See :func:`tis_utils.storage.parallel.run_all`.
 
     Returns
     -------

@@ -1,0 +1,1 @@
+"""Rows become statements with intervals."""

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tis_utils.concentration import mcdiarmid, rademacher_linear
 from tis_utils.errors import InputError
+from tis_utils.evidence.concentration import mcdiarmid, rademacher_linear
 
 Array = NDArray[np.float64]
 
@@ -52,9 +52,7 @@ class RidgeSetting:
     def __post_init__(self) -> None:
         for name in ("x_max", "y_max", "mu"):
             if not (np.isfinite(getattr(self, name)) and getattr(self, name) > 0):
-                raise InputError(
-                    f"{name} is {getattr(self, name)!r}; the bounds need a positive finite number."
-                )
+                raise InputError(f"{name} is {getattr(self, name)!r}; the bounds need a positive finite number.")
 
     @classmethod
     def of(cls, x: ArrayLike, y: ArrayLike, mu: float) -> RidgeSetting:
@@ -183,9 +181,7 @@ def sampling_term(setting: RidgeSetting, n: ArrayLike, delta: float) -> Array:
     return mean + mcdiarmid(setting.max_residual, n, delta)
 
 
-def reference_parameter(
-    x: ArrayLike, y: ArrayLike, weights: ArrayLike, rho: float, steps: int = 300
-) -> Array:
+def reference_parameter(x: ArrayLike, y: ArrayLike, weights: ArrayLike, rho: float, steps: int = 300) -> Array:
     """Find a parameter in the ball with a small weighted absolute error; its error bounds the joint error.
 
     Projected subgradient descent, the best iterate is returned. The bounds hold for *every* parameter in

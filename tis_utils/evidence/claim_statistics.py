@@ -1,4 +1,4 @@
-"""The statistics behind the claims: each is positive where its claim is right (see :mod:`tis_utils.claims`).
+"""The statistics behind the claims: each is positive where its claim is right (see :mod:`tis_utils.evidence.claims`).
 
 A statistic takes :class:`Cells` and keeps leading axes, so that one call serves the measured table and all
 its bootstrap draws.
@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tis_utils import stats
-from tis_utils.stats import Floats
+from tis_utils.evidence import statistics as stats
+from tis_utils.evidence.statistics import Floats
 
 EMBED, RDS, LESS, RANDOM = "embed/round_robin", "rds/round_robin", "less/round_robin", "none/random"
 PROXY = "less_proxy/round_robin"
@@ -119,9 +119,7 @@ def random_competitive_high(cells: Cells) -> Floats:
 def less_lead_shrinks(cells: Cells) -> Floats:
     """Lead of LESS with RR over Random: low budgets minus high budgets."""
     lead = cells.lead(cells.of(LESS), cells.of(RANDOM)).mean(axis=-2)  # (..., S)
-    return lead[..., cells.extreme(high=False)].mean(axis=-1) - lead[..., cells.extreme(high=True)].mean(
-        axis=-1
-    )
+    return lead[..., cells.extreme(high=False)].mean(axis=-1) - lead[..., cells.extreme(high=True)].mean(axis=-1)
 
 
 def nobody_dominates(cells: Cells) -> Floats:

@@ -1,11 +1,11 @@
 """The paper's claims, each as a computed verdict, for the paper's own runs and for this book's.
 
 Every claim is one statistic that is *positive where the claim is right*, with a 95 % bootstrap interval
-(:func:`tis_utils.stats.bootstrap`: seeds and tasks are resampled) and one rule for all claims
-(:func:`tis_utils.stats.verdict`): supported, mixed or contradicted as the interval lies above, around or
+(:func:`tis_utils.evidence.statistics.bootstrap`: seeds and tasks are resampled) and one rule for all claims
+(:func:`tis_utils.evidence.statistics.verdict`): supported, mixed or contradicted as the interval lies above, around or
 below zero. What cannot be computed, or rests on fewer than three tasks, is "not testable", with the reason.
 
-The statistics, their units and what counts as a low or high budget: :mod:`tis_utils.claim_statistics`.
+The statistics, their units and what counts as a low or high budget: :mod:`tis_utils.evidence.claim_statistics`.
 Source "paper" takes the paper's ten pool-and-model combinations together; there models are resampled as well as
 tasks, each with both of its pools, which are not independent.
 """
@@ -20,30 +20,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tis_utils import claim_statistics as judge
-from tis_utils import published, stats
-from tis_utils.cells import ROW_COLUMNS
-from tis_utils.claim_statistics import EMBED, LESS, PROXY, RANDOM, RDS, SELECTORS, Cells, Statistic
 from tis_utils.errors import InputError
-from tis_utils.stats import Floats
-from tis_utils.tidy import as_figures
+from tis_utils.evidence import claim_statistics as judge
+from tis_utils.evidence import published
+from tis_utils.evidence import statistics as stats
+from tis_utils.evidence.claim_statistics import EMBED, LESS, PROXY, RANDOM, RDS, SELECTORS, Cells, Statistic
+from tis_utils.evidence.statistics import Floats
+from tis_utils.evidence.tables import as_figures
+from tis_utils.experiments.run_spec import ROW_COLUMNS
 
 RESULTS = published.FOLDER.parent / "results"
 OWN_SOURCES = ("classroom", "smollm2")
 PAPER_SOURCES = tuple(f"{pool}/{model}" for pool in published.POOLS for model in published.MODELS)
-COLUMNS = [
-    "claim",
-    "statement",
-    "source",
-    "metric",
-    "unit",
-    "statistic",
-    "low",
-    "high",
-    "verdict",
-    "tasks",
-    "reason",
-]
+COLUMNS = ["claim", "statement", "source", "metric", "unit", "statistic", "low", "high", "verdict", "tasks", "reason"]
 
 
 class NotTestableError(Exception):
@@ -195,12 +184,12 @@ def scorecard(
     Parameters
     ----------
     extra : DataFrame, optional
-        More rows with the columns of :func:`tis_utils.published.figures`, and optionally ``source``; without
+        More rows with the columns of :func:`tis_utils.evidence.published.figures`, and optionally ``source``; without
         it the source is "smollm2" for models of that name, otherwise the name of the pool.
     sources : sequence of str, optional
         Only these; default: all.
     results : Path
-        Folder of stored runs, ``<source>/*.csv``: those of :meth:`tis_utils.experiments.Study.ship`, and tables with
+        Folder of stored runs, ``<source>/*.csv``: those of ``ship``, and tables with
         the columns above; other files are not read.
     draws : int
         Bootstrap draws.
@@ -239,21 +228,14 @@ def _judge(
     claim: Claim, metric: str, source: str, settings: list[pd.DataFrame], draws: int, seed: int
 ) -> dict[str, object]:
     name = claim.name if metric == claim.metrics[0] else f"{claim.name}, {metric}"
-    line: dict[str, object] = {
-        "claim": name,
-        "statement": claim.statement,
-        "source": source,
-        "metric": metric,
-    }
+    line: dict[str, object] = {"claim": name, "statement": claim.statement, "source": source, "metric": metric}
     line["unit"] = claim.unit or ("points" if metric == "downstream" else "% of loss")
     try:
         cube, methods, steps = _cube(claim, metric, settings)
     except NotTestableError as reason:
         return line | {"verdict": "not testable", "tasks": 0, "reason": str(reason)}
     pools = len(published.POOLS) if source == "paper" else 1
-    cube = np.moveaxis(
-        cube.reshape(pools, -1, *cube.shape[1:]), 0, 2
-    )  # (M, T, L, K, S, 3): a model keeps its pools
+    cube = np.moveaxis(cube.reshape(pools, -1, *cube.shape[1:]), 0, 2)  # (M, T, L, K, S, 3): a model keeps its pools
     mean, sd, n = np.moveaxis(cube, -1, 0)  # each (M, T, L, K, S)
     mean = -mean if metric == "downstream" else mean  # lower is better from here on
     rng = np.random.default_rng([seed, zlib.crc32(f"{name}|{source}".encode())])
@@ -262,9 +244,7 @@ def _judge(
         claim.statistic(Cells(costs, methods, steps, metric != "downstream"))
         for costs in (mean.reshape(-1, *mean.shape[3:]), cloud.reshape(draws, -1, *cloud.shape[3:]))
     )
-    lead = (
-        line["unit"] == "% of loss" and claim.statistic is not judge.less_lead_shrinks
-    )  # that is a difference
+    lead = line["unit"] == "% of loss" and claim.statistic is not judge.less_lead_shrinks  # that is a difference
     low, high = stats.interval(drawn, units=mean.shape[:2], ceiling=stats.WHOLE if lead else None)
     if claim.unit:  # correlations and shares: no interval beyond what they can be
         low, high = np.clip([low, high], -1, 1)
@@ -286,9 +266,7 @@ def _cube(claim: Claim, metric: str, settings: list[pd.DataFrame]) -> tuple[Floa
         raise NotTestableError("there are no results of this source")
     step = "bin" if claim.experiment == "quantile" else "budget"
     rows = pd.concat(settings, keys=range(len(settings)), names=["setting"]).reset_index("setting")
-    rows = rows[(rows["experiment"] == claim.experiment) & (rows["metric"] == metric)].dropna(
-        subset=[step, "mean"]
-    )
+    rows = rows[(rows["experiment"] == claim.experiment) & (rows["metric"] == metric)].dropna(subset=[step, "mean"])
     rows = rows.assign(method=rows["representation"] + "/" + rows["selector"])
     if missing := [method for method in claim.methods if method not in set(rows["method"])]:
         raise NotTestableError(f"no {metric} of the {claim.experiment} experiment for {', '.join(missing)}")
@@ -298,12 +276,7 @@ def _cube(claim: Claim, metric: str, settings: list[pd.DataFrame]) -> tuple[Floa
     steps = sorted(int(s) for s in rows[step].unique())
     if len(steps) < 2:
         raise NotTestableError(f"there is one {step} only, at least two are needed")
-    axes = {
-        "setting": range(len(settings)),
-        "task": sorted(rows["task"].unique()),
-        "method": methods,
-        step: steps,
-    }
+    axes = {"setting": range(len(settings)), "task": sorted(rows["task"].unique()), "method": methods, step: steps}
     grid = pd.MultiIndex.from_product(list(axes.values()), names=list(axes))
     table = rows.set_index(list(axes))[["mean", "sd", "n"]].reindex(grid).astype(float)
     cube = table.to_numpy().reshape(*map(len, axes.values()), 3)  # (P, T, K, S, 3)
@@ -318,7 +291,7 @@ def _sourced(rows: pd.DataFrame) -> pd.DataFrame:
     if lacking := [c for c in published.COLUMNS if c not in rows]:
         raise InputError(
             f"Rows for the scorecard lack the columns {', '.join(lacking)}. Expected those of "
-            "tis_utils.published.figures()."
+            "tis_utils.evidence.published.figures()."
         )
     if "source" in rows:
         return rows[[*published.COLUMNS, "source"]]
@@ -331,9 +304,7 @@ def _stored(folder: Path) -> list[pd.DataFrame]:
     """Tables under ``<folder>/<source>/``: runs of this book, or the schema of the figures; others are passed over."""
     tables = []
     for source in sorted(path for path in folder.glob("*") if path.is_dir()):
-        read = [
-            pd.read_csv(path, keep_default_na=False, na_values=[""]) for path in sorted(source.glob("*.csv"))
-        ]
+        read = [pd.read_csv(path, keep_default_na=False, na_values=[""]) for path in sorted(source.glob("*.csv"))]
         runs = [table for table in read if set(ROW_COLUMNS) <= set(table)]
         if runs:
             tables.append(_sourced(as_figures(pd.concat(runs), source.name).assign(source=source.name)))
@@ -355,7 +326,5 @@ def _without_repeats(rows: pd.DataFrame) -> pd.DataFrame:
     keys = ["source", *published.KEYS]
     if (twice := rows[rows.duplicated(keys)]).shape[0]:
         place = ", ".join(f"{key} {value}" for key, value in twice.iloc[0][keys].items())
-        raise InputError(
-            f"Two rows with different numbers describe the same cell: {place}. Keep one of them."
-        )
+        raise InputError(f"Two rows with different numbers describe the same cell: {place}. Keep one of them.")
     return rows

@@ -43,9 +43,7 @@ def mcdiarmid(width: float, n: ArrayLike, delta: float) -> Array:
         If delta is not in (0, 1).
     """
     if not 0 < delta < 1:
-        raise InputError(
-            f"delta is {delta!r}; it is a probability of failure, so give a number between 0 and 1."
-        )
+        raise InputError(f"delta is {delta!r}; it is a probability of failure, so give a number between 0 and 1.")
     return width * np.sqrt(np.log(1 / delta) / (2 * np.asarray(n, dtype=np.float64)))
 
 
@@ -61,9 +59,7 @@ def dyadic_constant(dim: int) -> float:
         For d < 3: the rate is another one there; use :func:`expected_w1_tree`.
     """
     if dim < 3:
-        raise InputError(
-            f"The rate B^(-1/d) needs dimension 3 or more, got {dim}; use expected_w1_tree instead."
-        )
+        raise InputError(f"The rate B^(-1/d) needs dimension 3 or more, got {dim}; use expected_w1_tree instead.")
     growth = 2.0 ** (dim / 2 - 1)
     return np.sqrt(dim) * (2 + 1 / (2 * (growth - 1)))
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import f, hypergeom
+from scipy.stats import f
 
 from tis_utils.errors import InputError
-from tis_utils.evidence import ZERO_SHOT
-from tis_utils.stats import Floats
-from tis_utils.tidy import aggregate, as_cube
+from tis_utils.evidence.published_analysis import ZERO_SHOT
+from tis_utils.evidence.statistics import Floats
+from tis_utils.evidence.tables import aggregate, as_cube
 
 PARTS = ("representation", "selector", "interaction", "noise")
 
@@ -41,7 +41,7 @@ def cube(rows: pd.DataFrame, metric: str, methods: Sequence[str]) -> Cube:
     ----------
     rows : DataFrame
         Columns task, representation, selector, budget, metric, and value per seed or mean, sd, n (see
-        :mod:`tis_utils.tidy`). The untuned model counts at every budget.
+        :mod:`tis_utils.evidence.tables`). The untuned model counts at every budget.
     metric : str
     methods : sequence of str
         ``representation/selector``, in the order of the last axis.
@@ -108,7 +108,7 @@ def variance_shares(table: Floats, se: Floats) -> Floats:
     Parameters
     ----------
     table, se : ndarray, shape (T, ..., R, S)
-        Cell means and their standard errors. Sums of squares are added over tasks.
+        RunSpec means and their standard errors. Sums of squares are added over tasks.
 
     Returns
     -------
@@ -129,7 +129,7 @@ def interaction_test(table: Floats, se: Floats, n: Floats) -> tuple[float, float
     Parameters
     ----------
     table, se, n : ndarray, shape (T, R, S)
-        Cell means, their standard errors and numbers of seeds.
+        RunSpec means, their standard errors and numbers of seeds.
 
     Returns
     -------
@@ -144,18 +144,6 @@ def interaction_test(table: Floats, se: Floats, n: Floats) -> tuple[float, float
         return np.nan, np.nan
     statistic = two_way(table)[:, 2].sum() / freedom[0] / noise
     return float(statistic), float(f.sf(statistic, *freedom))
-
-
-def jaccard(a: Sequence[int] | np.ndarray, b: Sequence[int] | np.ndarray) -> float:
-    """Size of the intersection over size of the union of two sets of indices; 1 for two empty ones."""
-    union = np.union1d(a, b).size
-    return np.intersect1d(a, b).size / union if union else 1.0
-
-
-def chance_jaccard(pool: int, size: int) -> float:
-    """Expected Jaccard overlap of two independent random subsets of `size` out of `pool`."""
-    common = np.arange(size + 1)
-    return float(hypergeom.pmf(common, pool, size, size) @ (common / (2 * size - common)))
 
 
 def spread(values: Floats) -> tuple[float, float]:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from tis_utils.errors import RunError
 
-FOLDER = Path(__file__).resolve().parents[1] / "data" / "published"
+FOLDER = Path(__file__).resolve().parents[2] / "data" / "published"
 KEYS = ("pool", "model", "experiment", "representation", "selector", "task", "budget", "bin", "metric")
 COLUMNS = (*KEYS, "mean", "sd", "n")
 POOLS = ("tulu", "dolci")

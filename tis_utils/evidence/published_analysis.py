@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 from scipy.stats import ttest_ind_from_stats
 
-from tis_utils import published, stats
-from tis_utils.claim_statistics import METHODS
 from tis_utils.errors import InputError
-from tis_utils.looks import label
-from tis_utils.stats import Floats
+from tis_utils.evidence import published
+from tis_utils.evidence import statistics as stats
+from tis_utils.evidence.claim_statistics import METHODS
+from tis_utils.evidence.statistics import Floats
+from tis_utils.labels import label
 
 ZERO_SHOT = "none/none"
 SHORT = {"round_robin": "RR", "doubly_greedy": "DG", "knn_uniform": "KNN-Uniform"}
@@ -55,7 +56,7 @@ class Cube:
     """One metric of the budget experiment; `mean`, `sd`, `n` have shape (M, T, L, K, S).
 
     M models, T tasks, L pools, K methods (the eight of the paper, then zero-shot), S budgets. Models come
-    first because they are what :func:`tis_utils.stats.bootstrap` resamples together with tasks: both pools
+    first because they are what ``bootstrap`` resamples together with tasks: both pools
     of a model stay together, since they are not independent. `relative` says how methods are compared: in
     per cent of loss, or (downstream metrics) in points.
     """
@@ -140,7 +141,7 @@ def estimate(values: Floats, draws: int, seed: int = 0, *, tasks: bool = False) 
     """Mean of values that belong to models, shape (M, ...), with an interval from resampling models.
 
     With `tasks`, the second axis is resampled as well. Five models are few, so the interval is widened
-    (:func:`tis_utils.stats.interval`).
+    (:func:`tis_utils.evidence.statistics.interval`).
     """
     cells = values.reshape(len(values), values.shape[1] if tasks else 1, -1).mean(axis=2)  # (M, T or 1)
     nothing = np.zeros_like(cells)

@@ -3,7 +3,7 @@
 The rank tests follow Demšar, *Statistical Comparisons of Classifiers over Multiple Data Sets*, JMLR 7 (2006).
 They take blocks to be independent; model × task × pool are not (the same model in many blocks, the same
 test set in many blocks), so their p-values are too small. Read them together with
-:func:`tis_utils.stats.bootstrap`, which resamples models and tasks.
+:func:`tis_utils.evidence.statistics.bootstrap`, which resamples models and tasks.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from scipy.stats import friedmanchisquare, rankdata, studentized_range
 
 from tis_utils.errors import InputError
-from tis_utils.stats import Floats
+from tis_utils.evidence.statistics import Floats
 
 
 class RankTest(NamedTuple):
@@ -77,9 +77,7 @@ def rank_test(costs: Floats, alpha: float = 0.05) -> RankTest:
         )
     test = friedmanchisquare(*costs.T)
     b, k = costs.shape
-    return RankTest(
-        mean_ranks(costs), float(test.statistic), float(test.pvalue), critical_difference(k, b, alpha), b
-    )
+    return RankTest(mean_ranks(costs), float(test.statistic), float(test.pvalue), critical_difference(k, b, alpha), b)
 
 
 def cliques(ranks: Floats, difference: float) -> list[list[int]]:

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tis_utils import stats
-from tis_utils.claim_statistics import EMBED, METHODS, RANDOM, RDS
-from tis_utils.evidence import MODELS, ZERO_SHOT, Cube, Estimate, cube, name
-from tis_utils.stats import Floats
+from tis_utils.evidence import statistics as stats
+from tis_utils.evidence.claim_statistics import EMBED, METHODS, RANDOM, RDS
+from tis_utils.evidence.published_analysis import MODELS, ZERO_SHOT, Cube, Estimate, cube, name
+from tis_utils.evidence.statistics import Floats
 
 ANY = "any"
 COMPUTE = {
@@ -190,9 +190,7 @@ class Answer:
                 told = f"{rest.text()} {self.unit}{_widened(looks)}"
                 text.append(f"The best at that, {name(self.choice.other)}, gains {told}: {verdict}.")
         basis = FEW.get(self.models, f"{self.models} models")
-        text.append(
-            f"Basis: {basis}, {'five tasks' if self.kind == ANY else 'one task'}, two pools, three seeds."
-        )
+        text.append(f"Basis: {basis}, {'five tasks' if self.kind == ANY else 'one task'}, two pools, three seeds.")
         text.append(self._held())
         return " ".join(text)
 
@@ -219,9 +217,7 @@ class Answer:
         if lead.high < 0:
             return f"All others are worse than Random: the best of them, {best}, has a lead of {told}"
         if lead.value <= 0:
-            return (
-                f"None of the others leads Random on average: the best of them, {best}, has a lead of {told}"
-            )
+            return f"None of the others leads Random on average: the best of them, {best}, has a lead of {told}"
         return f"The best of the others, {best}, leads Random by {told}, an interval that includes zero"
 
 
@@ -242,9 +238,7 @@ def answers(draws: int, seed: int = 0) -> list[Answer]:
                 methods = [data.methods.index(m) for m in allowed]
                 choice = choose(here, methods, data.methods.index(RANDOM))
                 rows = tuple(evidence[k] for k in methods)
-                found.append(
-                    Answer(goal, strength, kind, budget, compute, data.unit, len(models), choice, rows)
-                )
+                found.append(Answer(goal, strength, kind, budget, compute, data.unit, len(models), choice, rows))
     return found
 
 
@@ -343,9 +337,7 @@ class DecisionPage:
             + _select("My model, by mean zero-shot score", about, first.strength)
             + _select("My task is like", KINDS, first.kind)
             + _select("Examples to train on", {str(b): f"{b:,}" for b in data.budgets}, str(first.budget))
-            + _select(
-                "For selecting I can afford", {k: text for k, (text, _) in COMPUTE.items()}, first.compute
-            )
+            + _select("For selecting I can afford", {k: text for k, (text, _) in COMPUTE.items()}, first.compute)
         )
 
     def _data(self) -> dict[str, Any]:
@@ -355,9 +347,7 @@ class DecisionPage:
         """
         data: dict[str, Any] = {}
         for a in self.answers:
-            entry = data.setdefault(
-                f"{a.goal}|{a.strength}|{a.kind}|{a.budget}", {"unit": a.unit, "answers": {}}
-            )
+            entry = data.setdefault(f"{a.goal}|{a.strength}|{a.kind}|{a.budget}", {"unit": a.unit, "answers": {}})
             pick = "" if a.choice.worth == "no" else name(a.choice.method)
             entry["answers"][a.compute] = (a.headline, a.reason, pick, len(a.evidence))
             entry["rows"] = max(entry.get("rows", []), _rows(a), key=len)
@@ -367,8 +357,7 @@ class DecisionPage:
         first = max(self.answers[: len(COMPUTE)], key=lambda a: len(a.evidence))  # all methods in view
         payload = json.dumps(self._data(), separators=(",", ":"), ensure_ascii=False).replace("</", "<\\/")
         rows = "".join(
-            f"<tr><th scope='row'>{html.escape(m)}</th><td>{r}</td><td>{z}</td></tr>"
-            for m, r, z in _rows(first)
+            f"<tr><th scope='row'>{html.escape(m)}</th><td>{r}</td><td>{z}</td></tr>" for m, r, z in _rows(first)
         )
         return (
             f'<figure class="tis-figure tis-advice"><style>{CSS}</style><div class="ask">{self._menus(first)}</div>'

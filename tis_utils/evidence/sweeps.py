@@ -1,7 +1,7 @@
 """A budget sweep as arrays: who leads whom at which budget, where a lead ends, mean ranks over task × budget.
 
 What runs of this book and the paper's published figures have in common goes in (tidy rows, see
-:mod:`tis_utils.tidy`); the same statistic comes out for both.
+:mod:`tis_utils.evidence.tables`); the same statistic comes out for both.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from tis_utils import ranking, stats
 from tis_utils.errors import InputError
-from tis_utils.looks import order
-from tis_utils.stats import Floats
-from tis_utils.tidy import By, as_cube, cells_of
+from tis_utils.evidence import ranks as ranking
+from tis_utils.evidence import statistics as stats
+from tis_utils.evidence.statistics import Floats
+from tis_utils.evidence.tables import By, as_cube, cells_of
+from tis_utils.labels import order
 
 SCORES = ("exact_match", "downstream")  # higher is better
 
@@ -129,7 +130,7 @@ def leads(data: Sweep, over: str, draws: int, seed: int = 0, *, minus: str | Non
     over : str
         The method to compare with.
     draws : int
-        Bootstrap draws: noise over seeds, tasks with replacement (:func:`tis_utils.stats.bootstrap`).
+        Bootstrap draws: noise over seeds, tasks with replacement (:func:`tis_utils.evidence.statistics.bootstrap`).
     seed : int
     minus : str, optional
         Subtract the lead of this method: who leads *it*, on the scale of `over`.
@@ -149,12 +150,7 @@ def leads(data: Sweep, over: str, draws: int, seed: int = 0, *, minus: str | Non
         drawn, point = drawn - drawn[:, k : k + 1], point - point[k]
     ceiling = stats.WHOLE if minus is None and not data.is_score else None
     rows = [
-        (
-            method,
-            budget,
-            point[k, s],
-            *stats.interval(drawn[:, k, s], units=[len(data.tasks)], ceiling=ceiling),
-        )
+        (method, budget, point[k, s], *stats.interval(drawn[:, k, s], units=[len(data.tasks)], ceiling=ceiling))
         for k, method in enumerate(data.methods)
         for s, budget in enumerate(data.budgets)
         if method != (minus or over)
@@ -191,9 +187,7 @@ def crossing(budgets: Sequence[int], lead: Floats) -> float:
 def crossings(data: Sweep, over: str) -> pd.DataFrame:
     """:func:`crossing` of every other method with one method, methods × tasks."""
     lead = data.lead(over)  # (T, K, S)
-    table = [
-        [crossing(data.budgets, lead[t, k]) for t in range(len(data.tasks))] for k in range(lead.shape[1])
-    ]
+    table = [[crossing(data.budgets, lead[t, k]) for t in range(len(data.tasks))] for k in range(lead.shape[1])]
     return pd.DataFrame(table, data.methods, data.tasks).drop(index=over)
 
 
@@ -254,9 +248,7 @@ def _complete_tasks(rows: pd.DataFrame) -> set[str]:
     return set(counts.index[counts == wanted]) & set(rows.loc[rows["selector"] == "none", "task"])
 
 
-def rank_table(
-    sources: Mapping[str, pd.DataFrame], metric: str, by: By, methods: Sequence[str]
-) -> pd.DataFrame:
+def rank_table(sources: Mapping[str, pd.DataFrame], metric: str, by: By, methods: Sequence[str]) -> pd.DataFrame:
     """Mean ranks over task × budget in several sweeps, among the same methods.
 
     Parameters

@@ -111,9 +111,7 @@ def cells_of(frame: pd.DataFrame, metric: str, by: By, axis: str) -> pd.DataFram
     return aggregate(frame, ["method", "task", axis])
 
 
-def as_cube(
-    table: pd.DataFrame, methods: Sequence[str], untuned: str
-) -> tuple[list[str], list[int], np.ndarray]:
+def as_cube(table: pd.DataFrame, methods: Sequence[str], untuned: str) -> tuple[list[str], list[int], np.ndarray]:
     """Arrange an aggregated budget sweep as an array; tasks with a gap are left out.
 
     Parameters
@@ -147,12 +145,12 @@ def as_cube(
 
 
 def as_figures(rows: pd.DataFrame, source: str) -> pd.DataFrame:
-    """Runs of this book in the schema of the published figures, :func:`tis_utils.published.figures`.
+    """Runs of this book in the schema of the published figures, :func:`tis_utils.evidence.published.figures`.
 
     Parameters
     ----------
     rows : DataFrame
-        What :meth:`tis_utils.experiments.Study.run` returns, of one or several grids; a cell that occurs in
+        What :meth:`tis_utils.experiments.study.Study.run` returns, of one or several grids; a cell that occurs in
         several grids counts once.
     source : str
         Goes into the columns ``pool`` and ``model``.

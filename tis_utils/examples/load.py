@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tis_utils.errors import InputError
-from tis_utils.examples import Example, Query
+from tis_utils.examples.text import Example, Query
 from tis_utils.profiles import Profile
 
 Queries = dict[str, list[Query]]
@@ -50,29 +50,25 @@ def load_data(profile: Profile, *, seed: int = 0) -> Data:
 
 
 def _classroom(profile: Profile, seed: int) -> Data:
-    from tis_utils.sources import classroom
+    from tis_utils.examples import classroom
 
     made = classroom.build(
-        pool_size=profile.pool_size,
-        n_queries=profile.n_queries,
-        n_test=profile.n_test,
-        seed=seed,
-        tasks=profile.tasks,
+        pool_size=profile.pool_size, n_queries=profile.n_queries, n_test=profile.n_test, seed=seed, tasks=profile.tasks
     )
     return Data(made.pool, made.queries, made.test)
 
 
 def _pool(profile: Profile, queries: Queries, test: Queries, seed: int) -> list[Example]:
     if profile.pool == "natural":
-        from tis_utils.sources import natural
+        from tis_utils.examples import natural
 
         reserved = [query for part in (queries, test) for task in profile.tasks for query in part[task]]
         return natural.load_pool(profile.pool_size, tasks=profile.tasks, reserved=reserved, seed=seed)
     if Path(profile.pool).suffix == ".jsonl":
-        from tis_utils.sources import files
+        from tis_utils.examples import jsonl as files
 
         return files.read_examples(Path(profile.pool))[: profile.pool_size]
-    from tis_utils.sources import hub
+    from tis_utils.examples import hub
 
     return hub.load_pool(profile.pool, limit=profile.pool_size)
 
@@ -80,14 +76,14 @@ def _pool(profile: Profile, queries: Queries, test: Queries, seed: int) -> list[
 def _queries(profile: Profile) -> tuple[Queries, Queries]:
     load: Callable[[str], tuple[list[Query], list[Query]]]
     if profile.queries == "benchmarks":
-        from tis_utils.sources import benchmarks
+        from tis_utils.examples import benchmarks
 
         def load(task: str) -> tuple[list[Query], list[Query]]:
             held_out = benchmarks.held_out(task) if task in benchmarks.WITH_HELD_OUT else []
             return benchmarks.queries(task), held_out
 
     else:
-        from tis_utils.sources import hub
+        from tis_utils.examples import hub
 
         def load(task: str) -> tuple[list[Query], list[Query]]:
             return tuple(hub.load_queries(profile.queries, task, split=split) for split in ("dev", "test"))  # type: ignore[return-value]

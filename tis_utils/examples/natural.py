@@ -13,8 +13,8 @@ from itertools import count, islice
 from reasoning_gym.factory import create_dataset
 
 from tis_utils.errors import InputError
-from tis_utils.examples import Example, Query
-from tis_utils.sources import benchmarks
+from tis_utils.examples import benchmarks
+from tis_utils.examples.text import Example, Query
 
 # Near GSM8K, near BBH, near code, and general. Left out: codeio (it runs code snippets to make an example) and
 # list_functions (its draws do not follow the seed).

@@ -6,6 +6,7 @@ prompt with the answer we want; queries say what the target task looks like.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,9 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from tis_utils.errors import InputError
+from tis_utils.storage.keys import step
+
+VERSION = step("text", 1)
 
 ROLES = ("system", "user", "assistant")
 IGNORE = -100  # label id that the cross-entropy of PyTorch and transformers leaves out
@@ -130,10 +134,7 @@ def encode_example(example: Example, tokenizer: PreTrainedTokenizerBase, max_len
     pieces = _spans(example, tokenizer.eos_token or "")
     counts = np.concatenate([np.full(len(text), flag) for text, flag in pieces])  # one flag per character
     out = tokenizer(
-        "".join(text for text, _ in pieces),
-        return_offsets_mapping=True,
-        truncation=True,
-        max_length=max_length,
+        "".join(text for text, _ in pieces), return_offsets_mapping=True, truncation=True, max_length=max_length
     )
     ids = np.asarray(out["input_ids"], dtype=np.int64)
     learn = np.array([end > start and counts[start] for start, end in out["offset_mapping"]], dtype=bool)
@@ -146,17 +147,13 @@ def encode_query(query: Query, tokenizer: PreTrainedTokenizerBase, max_length: i
     When both do not fit, the *start* of the prompt is dropped: the answer is what is measured.
     """
     prompt = tokenizer(query.prompt)["input_ids"]
-    label = [*tokenizer(query.label, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id][
-        :max_length
-    ]
+    label = [*tokenizer(query.label, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id][:max_length]
     prompt = prompt[max(0, len(prompt) + len(label) - max_length) :]
     ids = np.asarray([*prompt, *label], dtype=np.int64)
     return Encoded(ids, np.concatenate([np.full(len(prompt), IGNORE), ids[len(prompt) :]]))
 
 
-def encode_all(
-    items: Iterable[Example | Query], tokenizer: PreTrainedTokenizerBase, max_length: int
-) -> list[Encoded]:
+def encode_all(items: Iterable[Example | Query], tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[Encoded]:
     """Tokenise candidates or queries, in order."""
     return [
         encode_query(item, tokenizer, max_length)
@@ -164,3 +161,21 @@ def encode_all(
         else encode_example(item, tokenizer, max_length)
         for item in items
     ]
+
+
+def short(text: str, width: int = 80) -> str:
+    """One line of at most `width` characters."""
+    return textwrap.shorten(text, width, placeholder=" …")
+
+
+def example_text(example: Example, width: int = 80) -> str:
+    """Request and answer of a candidate in one line."""
+    asked = " ".join(m["content"] for m in example.messages if m["role"] != "assistant")
+    said = " ".join(m["content"] for m in example.messages if m["role"] == "assistant")
+    return f"{short(asked, width)} → {short(said, max(12, width // 3))}"
+
+
+def query_text(query: Query, width: int = 160) -> str:
+    """Request and wanted answer of a query in one line."""
+    asked = query.prompt.removeprefix("<|user|>\n").removesuffix("\n<|assistant|>\n")
+    return f"{short(asked, width)} → {short(query.label, width // 3)}"

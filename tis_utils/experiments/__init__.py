@@ -1,0 +1,1 @@
+"""Run specs become fine-tuned models, fine-tuned models become tidy rows."""

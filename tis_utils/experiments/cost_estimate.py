@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from tis_utils.cells import NONE, Cell
 from tis_utils.errors import InputError
+from tis_utils.experiments.run_spec import NONE, RunSpec
 from tis_utils.profiles import Plan, Profile
 
 COLUMNS = ["job", "task", "representation", "selector", "budget", "bin", "seed", "gpu_hours", "disk_gb"]
@@ -20,7 +20,7 @@ EMBED_WIDTH, BYTES = 768, 4
 _HOUR, _GB = 3600, 1e9
 
 
-def plan(profile: Profile, cells: Sequence[Cell]) -> pd.DataFrame:
+def plan(profile: Profile, cells: Sequence[RunSpec]) -> pd.DataFrame:
     """One row per job: the features that the cells need, then the cells.
 
     Returns
@@ -58,36 +58,17 @@ def _features(profile: Profile, sizes: Plan, name: str) -> dict[str, object]:
         operations = (FORWARD + BACKWARD / 2) * parameters * (warm_up + less.epochs * tokens)
         width = less.dim * less.epochs
     hours = operations / (sizes.training_tflops * 1e12) / _HOUR
-    return {
-        "job": "features",
-        "representation": name,
-        "gpu_hours": hours,
-        "disk_gb": texts * width * BYTES / _GB,
-    }
+    return {"job": "features", "representation": name, "gpu_hours": hours, "disk_gb": texts * width * BYTES / _GB}
 
 
-def _cell(profile: Profile, sizes: Plan, cell: Cell) -> dict[str, object]:
+def _cell(profile: Profile, sizes: Plan, cell: RunSpec) -> dict[str, object]:
     training = profile.training.epochs * cell.budget * sizes.tokens_per_example * (FORWARD + BACKWARD)
     losses = FORWARD * (profile.n_queries + sizes.evaluated) * sizes.tokens_per_example
     writing = 0 if profile.metrics.get(cell.task) == "none" else FORWARD * sizes.evaluated * sizes.new_tokens
-    seconds = (
-        sizes.parameters
-        * ((training + losses) / sizes.training_tflops + writing / sizes.writing_tflops)
-        / 1e12
-    )
-    shown = {
-        "task": cell.task,
-        "representation": cell.representation,
-        "selector": cell.selector,
-        "seed": cell.seed,
-    }
+    seconds = sizes.parameters * ((training + losses) / sizes.training_tflops + writing / sizes.writing_tflops) / 1e12
+    shown = {"task": cell.task, "representation": cell.representation, "selector": cell.selector, "seed": cell.seed}
     shown |= {"budget": cell.budget, "bin": cell.bin if cell.bin >= 0 else pd.NA}
-    return {
-        "job": cell.experiment,
-        **shown,
-        "gpu_hours": seconds / _HOUR,
-        "disk_gb": 1e-6,
-    }  # a few rows of text
+    return {"job": cell.experiment, **shown, "gpu_hours": seconds / _HOUR, "disk_gb": 1e-6}  # a few rows of text
 
 
 def summary(jobs: pd.DataFrame, profile: Profile) -> str:

@@ -1,73 +1,87 @@
-"""The experiments of the book by name: from a profile to the cells of a grid."""
+"""The experiments of the book by name: from a profile to the run specs of a grid."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from tis_utils.cells import BINS, Cell, grid, quantile_grid
+from tis_utils.experiments.run_spec import BINS, NONE, RunSpec, grid, quantile_grid
 from tis_utils.profiles import Profile
 
 REPRESENTATIONS = ("embed", "rds", "less")
+INSTA_TASKS = 5  # as for P3 in the paper
+ILA_POOL_SHARES = (8, 4, 2)  # the pool is divided by these
+ILA_RULES = ("ila", "ila@depth", "ila@coverage")
+ILA_VARIANTS = ("ila@tsne", "ila@tsne1", "ila@kmeans", "ila@grid6", "ila@grid24", "ila@words", "ila@tuned1")
 SELECTORS = ("round_robin", "doubly_greedy", "knn_uniform", "knn_kde", "uot")
 
 
-def quantiles(profile: Profile) -> list[Cell]:
+def quantiles(profile: Profile) -> list[RunSpec]:
     """Ten distance bins, three representations (METHODS §5)."""
     return quantile_grid(profile.tasks, REPRESENTATIONS, profile.bin_budget, profile.seeds)
 
 
-def focus(profile: Profile) -> list[Cell]:
+def focus(profile: Profile) -> list[RunSpec]:
     """The nearest bin cut into ten again."""
     room = min(profile.bin_budget, profile.pool_size // BINS**2)
     return quantile_grid(profile.tasks, REPRESENTATIONS, room, profile.seeds, focus=True)
 
 
-def budgets(profile: Profile) -> list[Cell]:
+def budgets(profile: Profile) -> list[RunSpec]:
     """Budget sweep of the representations (round-robin) and of the selectors (LESS), with the proxy if there is one."""
     methods = [(name, "round_robin") for name in REPRESENTATIONS] + [("less", name) for name in SELECTORS[1:]]
     methods += [("less_proxy", "round_robin")] if profile.proxy else []
     return grid(profile.tasks, methods, sweep(profile), profile.seeds)
 
 
-def cross(profile: Profile) -> list[Cell]:
+def cross(profile: Profile) -> list[RunSpec]:
     """Every representation with every selector."""
     methods = [(name, selector) for name in REPRESENTATIONS for selector in SELECTORS]
     return grid(profile.tasks, methods, profile.budgets, profile.seeds)
 
 
-def tokens(profile: Profile) -> list[Cell]:
+def tokens(profile: Profile) -> list[RunSpec]:
     """Budgets in answer tokens instead of examples, round-robin."""
     methods = [(name, "round_robin") for name in REPRESENTATIONS]
     return grid(profile.tasks, methods, profile.budgets, profile.seeds, experiment="tokens")
 
 
-def resample(profile: Profile, draws: int = 6) -> list[Cell]:
+def resample(profile: Profile, draws: int = 6) -> list[RunSpec]:
     """Selections of random halves of the queries."""
     methods = [(name, "round_robin") for name in REPRESENTATIONS]
     middle = [profile.budgets[len(profile.budgets) // 2]]
     return grid(
-        profile.tasks,
-        methods,
-        middle,
-        profile.seeds,
-        experiment="resample",
-        draws=range(draws),
-        baselines=False,
+        profile.tasks, methods, middle, profile.seeds, experiment="resample", draws=range(draws), baselines=False
     )
 
 
-def insta(profile: Profile) -> list[Cell]:
-    """Whole tasks by their instructions, see :mod:`tis_utils.insta`."""
-    from tis_utils.insta import cells  # loads PyTorch, which a dry run of the others does without
+def insta(profile: Profile) -> list[RunSpec]:
+    """INSTA with growing numbers of tasks, random tasks, and at the largest budget max-of-max and alignment."""
+    low, high = min(profile.budgets), max(profile.budgets)
+    counts = sorted({INSTA_TASKS, *profile.task_counts})
+    sweep = [f"insta@{k}{cards}" for cards in ("", ":cards") for k in counts] + [f"insta@{INSTA_TASKS}:random"]
+    once = [f"insta@{INSTA_TASKS}{cards}:{option}" for cards in ("", ":cards") for option in ("max", "aligned")]
+    methods = [(name, b) for b in dict.fromkeys((low, high)) for name in sweep] + [(name, high) for name in once]
+    return [
+        RunSpec(task, NONE, name, budget, seed)
+        for task in profile.tasks
+        for name, budget in methods
+        for seed in profile.seeds
+    ]
 
-    return cells(profile)
+
+def ila(profile: Profile) -> list[RunSpec]:
+    """ILA, depth alone and coverage alone at every budget; smaller pools and other maps at some."""
+    tasks, budgets, seeds = profile.tasks, profile.budgets, profile.seeds
+    specs = grid(tasks, [(NONE, rule) for rule in ILA_RULES], budgets, seeds, baselines=False)
+    sizes = [s for s in ila_pool_sizes(profile) if s >= max(budgets)]
+    pools, ends = [(NONE, f"ila@pool{size}") for size in sizes], sorted({min(budgets), max(budgets)})
+    specs += grid(tasks, pools, ends, seeds, baselines=False)
+    return specs + grid(tasks, [(NONE, name) for name in ILA_VARIANTS], [max(budgets)], seeds, baselines=False)
 
 
-def ila(profile: Profile) -> list[Cell]:
-    """Coverage and depth, see :mod:`tis_utils.ila`."""
-    from tis_utils.ila import cells
-
-    return cells(profile)
+def ila_pool_sizes(profile: Profile) -> list[int]:
+    """Sizes of the smaller pools from which ILA selects, increasing."""
+    return [profile.pool_size // share for share in ILA_POOL_SHARES]
 
 
 def sweep(profile: Profile) -> tuple[int, ...]:
@@ -75,7 +89,7 @@ def sweep(profile: Profile) -> tuple[int, ...]:
     return profile.sweep_budgets or profile.budgets
 
 
-GRIDS: dict[str, Callable[[Profile], list[Cell]]] = {
+GRIDS: dict[str, Callable[[Profile], list[RunSpec]]] = {
     "quantiles": quantiles,
     "focus": focus,
     "budgets": budgets,

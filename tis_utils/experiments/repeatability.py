@@ -13,20 +13,19 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tis_utils import picks, runs, shipped
-from tis_utils.batching import progress
-from tis_utils.cells import Cell, grid
-from tis_utils.crossing import jaccard
 from tis_utils.errors import RunError
-from tis_utils.store import code_version, digest
-
-if TYPE_CHECKING:
-    from tis_utils.experiments import Study
+from tis_utils.experiments.run_spec import RunSpec, grid
+from tis_utils.experiments.study import Study
+from tis_utils.models.batching import progress
+from tis_utils.profiles import Profile
+from tis_utils.selectors.overlap import jaccard
+from tis_utils.storage.keys import digest, versions
+from tis_utils.storage.stored_results import read_keyed, write_keyed
 
 NAME = "repeatability"
 REPRESENTATIONS = ("embed", "rds", "less")
@@ -42,7 +41,7 @@ KINDS = ("similarity", "picks", "loss")
 Measured = dict[str, np.ndarray]
 
 
-def cells_of(study: Study) -> list[Cell]:
+def specs_of(study: Study) -> list[RunSpec]:
     """Round-robin at the largest budget, one seed, every task and representation."""
     profile = study.profile
     methods = [(name, "round_robin") for name in REPRESENTATIONS]
@@ -51,15 +50,15 @@ def cells_of(study: Study) -> list[Cell]:
 
 def observe(study: Study) -> Measured:
     """Similarities (M, N), picks (B,) and losses (2,) of every cell, by ``kind/representation/task``."""
-    cells = cells_of(study)
-    place = {cell: f"{cell.representation}/{cell.task}" for cell in cells}
+    specs = specs_of(study)
+    place = {spec: f"{spec.representation}/{spec.task}" for spec in specs}
     found: Measured = {}
-    for cell in cells:  # all of them before the first run: a run keeps its process at one thread
-        found[f"similarity/{place[cell]}"] = study.similarity(cell.representation, cell.task)
-        found[f"picks/{place[cell]}"] = study.picks(cell)
-    for cell in cells:
-        rows = study.run([cell], jobs=1).set_index("metric")["value"]
-        found[f"loss/{place[cell]}"] = rows[["query_loss", "test_loss"]].to_numpy()
+    for spec in specs:  # all of them before the first run: a run keeps its process at one thread
+        found[f"similarity/{place[spec]}"] = study.similarity(spec.representation, spec.task)
+        found[f"picks/{place[spec]}"] = study.picks(spec)
+    for spec in specs:
+        rows = study.run([spec], jobs=1).set_index("metric")["value"]
+        found[f"loss/{place[spec]}"] = rows[["query_loss", "test_loss"]].to_numpy()
     return found
 
 
@@ -97,9 +96,7 @@ def measured(study: Study) -> pd.DataFrame:
     with tempfile.TemporaryDirectory() as scratch:
         found = {
             name: _in_a_process(study, variables, Path(scratch, str(i)))
-            for i, (name, variables) in enumerate(
-                progress(CONDITIONS.items(), len(CONDITIONS), "conditions", True)
-            )
+            for i, (name, variables) in enumerate(progress(CONDITIONS.items(), len(CONDITIONS), "conditions", True))
         }
     reference, *others = CONDITIONS
     parts = [compare(found[reference], found[name]).assign(condition=name) for name in others]
@@ -111,7 +108,7 @@ def _in_a_process(study: Study, variables: Mapping[str, str], folder: Path) -> M
     (folder / "profile.json").write_text(study.profile.model_dump_json(), encoding="utf-8")
     one = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TIS_CACHE": str(folder / "cache")}
     done = subprocess.run(
-        [sys.executable, "-m", "tis_utils.repeatability", str(folder)],
+        [sys.executable, "-m", "tis_utils.experiments.repeatability", str(folder)],
         env={**os.environ, **one, **variables},
         capture_output=True,
         encoding="utf-8",
@@ -126,9 +123,6 @@ def _in_a_process(study: Study, variables: Mapping[str, str], folder: Path) -> M
 
 
 def _child(folder: Path) -> None:
-    from tis_utils.experiments import Study
-    from tis_utils.profiles import Profile
-
     profile = Profile(**json.loads((folder / "profile.json").read_text(encoding="utf-8")))
     np.savez(folder / "found.npz", allow_pickle=False, **observe(Study(profile, live=True)))  # type: ignore[arg-type]
 
@@ -142,18 +136,18 @@ def recipe(study: Study) -> dict[str, Any]:
         "features": {name: study.pool_features(name).key for name in REPRESENTATIONS},
         "test": digest(study.data.test),
         "conditions": CONDITIONS,
-        "code": code_version(NAME, "features", *picks.CODE, *runs.CODE),
+        "versions": versions("round_robin", "subset", "run"),
     }
 
 
-def ship(study: Study) -> Path:
+def keep(study: Study) -> Path:
     """Measure and store with a manifest."""
-    return shipped.write_keyed(study.profile.name, NAME, measured(study), recipe(study))
+    return write_keyed(study.profile.name, NAME, measured(study), recipe(study))
 
 
 def stored(study: Study) -> pd.DataFrame:
     """The stored table of the study's profile if its key fits, else no rows."""
-    found = shipped.read_keyed(study.profile.name, NAME, recipe(study))
+    found = read_keyed(study.profile.name, NAME, recipe(study))
     return pd.DataFrame(columns=COLUMNS) if found is None else found
 
 

@@ -1,44 +1,77 @@
-"""What a page says about the stored runs that were repeated on the machine that built it."""
+"""Stored runs repeated on the machine that builds a page, and what the page says about it."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import numpy as np
 import pandas as pd
 
-from tis_utils.cells import CELL_COLUMNS
+from tis_utils.experiments.run_spec import SPEC_COLUMNS, RunSpec
+from tis_utils.experiments.study import Study, labelled
 
 # Nats. LESS features move in the last digits with threads and processor, and now and then a pick with them.
 TOLERANCE = 0.02
 
 
-def recheck_text(checked: pd.DataFrame, cells: int, seed: int, *, tolerance: float = TOLERANCE) -> str:
-    """One Markdown paragraph on the outcome of :meth:`tis_utils.experiments.Study.recheck`.
+def recheck(study: Study, specs: Sequence[RunSpec], *, share: float = 0.05, seed: int = 0) -> pd.DataFrame:
+    """Run a random sample of runs here and compare with the stored numbers.
+
+    Parameters
+    ----------
+    study : Study
+    specs : sequence of RunSpec
+    share : float
+        At least this share of the runs, and at least one, is drawn with `seed`.
+
+    Returns
+    -------
+    DataFrame
+        One row per drawn run and metric: the spec's columns, metric, ``stored``, ``live``, ``difference``, and
+        whether both trained on the ``same_subset``; empty when nothing was stored.
+    """
+    stored = study.stored_runs(specs)
+    candidates = sorted(stored)
+    count = min(len(candidates), max(1, math.ceil(share * len(specs)))) if candidates else 0
+    drawn = [candidates[i] for i in np.random.default_rng(seed).choice(len(candidates), count, replace=False)]
+    live = study.run_here(drawn)
+    left = labelled({spec: stored[spec] for spec in drawn}).rename(columns={"value": "stored"})
+    right = labelled(live).rename(columns={"value": "live"})
+    same = [asdict(s) | {"same_subset": stored[s]["subset"].iloc[0] == study.subset(s)} for s in drawn]
+    both = left.merge(right, on=[*SPEC_COLUMNS, "metric"], suffixes=("", "_live"))
+    both = both.merge(pd.DataFrame(same, columns=[*SPEC_COLUMNS, "same_subset"]), on=SPEC_COLUMNS)
+    return both.assign(difference=both["live"] - both["stored"])
+
+
+def recheck_text(checked: pd.DataFrame, runs: int, seed: int, *, tolerance: float = TOLERANCE) -> str:
+    """One Markdown paragraph on the outcome of :func:`recheck`.
 
     Parameters
     ----------
     checked : DataFrame
         What ``recheck`` returned; empty when nothing was stored.
-    cells : int
-        Number of cells of the grid.
+    runs : int
+        Number of runs of the grid.
     seed : int
         That drew the sample.
     tolerance : float
         Largest difference of two losses, in nats, that counts as agreement.
     """
     if checked.empty:
-        return f"None of the {cells} runs was stored under this key: **all of them ran here**."
+        return f"None of the {runs} runs was stored under this key: **all of them ran here**."
     losses = checked[checked["metric"].isin(["query_loss", "test_loss"])]
-    losses = losses[
-        losses["stored"].notna() | losses["live"].notna()
-    ]  # no held-out examples: nothing to compare
+    losses = losses[losses["stored"].notna() | losses["live"].notna()]  # no held-out examples: nothing to compare
     parts = [_part(rows, bool(same), tolerance) for same, rows in losses.groupby("same_subset", sort=False)]
     return (
-        f"{_runs(checked)} of the {cells} runs, drawn with seed {seed} from those that are stored, were **repeated "
+        f"{_runs(checked)} of the {runs} runs, drawn with seed {seed} from those that are stored, were **repeated "
         "here**, from the features on. " + " ".join(parts)
     )
 
 
 def _runs(rows: pd.DataFrame) -> int:
-    return len(rows.drop_duplicates(CELL_COLUMNS))
+    return len(rows.drop_duplicates(SPEC_COLUMNS))
 
 
 def _part(rows: pd.DataFrame, same: bool, tolerance: float) -> str:

@@ -12,28 +12,23 @@ import numpy as np
 import pandas as pd
 import torch
 
-from tis_utils.downstream import measure, short_name
-from tis_utils.evaluation import mean_loss
-from tis_utils.examples import Example, Query
-from tis_utils.models import LanguageModel, load_model
+from tis_utils.examples.text import Example, Query
+from tis_utils.models.downstream import measure, short_name
+from tis_utils.models.evaluation import mean_loss
+from tis_utils.models.fine_tuning import fine_tune
+from tis_utils.models.load import LanguageModel, load_model
 from tis_utils.profiles import Training
-from tis_utils.store import Store, code_version, digest
-from tis_utils.training import fine_tune
+from tis_utils.storage.cache import Store
+from tis_utils.storage.keys import digest, step, versions
 
-CODE = (
-    "examples",
-    "batching",
-    "training",
-    "evaluation",
-    "runs",
-)  # modules whose code decides a run's numbers
+VERSION = step("run", 1)
 
 
 @dataclass(frozen=True)
-class CellTask:
+class RunTask:
     """A fine-tuning run with all it needs, so that any worker process can do it alone.
 
-    Cells that train on the same examples in the same order share one run, whatever chose the examples.
+    Specs that train on the same examples in the same order share one run, whatever chose the examples.
     """
 
     seed: int
@@ -50,8 +45,7 @@ class CellTask:
 
     @functools.cached_property
     def key(self) -> dict[str, object]:
-        """What the rows depend on: contents, weights, settings and code, not where the files lie."""
-        extra = () if self.metric in ("exact_match", "none") else ("downstream",)
+        """What the rows depend on: contents, weights, settings and versions, not where the files lie."""
         return {
             "seed": self.seed,
             "subset": digest(self.subset),
@@ -62,21 +56,26 @@ class CellTask:
             "max_length": self.max_length,
             "training": self.training.model_dump(),
             "metric": self.metric,
-            "code": code_version(*CODE, *extra),
+            "versions": versions(*steps_of(self.metric)),
         }
 
 
-def distinct(tasks: Iterable[CellTask]) -> list[CellTask]:
+def steps_of(metric: str) -> tuple[str, ...]:
+    """Names in :data:`tis_utils.storage.keys.STEPS` that a run with this metric passes."""
+    return ("run",) if metric in ("exact_match", "none") else ("run", "downstream")
+
+
+def distinct(tasks: Iterable[RunTask]) -> list[RunTask]:
     """One task of each key, in order."""
     return list({digest(task.key): task for task in tasks}.values())
 
 
-def run_cell(task: CellTask) -> pd.DataFrame:
+def run_task(task: RunTask) -> pd.DataFrame:
     """Metric, value and status of one run, from the store when they are there."""
-    return Store(task.root).table("cells", task.key, lambda: _train_and_evaluate(task))
+    return Store(task.root).table("runs", task.key, lambda: _train_and_evaluate(task))
 
 
-def _train_and_evaluate(task: CellTask) -> pd.DataFrame:
+def _train_and_evaluate(task: RunTask) -> pd.DataFrame:
     torch.set_num_threads(1)  # the same sums in the same order, however many workers share the machine
     tuned = _model(task.model, task.dtype)
     if task.subset:
@@ -92,7 +91,7 @@ def _train_and_evaluate(task: CellTask) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["metric", "value", "status"])
 
 
-def _status(metric: str, value: float, task: CellTask) -> str:
+def _status(metric: str, value: float, task: RunTask) -> str:
     if np.isfinite(value):
         return "ok"
     return "no held-out examples" if metric != "query_loss" and not task.test else "diverged"

@@ -1,4 +1,4 @@
-"""Cells: which fine-tuning runs an experiment consists of."""
+"""Run specs: which fine-tuning runs an experiment consists of."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from itertools import product
 
 from tis_utils.errors import InputError
+from tis_utils.storage.keys import step
 
+VERSION = step("run_spec", 1)
 NONE = "none"  # representation of Random, representation and selector of the zero-shot model
 BINS = 10  # of the distance quantiles (METHODS §5)
 EXPERIMENTS = ("budget", "quantile", "focus", "tokens", "resample", "zero_shot")
-CELL_COLUMNS = ["experiment", "task", "representation", "selector", "budget", "bin", "draw", "seed"]
-ROW_COLUMNS = [*CELL_COLUMNS, "metric", "value", "status"]
+SPEC_COLUMNS = ["experiment", "task", "representation", "selector", "budget", "bin", "draw", "seed"]
+ROW_COLUMNS = [*SPEC_COLUMNS, "metric", "value", "status"]
 
 
 @dataclass(frozen=True, order=True)
-class Cell:
+class RunSpec:
     """One fine-tuning run (METHODS §5).
 
     Parameters
@@ -47,9 +49,9 @@ class Cell:
     draw: int = -1
 
 
-def zero_shot(task: str) -> Cell:
+def zero_shot(task: str) -> RunSpec:
     """The untuned model."""
-    return Cell(task, NONE, NONE, 0, 0, "zero_shot")
+    return RunSpec(task, NONE, NONE, 0, 0, "zero_shot")
 
 
 def grid(
@@ -62,8 +64,8 @@ def grid(
     bins: Iterable[int] = (-1,),
     draws: Iterable[int] = (-1,),
     baselines: bool = True,
-) -> list[Cell]:
-    """All cells of ``methods`` = (representation, selector) pairs; Random and zero-shot join unless told not to.
+) -> list[RunSpec]:
+    """All run specs of ``methods`` = (representation, selector) pairs; Random and zero-shot join unless told not to.
 
     Raises
     ------
@@ -74,27 +76,20 @@ def grid(
         raise InputError(f"Unknown experiment {experiment!r}; known: {', '.join(EXPERIMENTS)}.")
     tasks, budgets, seeds = list(tasks), list(budgets), list(seeds)
     combinations = product(tasks, methods, budgets, seeds, bins, draws)
-    cells = [
-        Cell(t, r, s, b, seed, experiment, bin_, draw) for t, (r, s), b, seed, bin_, draw in combinations
-    ]
+    specs = [RunSpec(t, r, s, b, seed, experiment, bin_, draw) for t, (r, s), b, seed, bin_, draw in combinations]
     if not baselines:
-        return cells
+        return specs
     by_chance = [
-        Cell(t, NONE, "random", b, seed, "tokens" if experiment == "tokens" else "budget")
+        RunSpec(t, NONE, "random", b, seed, "tokens" if experiment == "tokens" else "budget")
         for t, b, seed in product(tasks, budgets, seeds)
     ]
-    return [*map(zero_shot, tasks), *cells, *by_chance]
+    return [*map(zero_shot, tasks), *specs, *by_chance]
 
 
 def quantile_grid(
-    tasks: Iterable[str],
-    representations: Iterable[str],
-    budget: int,
-    seeds: Iterable[int],
-    *,
-    focus: bool = False,
-) -> list[Cell]:
-    """Cells of the distance-quantile experiment: round-robin order of the whole pool, ten bins, zero-shot."""
+    tasks: Iterable[str], representations: Iterable[str], budget: int, seeds: Iterable[int], *, focus: bool = False
+) -> list[RunSpec]:
+    """Run specs of the distance-quantile experiment: round-robin order of the whole pool, ten bins, zero-shot."""
     return grid(
         tasks,
         [(name, "round_robin") for name in representations],

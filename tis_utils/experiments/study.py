@@ -1,14 +1,12 @@
-"""A grid of cells becomes tidy rows: cached cell by cell, resumable, in parallel.
+"""A grid of run specs becomes tidy rows: cached run by run, resumable, in parallel.
 
-A :class:`Study` holds what all cells of a profile share: pool, queries, held-out examples, features. Cells that came
+A :class:`Study` holds what all runs of a profile share: pool, queries, held-out examples, features. Runs that came
 with the repository (``data/results``) are read from there while their key fits; all others run here.
 """
 
 from __future__ import annotations
 
 import functools
-import logging
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,46 +17,36 @@ import pandas as pd
 import torch
 from joblib import cpu_count
 
-from tis_utils import picks, runs, shipped
-from tis_utils.cells import (
-    BINS,
-    CELL_COLUMNS,
-    NONE,
-    ROW_COLUMNS,
-    Cell,
-    grid,
-    quantile_grid,
-    zero_shot,
-)
-from tis_utils.choosers import chooser_of
-from tis_utils.engines import run_all
 from tis_utils.errors import InputError, RunError
-from tis_utils.features import PoolFeatures
-from tis_utils.geometry import similarity
-from tis_utils.models import LanguageModel, load_model
-from tis_utils.permission import insist
+from tis_utils.examples.load import Data, load_data
+from tis_utils.experiments import subset
+from tis_utils.experiments.run import RunTask, distinct, run_task, steps_of
+from tis_utils.experiments.run_spec import BINS, NONE, ROW_COLUMNS, RunSpec
+from tis_utils.models.load import LanguageModel, load_model
+from tis_utils.models.permission import insist
 from tis_utils.profiles import Profile
 from tis_utils.representations import LESS, RDS, REPRESENTATIONS, Embed
-from tis_utils.runs import CellTask, distinct, run_cell
+from tis_utils.representations.pool_features import PoolFeatures
 from tis_utils.selectors import select
-from tis_utils.sources.assemble import Data, load_data
-from tis_utils.store import Store, code_version, digest
-
-log = logging.getLogger(__name__)
-
-__all__ = ["BINS", "NONE", "ROW_COLUMNS", "Cell", "Study", "grid", "quantile_grid", "zero_shot"]
+from tis_utils.selectors.similarity import similarity
+from tis_utils.storage import stored_results
+from tis_utils.storage.cache import Store
+from tis_utils.storage.keys import digest, versions
+from tis_utils.storage.parallel import run_all
 
 Features = tuple[np.ndarray, dict[str, np.ndarray]]
 
 
 class Study:
-    """Everything the cells of one profile share.
+    """Everything the runs of one profile share.
 
     Parameters
     ----------
     profile : Profile
     store : Store, optional
-        Where features and finished cells are kept.
+        Where features and finished runs are kept.
+    data : Data, optional
+        Pool, queries and held-out examples of your own; by default what the profile names.
     live : bool
         True: nothing is taken from ``data/results``.
     compute : bool
@@ -66,21 +54,28 @@ class Study:
     """
 
     def __init__(
-        self, profile: Profile, store: Store | None = None, *, live: bool = False, compute: bool = True
+        self,
+        profile: Profile,
+        store: Store | None = None,
+        *,
+        data: Data | None = None,
+        live: bool = False,
+        compute: bool = True,
     ) -> None:
         self.profile, self.compute = profile, compute
-        self.live = live or (compute and shipped.hidden())
+        self.live = live or (compute and stored_results.hidden())
         self.store = store or Store()
+        self._data = data
         self._features: dict[str, Features] = {}
         self._similarities: dict[tuple[str, str], np.ndarray] = {}
         self._orders: dict[tuple[str, str], np.ndarray] = {}
-        self._picks: dict[Cell, np.ndarray] = {}
+        self._picks: dict[RunSpec, np.ndarray] = {}
         self._recipes: dict[str, Any] = {}
 
     @functools.cached_property
     def data(self) -> Data:
         """Pool, queries and held-out examples."""
-        return load_data(self.profile)
+        return self._data or load_data(self.profile)
 
     @functools.cached_property
     def model(self) -> LanguageModel:
@@ -148,13 +143,13 @@ class Study:
         self._recipes[name] = digest(candidates, dict(queries))
 
     def pool_features(self, name: str) -> PoolFeatures:
-        """The shards of one representation's features; see :class:`tis_utils.features.PoolFeatures`."""
+        """Features of the whole pool under one representation, shard by shard."""
         queries = [query for task in self.profile.tasks for query in self.data.queries[task]]
         return PoolFeatures(name, self.representation(name), self.data.pool, queries, self.store)
 
     def _load_features(self, name: str) -> Features:
         job = self.pool_features(name)
-        known = None if self.live else shipped.read_features(self.profile.name, name, job.key)
+        known = None if self.live else stored_results.read_features(self.profile.name, name, job.key)
         if known is None:
             self._may_compute(name, job)
         stacked = job.matrix() if known is None else known  # (N + all queries, D)
@@ -179,13 +174,12 @@ class Study:
             self._similarities[representation, task] = matrix
         return self._similarities[representation, task]
 
-    def picks(self, cell: Cell) -> np.ndarray:
-        """Indices into the pool that a cell trains on, best first, int64 (B,), read-only."""
-        chooser = chooser_of(cell)
-        draws = chooser is not None or cell.selector == "random"
-        same = cell if draws else replace(cell, seed=0)  # the others do not look at the cell's seed
+    def picks(self, spec: RunSpec) -> np.ndarray:
+        """Indices into the pool that a run trains on, best first, int64 (B,), read-only."""
+        draws = subset.chooser_of(spec) is not None or spec.selector == "random"
+        same = spec if draws else replace(spec, seed=0)  # the others do not look at the run's seed
         if same not in self._picks:
-            chosen = picks.picks(self, same) if chooser is None else chooser.picks(self, same)
+            chosen = subset.picks(self, same)
             chosen.flags.writeable = False
             self._picks[same] = chosen
         return self._picks[same]
@@ -193,22 +187,20 @@ class Study:
     def order(self, representation: str, task: str) -> np.ndarray:
         """The whole pool in round-robin order, int64 (N,): what the distance bins are cut from."""
         if (representation, task) not in self._orders:
-            self._orders[representation, task] = select(
-                "round_robin", self.similarity(representation, task), None
-            )
+            self._orders[representation, task] = select("round_robin", self.similarity(representation, task), None)
         return self._orders[representation, task]
 
     @functools.cached_property
     def answer_tokens(self) -> np.ndarray:
         """Tokens of each candidate that carry a loss, int64 (N,)."""
-        return picks.answer_tokens(self)
+        return subset.answer_tokens(self)
 
-    def run(self, cells: Sequence[Cell], *, jobs: int | None = None, engine: str = "loky") -> pd.DataFrame:
-        """Fine-tune and evaluate every cell; finished cells are read from the store.
+    def run(self, specs: Sequence[RunSpec], *, jobs: int | None = None, engine: str = "loky") -> pd.DataFrame:
+        """Fine-tune and evaluate every run; finished ones are read from the store.
 
         Parameters
         ----------
-        cells : sequence of Cell
+        specs : sequence of RunSpec
         jobs : int, optional
             Worker processes; by default one per core on a CPU and one on a GPU.
         engine : {"loky", "ray", "dask"}
@@ -217,59 +209,63 @@ class Study:
         Returns
         -------
         DataFrame
-            One row per cell and metric, columns ``ROW_COLUMNS``.
+            One row per run and metric, columns ``ROW_COLUMNS``.
 
         Raises
         ------
         InputError
             If a budget is larger than the pool, or than a distance bin.
         """
-        self._check(cells)
-        finished = self._stored(cells)
-        finished |= self._run_here([cell for cell in cells if cell not in finished], jobs, engine)
-        return labelled({cell: finished[cell] for cell in cells})
+        return labelled(self._finished(specs, jobs, engine))
 
-    def _run_here(self, cells: Sequence[Cell], jobs: int | None, engine: str) -> dict[Cell, pd.DataFrame]:
+    def _finished(
+        self, specs: Sequence[RunSpec], jobs: int | None = None, engine: str = "loky"
+    ) -> dict[RunSpec, pd.DataFrame]:
+        self._check(specs)
+        finished = self.stored_runs(specs)
+        finished |= self.run_here([spec for spec in specs if spec not in finished], jobs, engine)
+        return {spec: finished[spec] for spec in specs}
+
+    def run_here(
+        self, specs: Sequence[RunSpec], jobs: int | None = None, engine: str = "loky"
+    ) -> dict[RunSpec, pd.DataFrame]:
+        """Metric, value and status of every run, from the store of this machine or trained now."""
         jobs = jobs or (1 if torch.cuda.is_available() else cpu_count())
-        tasks = {cell: self._task(cell) for cell in dict.fromkeys(cells)}
-        todo = [task for task in distinct(tasks.values()) if not self.store.has("cells", task.key, ".csv")]
+        tasks = {spec: self._task(spec) for spec in dict.fromkeys(specs)}
+        todo = [task for task in distinct(tasks.values()) if not self.store.has("runs", task.key, ".csv")]
         for task in todo:
             insist(task.metric)  # before hours of training, not after them
         if todo:
-            run_all(run_cell, todo, jobs=jobs, engine=engine, what="fine-tuning")
-        return {cell: run_cell(task) for cell, task in tasks.items()}
+            run_all(run_task, todo, jobs=jobs, engine=engine, what="fine-tuning")
+        return {spec: run_task(task) for spec, task in tasks.items()}
 
-    def _check(self, cells: Sequence[Cell]) -> None:
+    def _check(self, specs: Sequence[RunSpec]) -> None:
         n = len(self.data.pool)
-        for cell in cells:
-            room = n // {"quantile": BINS, "focus": BINS**2}.get(cell.experiment, 1)
-            if cell.budget > room:
-                where = (
-                    f"a {cell.experiment} bin of {room} candidates"
-                    if room < n
-                    else f"the pool of {n} candidates"
-                )
+        for spec in specs:
+            room = n // {"quantile": BINS, "focus": BINS**2}.get(spec.experiment, 1)
+            if spec.budget > room:
+                where = f"a {spec.experiment} bin of {room}" if room < n else f"the pool of {n}"
                 raise InputError(
-                    f"Budget {cell.budget} is larger than {where}. Lower the budget or raise pool_size."
+                    f"Budget {spec.budget} is larger than {where} candidates. Lower the budget or raise pool_size."
                 )
 
-    def recipe(self, cell: Cell) -> dict[str, Any]:
-        """Everything that decides a cell's result, by what it was made from: the key of stored results.
+    def recipe(self, spec: RunSpec) -> dict[str, Any]:
+        """Everything that decides a run's result, by what it was made from: the key of stored results.
 
-        It names data, models, settings and code, not the picks themselves: on another machine rounding may swap
-        two candidates of almost equal similarity. :meth:`recheck` says what such things do to the numbers.
+        It names data, models, settings and step versions, not the picks themselves: on another machine rounding may
+        swap two candidates of almost equal similarity. :func:`tis_utils.experiments.reproduce.recheck` says what such
+        things do to the numbers.
         """
-        queries, test = self.data.queries[cell.task], self.data.test[cell.task]
-        chooser = chooser_of(cell)
-        extra = {} if chooser is None else {"chooser": chooser.recipe(self, cell)}
+        metric, chooser = self._metric(spec.task), subset.chooser_of(spec)
+        extra = {} if chooser is None else {"chooser": chooser.recipe(self, spec)}
         return extra | {
-            "cell": asdict(cell),
-            "features": self._feature_recipe(cell.representation),
-            "queries": digest(queries),
-            "test": digest(test),
+            "spec": asdict(spec),
+            "features": self._feature_recipe(spec.representation),
+            "queries": digest(self.data.queries[spec.task]),
+            "test": digest(self.data.test[spec.task]),
             **self.run_settings,
-            "metric": self._metric(cell.task),
-            "code": code_version(*picks.CODE, *runs.CODE),
+            "metric": metric,
+            "versions": versions(spec.selector, "subset", *steps_of(metric)),
         }
 
     def _feature_recipe(self, name: str) -> Any:
@@ -285,7 +281,7 @@ class Study:
 
     @functools.cached_property
     def run_settings(self) -> dict[str, Any]:
-        """What every fine-tuning run of the profile depends on besides its examples, seed and code."""
+        """What every fine-tuning run of the profile depends on besides its examples, seed and step versions."""
         profile = self.profile
         return {
             "model": self.model.fingerprint,
@@ -297,86 +293,53 @@ class Study:
     def _metric(self, task: str) -> str:
         return self.profile.metrics.get(task, "exact_match")
 
-    def _stored(self, cells: Sequence[Cell]) -> dict[Cell, pd.DataFrame]:
-        """Finished cells that came with the repository and whose key still fits."""
-        known = {} if self.live else shipped.read_cells(self.profile.name)
-        found = {cell: known.get(shipped.cell_key(self.recipe(cell))) for cell in (cells if known else ())}
-        return {cell: frame for cell, frame in found.items() if frame is not None}
+    def stored_runs(self, specs: Sequence[RunSpec]) -> dict[RunSpec, pd.DataFrame]:
+        """Those runs that came with the repository and whose key still fits, with the digest of their subset."""
+        known = {} if self.live else stored_results.read_runs(self.profile.name)
+        keys = {spec: stored_results.run_key(self.recipe(spec)) for spec in (specs if known else ())}
+        return {spec: known[key] for spec, key in keys.items() if key in known}
 
-    def stored(self, cells: Sequence[Cell]) -> pd.DataFrame:
-        """Rows of those cells that came with the repository and still fit; nothing is trained.
+    def stored(self, specs: Sequence[RunSpec]) -> pd.DataFrame:
+        """Rows of those runs that came with the repository and still fit, as from :meth:`run`; nothing is trained."""
+        return labelled(self.stored_runs(specs))
 
-        Returns
-        -------
-        DataFrame
-            As from :meth:`run`; empty where nothing is stored.
-        """
-        return labelled(self._stored(cells))
+    def keep(self, name: str, specs: Sequence[RunSpec]) -> Path:
+        """Store the runs of one grid in ``data/results/<profile>/<name>.csv``."""
+        rows = {
+            spec: frame.assign(subset=self.subset(spec), key=stored_results.run_key(self.recipe(spec)))
+            for spec, frame in self._finished(specs).items()
+        }
+        table = labelled(rows, [*ROW_COLUMNS, "subset", "key"])
+        return stored_results.write_runs(self.profile.name, name, table, self._seconds(specs))
 
-    def ship(self, name: str, cells: Sequence[Cell]) -> Path:
-        """Store the cells of one grid in ``data/results/<profile>/<name>.csv``, see :mod:`tis_utils.shipped`."""
-        keys = {cell: shipped.cell_key(self.recipe(cell)) for cell in cells}
-        subsets = {cell: self.subset(cell) for cell in cells}
-        rows, seconds = self.run(cells), self._seconds(cells)
-        return shipped.write_cells(self.profile.name, name, rows, keys, subsets, seconds)
+    def _seconds(self, specs: Sequence[RunSpec]) -> float:
+        """Wall time of the runs behind these specs, added up; runs that several specs share count once."""
+        tasks = distinct(self._task(spec) for spec in specs)
+        return sum(float(self.store.manifest("runs", task.key, ".csv")["seconds"]) for task in tasks)
 
-    def _seconds(self, cells: Sequence[Cell]) -> float:
-        """Wall time of the runs behind these cells, added up; runs that several cells share count once."""
-        tasks = distinct(self._task(cell) for cell in cells)
-        return sum(float(self.store.manifest("cells", task.key, ".csv")["seconds"]) for task in tasks)
+    def subset(self, spec: RunSpec) -> str:
+        """Digest of which examples a run trains on, in order."""
+        return digest([self.data.pool[i].id for i in self.picks(spec)])[:12]
 
-    def subset(self, cell: Cell) -> str:
-        """Digest of which examples a cell trains on, in order."""
-        return digest([self.data.pool[i].id for i in self.picks(cell)])[:12]
-
-    def recheck(self, cells: Sequence[Cell], *, share: float = 0.05, seed: int = 0) -> pd.DataFrame:
-        """Run a random sample of cells here and compare with the stored numbers.
-
-        Parameters
-        ----------
-        cells : sequence of Cell
-        share : float
-            At least this share of the cells, and at least one, is drawn with `seed`.
-
-        Returns
-        -------
-        DataFrame
-            One row per drawn cell and metric: the cell's columns, metric, ``stored``, ``live``, ``difference``, and
-            whether both trained on the ``same_subset``; empty when nothing was stored.
-        """
-        stored = self._stored(cells)
-        candidates = sorted(stored)
-        count = min(len(candidates), max(1, math.ceil(share * len(cells)))) if candidates else 0
-        drawn = [
-            candidates[i] for i in np.random.default_rng(seed).choice(len(candidates), count, replace=False)
-        ]
-        live = self._run_here(drawn, None, "loky")
-        left = labelled({cell: stored[cell] for cell in drawn}).rename(columns={"value": "stored"})
-        right = labelled(live).rename(columns={"value": "live"})
-        same = [asdict(c) | {"same_subset": stored[c]["subset"].iloc[0] == self.subset(c)} for c in drawn]
-        both = left.merge(right, on=[*CELL_COLUMNS, "metric"], suffixes=("", "_live"))
-        both = both.merge(pd.DataFrame(same, columns=[*CELL_COLUMNS, "same_subset"]), on=CELL_COLUMNS)
-        return both.assign(difference=both["live"] - both["stored"])
-
-    def _task(self, cell: Cell) -> CellTask:
-        return CellTask(
-            seed=cell.seed if cell.budget else 0,
-            subset=[self.data.pool[i] for i in self.picks(cell)],
-            queries=self.data.queries[cell.task],
-            test=self.data.test[cell.task],
+    def _task(self, spec: RunSpec) -> RunTask:
+        return RunTask(
+            seed=spec.seed if spec.budget else 0,
+            subset=[self.data.pool[i] for i in self.picks(spec)],
+            queries=self.data.queries[spec.task],
+            test=self.data.test[spec.task],
             model=self.profile.model,
             model_fingerprint=self.model.fingerprint,
             dtype=self.profile.dtype,
             max_length=self.profile.max_length,
             training=self.profile.training,
-            metric=self._metric(cell.task),
+            metric=self._metric(spec.task),
             root=self.store.root,
         )
 
 
-def labelled(finished: Mapping[Cell, pd.DataFrame]) -> pd.DataFrame:
-    """One tidy table of all cells: what a cell is, then metric, value and status."""
+def labelled(finished: Mapping[RunSpec, pd.DataFrame], columns: list[str] = ROW_COLUMNS) -> pd.DataFrame:
+    """One tidy table of all runs: what a run is, then metric, value and status."""
     if not finished:
-        return pd.DataFrame(columns=ROW_COLUMNS)
-    rows = [frame.assign(**asdict(cell)) for cell, frame in finished.items()]
-    return pd.concat(rows, ignore_index=True)[ROW_COLUMNS]
+        return pd.DataFrame(columns=columns)
+    rows = [frame.assign(**asdict(spec)) for spec, frame in finished.items()]
+    return pd.concat(rows, ignore_index=True)[columns]

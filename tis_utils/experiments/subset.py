@@ -1,38 +1,83 @@
-"""Which candidates a cell trains on."""
+"""Which candidates a run trains on."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 
-from tis_utils.cells import BINS, NONE, Cell
-from tis_utils.examples import IGNORE, encode_all
+from tis_utils.examples.load import Data
+from tis_utils.examples.text import IGNORE, encode_all
+from tis_utils.experiments.run_spec import BINS, NONE, RunSpec
+from tis_utils.models.load import LanguageModel
+from tis_utils.profiles import Profile
 from tis_utils.selectors import select
+from tis_utils.storage.keys import step
 
-if TYPE_CHECKING:
-    from tis_utils.experiments import Study
-
-CODE = (  # modules whose code decides the picks, besides that of the features
-    "cells",
-    "picks",
-    "geometry",
-    *(f"selectors.{m}" for m in ("random", "greedy", "neighbours", "density", "transport", "ranking")),
-)
+VERSION = step("subset", 1)
 
 
-def picks(study: Study, cell: Cell) -> np.ndarray:
-    """Indices into the pool, best first, int64 (B,); see :class:`tis_utils.cells.Cell` for the experiments."""
-    if cell.selector == NONE:
+class Shared(Protocol):
+    """What choosing needs of a :class:`tis_utils.experiments.study.Study`."""
+
+    profile: Profile
+
+    @property
+    def data(self) -> Data:
+        """Pool, queries and held-out examples."""
+
+    @property
+    def model(self) -> LanguageModel:
+        """The untuned base model."""
+
+    @property
+    def answer_tokens(self) -> np.ndarray:
+        """Tokens of each candidate that carry a loss, int64 (N,)."""
+
+    def features(self, name: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Candidate features (N, D) and, per task, query features (M, D)."""
+
+    def similarity(self, representation: str, task: str) -> np.ndarray:
+        """Similarity matrix of one task, float32 (M, N)."""
+
+    def order(self, representation: str, task: str) -> np.ndarray:
+        """The whole pool in round-robin order, int64 (N,)."""
+
+
+class Chooser(Protocol):
+    """A method that chooses from more than a similarity matrix: whole tasks (INSTA), coverage and depth (ILA)."""
+
+    def picks(self, study: Any, spec: RunSpec) -> np.ndarray:
+        """Indices into the pool, best first, int64 (B,)."""
+
+    def recipe(self, study: Any, spec: RunSpec) -> Mapping[str, Any]:
+        """Everything the picks depend on besides the spec, the pool and the queries."""
+
+
+# Filled by tis_utils.neighbours; a spec names one by its selector, with a setting after "@": insta@5, ila@tsne.
+CHOOSERS: dict[str, Chooser] = {}
+
+
+def chooser_of(spec: RunSpec) -> Chooser | None:
+    """The method that chooses for a spec; None where a selector reads a similarity matrix."""
+    return CHOOSERS.get(spec.selector.partition("@")[0])
+
+
+def picks(study: Shared, spec: RunSpec) -> np.ndarray:
+    """Indices into the pool, best first, int64 (B,); see :class:`RunSpec` for the experiments."""
+    if chooser := chooser_of(spec):
+        return chooser.picks(study, spec)
+    if spec.selector == NONE:
         return np.empty(0, dtype=np.int64)
-    if cell.experiment in ("quantile", "focus"):
-        order = study.order(cell.representation, cell.task)
-        return distance_bin(order, cell.bin, focus=cell.experiment == "focus")[: cell.budget]
-    if cell.experiment == "tokens":
-        order = _select(study, cell, len(study.data.pool))
+    if spec.experiment in ("quantile", "focus"):
+        order = study.order(spec.representation, spec.task)
+        return distance_bin(order, spec.bin, focus=spec.experiment == "focus")[: spec.budget]
+    if spec.experiment == "tokens":
+        order = _select(study, spec, len(study.data.pool))
         tokens = np.cumsum(study.answer_tokens[order])
-        return order[: 1 + np.searchsorted(tokens, cell.budget * study.answer_tokens.mean())]
-    return _select(study, cell, cell.budget)
+        return order[: 1 + np.searchsorted(tokens, spec.budget * study.answer_tokens.mean())]
+    return _select(study, spec, spec.budget)
 
 
 def distance_bin(order: np.ndarray, index: int, *, focus: bool = False) -> np.ndarray:
@@ -51,17 +96,17 @@ def half_of(queries: int, draw: int) -> np.ndarray:
     return np.sort(np.random.default_rng(draw).choice(queries, max(1, queries // 2), replace=False))
 
 
-def answer_tokens(study: Study) -> np.ndarray:
+def answer_tokens(study: Shared) -> np.ndarray:
     """Tokens of each candidate that carry a loss, int64 (N,)."""
     encoded = encode_all(study.data.pool, study.model.tokenizer, study.profile.max_length)
     return np.array([(text.labels != IGNORE).sum() for text in encoded])
 
 
-def _select(study: Study, cell: Cell, budget: int) -> np.ndarray:
-    if cell.representation == NONE:
+def _select(study: Shared, spec: RunSpec, budget: int) -> np.ndarray:
+    if spec.representation == NONE:
         blank = np.zeros((1, len(study.data.pool)), dtype=np.float32)  # Random looks at nothing
-        return select(cell.selector, blank, budget, seed=cell.seed)
-    S = study.similarity(cell.representation, cell.task)
-    if cell.experiment == "resample":
-        S = S[half_of(len(S), cell.draw)]
-    return select(cell.selector, S, budget, candidates=study.features(cell.representation)[0])
+        return select(spec.selector, blank, budget, seed=spec.seed)
+    S = study.similarity(spec.representation, spec.task)
+    if spec.experiment == "resample":
+        S = S[half_of(len(S), spec.draw)]
+    return select(spec.selector, S, budget, candidates=study.features(spec.representation)[0])

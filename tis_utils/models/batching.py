@@ -14,7 +14,10 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from tis_utils.errors import InputError
-from tis_utils.examples import IGNORE, Encoded
+from tis_utils.examples.text import IGNORE, Encoded
+from tis_utils.storage.keys import step
+
+VERSION = step("batching", 1)
 
 T = TypeVar("T")
 
@@ -63,9 +66,7 @@ def collate(encoded: Sequence[Encoded], index: np.ndarray, pad_id: int, device: 
     return Batch(index, *(torch.from_numpy(a).to(device) for a in (ids, mask, labels)))
 
 
-def batches(
-    encoded: Sequence[Encoded], pad_id: int, device: torch.device, batch_tokens: int
-) -> Iterator[Batch]:
+def batches(encoded: Sequence[Encoded], pad_id: int, device: torch.device, batch_tokens: int) -> Iterator[Batch]:
     """All texts in padded batches of similar length."""
     for index in length_batches([len(e.ids) for e in encoded], batch_tokens):
         yield collate(encoded, index, pad_id, device)

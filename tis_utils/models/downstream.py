@@ -32,14 +32,15 @@ import torch
 from joblib import Parallel, delayed
 
 from tis_utils.errors import InputError, RunError
-from tis_utils.evaluation import answers, exact_match
-from tis_utils.examples import Query
-from tis_utils.models import LanguageModel
-from tis_utils.permission import insist
+from tis_utils.examples.text import Query
+from tis_utils.models.evaluation import answers, exact_match
+from tis_utils.models.load import LanguageModel
+from tis_utils.models.permission import insist
+from tis_utils.storage.keys import step
 
-KNOWN = (
-    "exact_match, none, pass@K such as pass@10, or lm_eval:TASK:METRIC such as lm_eval:gsm8k_cot:exact_match"
-)
+VERSION = step("downstream", 1)
+
+KNOWN = "exact_match, none, pass@K such as pass@10, or lm_eval:TASK:METRIC such as lm_eval:gsm8k_cot:exact_match"
 SAMPLES = 20  # per HumanEval problem, at least; pass@k needs at least k
 _FENCED = re.compile(r"```(\w*)[^\S\n]*\n(.*?)(?:```|\Z)", flags=re.DOTALL)  # (language, code)
 
@@ -108,7 +109,7 @@ def pass_at_k(
     ----------
     model : LanguageModel
     problems : sequence of Query
-        Their ``meta`` holds ``prompt``, ``entry_point`` and ``test`` (:mod:`tis_utils.sources.benchmarks`).
+        Their ``meta`` holds ``prompt``, ``entry_point`` and ``test`` (:mod:`tis_utils.examples.benchmarks`).
     k : int
     samples : int, optional
         Completions per problem; by default the larger of k and 20.
@@ -125,7 +126,7 @@ def pass_at_k(
     Raises
     ------
     InputError
-        If running a model's code was not allowed (:mod:`tis_utils.permission`), a problem has no tests, or there are
+        If running a model's code was not allowed (``permission``), a problem has no tests, or there are
         fewer samples than k.
 
     Notes
@@ -291,9 +292,7 @@ def _tasks(name: str, metric: str, folder: str | None) -> dict[str, Any]:
         reported.append({entry.metric for entry in group.aggregate_metric_list or ()})
     known = set.intersection(*reported)
     if metric.partition(",")[0] not in known:
-        raise InputError(
-            f"lm-eval's {name!r} has no metric {metric!r}; it has {', '.join(sorted(known)) or 'none'}."
-        )
+        raise InputError(f"lm-eval's {name!r} has no metric {metric!r}; it has {', '.join(sorted(known)) or 'none'}.")
     return {name: group} if group is not None else loaded["tasks"]
 
 
@@ -303,9 +302,7 @@ def _read(entries: Mapping[str, Any], name: str, metric: str) -> float:
     for key, value in found.items():
         if metric in (key, key.partition(",")[0]):
             return float(value)
-    raise InputError(
-        f"lm-eval's report on {name!r} has no metric {metric!r}; it has {', '.join(sorted(found))}."
-    )
+    raise InputError(f"lm-eval's report on {name!r} has no metric {metric!r}; it has {', '.join(sorted(found))}.")
 
 
 @contextlib.contextmanager

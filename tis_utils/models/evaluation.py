@@ -8,19 +8,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from tis_utils.batching import batches, example_losses
 from tis_utils.errors import InputError
-from tis_utils.examples import Query, encode_query
-from tis_utils.models import LanguageModel
+from tis_utils.examples.text import Query, encode_query
+from tis_utils.models.batching import batches, example_losses
+from tis_utils.models.load import LanguageModel
+from tis_utils.storage.keys import step
+
+VERSION = step("evaluation", 1)
 
 
 @torch.no_grad()
 def query_losses(
-    model: LanguageModel,
-    queries: Sequence[Query],
-    *,
-    max_length: int = 2048,
-    batch_tokens: int | None = None,
+    model: LanguageModel, queries: Sequence[Query], *, max_length: int = 2048, batch_tokens: int | None = None
 ) -> np.ndarray:
     """Mean answer-token cross-entropy of each query, in nats, float64 of shape (M,) (METHODS §4).
 
@@ -49,12 +48,7 @@ def mean_loss(model: LanguageModel, queries: Sequence[Query], *, max_length: int
 
 @torch.no_grad()
 def answers(
-    model: LanguageModel,
-    queries: Sequence[Query],
-    *,
-    max_new_tokens: int = 64,
-    batch_size: int = 50,
-    **sampling: Any,
+    model: LanguageModel, queries: Sequence[Query], *, max_new_tokens: int = 64, batch_size: int = 50, **sampling: Any
 ) -> list[str]:
     """Answers without the prompt and special tokens, white space at the end removed.
 
@@ -64,9 +58,7 @@ def answers(
     texts: list[str] = []
     for start in range(0, len(queries), batch_size):
         prompts = [query.prompt for query in queries[start : start + batch_size]]
-        batch = tokenizer(prompts, return_tensors="pt", padding=True, padding_side="left").to(
-            model.model.device
-        )
+        batch = tokenizer(prompts, return_tensors="pt", padding=True, padding_side="left").to(model.model.device)
         batch.pop("token_type_ids", None)
         out = model.model.generate(  # type: ignore[operator]  # a mixin method
             **batch,
@@ -83,6 +75,4 @@ def answers(
 def exact_match(model: LanguageModel, queries: Sequence[Query], *, max_new_tokens: int = 64) -> float:
     """Share of queries whose greedy answer equals the label, up to surrounding white space."""
     given = answers(model, queries, max_new_tokens=max_new_tokens)
-    return float(
-        np.mean([text.strip() == query.label.strip() for text, query in zip(given, queries, strict=True)])
-    )
+    return float(np.mean([text.strip() == query.label.strip() for text, query in zip(given, queries, strict=True)]))

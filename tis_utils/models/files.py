@@ -20,7 +20,7 @@ from transformers.utils import logging as transformers_logging
 
 from tis_utils import paths
 from tis_utils.errors import InputError, RunError
-from tis_utils.store import disk_message
+from tis_utils.storage.manifests import disk_message
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def fingerprint(folder: Path) -> str:
     digest = hashlib.sha256(_config_text(folder / "config.json"))
     names = {path for pattern in (*WEIGHT_FILES, *TOKENIZER_FILES) for path in folder.glob(pattern)}
     for path in sorted(names):
-        digest.update(f"{path.name}:{file_hash(path)}\n".encode())
+        digest.update(f"{path.name}:{file_digest(path)}\n".encode())
     return digest.hexdigest()
 
 
@@ -67,9 +67,7 @@ def _checked(folder: Path, what: str, hint: str) -> Path:
     """Insist on a configuration and safetensors weights."""
     missing = [p for p in ("config.json", *WEIGHT_FILES) if not any(folder.glob(p))]
     if missing:
-        raise InputError(
-            f"{what} was looked for in {folder}, but {' and '.join(missing)} is not there. {hint}"
-        )
+        raise InputError(f"{what} was looked for in {folder}, but {' and '.join(missing)} is not there. {hint}")
     return folder
 
 
@@ -118,7 +116,7 @@ def unpacked_gguf(file: Path) -> Path:
     """
     if not file.is_file():
         raise InputError(f"There is no GGUF file {str(file)!r}: give the path of an existing file.")
-    folder = paths.cache_root() / "models" / f"{file.stem}-{file_hash(file)[:12]}"
+    folder = paths.cache_root() / "models" / f"{file.stem}-{file_digest(file)[:12]}"
     if not _intact(folder):
         replace_folder(folder, lambda draft: _convert_gguf(file, draft), keep_existing=_intact)
     return folder
@@ -172,7 +170,7 @@ def _put(draft: Path, folder: Path, keep_existing: Callable[[Path], bool]) -> No
 def _equal(a: Path, b: Path) -> bool:
     """Whether two folders hold the same files."""
     try:
-        found = [{path.name: file_hash(path) for path in folder.iterdir()} for folder in (a, b)]
+        found = [{path.name: file_digest(path) for path in folder.iterdir()} for folder in (a, b)]
     except OSError:  # one has just been removed
         return False
     return found[0] == found[1]
@@ -200,8 +198,7 @@ def _convert_gguf(file: Path, target: Path) -> None:
             model = _read_gguf(file)
         except ImportError as error:
             raise InputError(
-                f"Reading {file.name} needs the package gguf. Install the extra with "
-                "`pip install tis-utils[smollm2]`."
+                f"Reading {file.name} needs the package gguf. Install the extra with `pip install tis-utils[smollm2]`."
             ) from error
         except (OSError, ValueError, KeyError) as error:
             raise RunError(f"The GGUF file {file} could not be read ({error}): fetch it again.") from error
@@ -215,9 +212,7 @@ def _read_gguf(file: Path) -> PreTrainedModel:
     """Read the weights as float32 into a plain model: one marked as quantised would refuse to be saved."""
     config = getattr(transformers, "GgufConfig", None)  # older versions always dequantise
     options = {"quantization_config": config(dequantize=True)} if config else {}
-    read = AutoModelForCausalLM.from_pretrained(
-        file.parent, gguf_file=file.name, dtype=torch.float32, **options
-    )
+    read = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32, **options)
     if hasattr(read.config, "quantization_config"):
         del read.config.quantization_config
     plain = type(read)(read.config)
@@ -225,7 +220,7 @@ def _read_gguf(file: Path) -> PreTrainedModel:
     return plain
 
 
-def file_hash(path: Path) -> str:
+def file_digest(path: Path) -> str:
     """SHA-256 (hex) of one file."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
@@ -236,9 +231,7 @@ def _config_text(path: Path) -> bytes:
     if not path.is_file():
         return b""
     config = json.loads(path.read_text(encoding="utf-8"))
-    told = {
-        k: v for k, v in config.items() if k not in {"transformers_version", "_name_or_path", "use_cache"}
-    }
+    told = {k: v for k, v in config.items() if k not in {"transformers_version", "_name_or_path", "use_cache"}}
     return json.dumps(told, sort_keys=True).encode()
 
 

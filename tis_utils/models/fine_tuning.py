@@ -17,11 +17,14 @@ from torch import nn
 from torch.utils.data import Sampler
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainingArguments
 
-from tis_utils.batching import Batch, collate, example_losses
 from tis_utils.errors import InputError
-from tis_utils.examples import IGNORE, Encoded, Example, encode_all
-from tis_utils.models import LanguageModel, add_lora
+from tis_utils.examples.text import IGNORE, Encoded, Example, encode_all
+from tis_utils.models.batching import Batch, collate, example_losses
+from tis_utils.models.load import LanguageModel, add_lora
 from tis_utils.profiles import Training
+from tis_utils.storage.keys import step
+
+VERSION = step("fine_tuning", 1)
 
 log = logging.getLogger(__name__)
 
@@ -87,9 +90,7 @@ def trainable(examples: Sequence[Example], model: LanguageModel, max_length: int
     encoded = [text for text in encode_all(examples, model.tokenizer, max_length) if text.trainable]
     dropped = len(examples) - len(encoded)
     if dropped:
-        log.warning(
-            "%d of %d examples have no answer within %d tokens: dropped.", dropped, len(examples), max_length
-        )
+        log.warning("%d of %d examples have no answer within %d tokens: dropped.", dropped, len(examples), max_length)
     if not encoded:
         raise InputError(
             f"None of the {len(examples)} selected examples has an answer within {max_length} tokens, so there is "
@@ -99,12 +100,7 @@ def trainable(examples: Sequence[Example], model: LanguageModel, max_length: int
 
 
 def fine_tune(
-    base: LanguageModel,
-    examples: Sequence[Example],
-    settings: Training,
-    *,
-    seed: int = 0,
-    max_length: int = 2048,
+    base: LanguageModel, examples: Sequence[Example], settings: Training, *, seed: int = 0, max_length: int = 2048
 ) -> LanguageModel:
     """Train a copy of `base` on `examples`; the base model is left as it was.
 
@@ -150,9 +146,7 @@ def fine_tune(
     return replace(base, model=model.eval(), fingerprint=f"{base.fingerprint}+tuned")
 
 
-def _arguments(
-    settings: Training, examples: int, seed: int, folder: str, base: LanguageModel
-) -> TrainingArguments:
+def _arguments(settings: Training, examples: int, seed: int, folder: str, base: LanguageModel) -> TrainingArguments:
     micro = min(settings.micro_batch_size or settings.batch_size, settings.batch_size)
     on_cpu = base.model.device.type == "cpu"
     steps = settings.epochs * math.ceil(examples / settings.batch_size)

@@ -21,14 +21,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from transformers.pytorch_utils import Conv1D
 
 from tis_utils.errors import InputError, RunError
-from tis_utils.model_files import file_hash, find_folder, fingerprint, quiet, smollm2_file, unpacked_gguf
+from tis_utils.models.files import find_folder, fingerprint, quiet, smollm2_file, unpacked_gguf
+from tis_utils.storage.keys import file_digest, step
 
-DTYPES = {
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-    "float64": torch.float64,
-}
+VERSION = step("load", 1)
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
 LLAMA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
 
 
@@ -101,7 +99,7 @@ def load_model(name: str | Path, *, device: str = "auto", dtype: str = "float32"
     folder = unpacked_gguf(gguf) if gguf else find_folder(key)
     model, tokenizer = _read_folder(folder, where, kind)
     # a GGUF file is known by itself, so its fingerprint does not depend on who converted it
-    return LanguageModel(key, model, tokenizer, file_hash(gguf) if gguf else fingerprint(folder))
+    return LanguageModel(key, model, tokenizer, file_digest(gguf) if gguf else fingerprint(folder))
 
 
 def shared_copy(model: PreTrainedModel) -> PreTrainedModel:
@@ -110,19 +108,13 @@ def shared_copy(model: PreTrainedModel) -> PreTrainedModel:
     The copy's parameters are frozen and cost no memory; writing into them would still write into the
     original, so only *added* parameters may be trained.
     """
-    memo: dict[int, object] = {
-        id(p): nn.Parameter(p.detach(), requires_grad=False) for p in model.parameters()
-    }
+    memo: dict[int, object] = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in model.parameters()}
     memo.update({id(b): b for b in model.buffers()})
     return copy.deepcopy(model, memo)
 
 
 def add_lora(
-    model: PreTrainedModel,
-    r: int = 128,
-    alpha: int = 512,
-    dropout: float = 0.1,
-    targets: str | Sequence[str] = "auto",
+    model: PreTrainedModel, r: int = 128, alpha: int = 512, dropout: float = 0.1, targets: str | Sequence[str] = "auto"
 ) -> PeftModel:
     """Attach trainable low-rank factors to a model **in place** and freeze the rest.
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from tis_utils import ila_claims, insta, insta_claims
-from tis_utils.claims import COLUMNS
-from tis_utils.experiments import Study
-from tis_utils.grids import GRIDS
+from tis_utils.evidence.claims import COLUMNS
+from tis_utils.experiments.grids import GRIDS
+from tis_utils.experiments.study import Study
+from tis_utils.neighbours.ila import claims as ila_claims
+from tis_utils.neighbours.insta import claims as insta_claims
 from tis_utils.profiles import load_profile
 
 
@@ -24,15 +25,14 @@ def neighbour_scorecard(source: str = "classroom", *, draws: int = 2000, seed: i
     Returns
     -------
     DataFrame
-        Columns of :func:`tis_utils.claims.scorecard`, by the same rules, and ``method`` (INSTA or ILA).
+        Columns of :func:`tis_utils.evidence.claims.scorecard`, by the same rules, and ``method`` (INSTA or ILA).
     """
     study = Study(load_profile(source), compute=False)
-    cells = [*insta.cells(study.profile), *GRIDS["budgets"](study.profile)]
+    cells = [*GRIDS["insta"](study.profile), *GRIDS["budgets"](study.profile)]
     by_instruction = insta_claims.claims(study.stored(cells), source=source, draws=draws, seed=seed)
     by_coverage = ila_claims.claims(study, draws, seed)
     table = pd.concat(
-        [by_instruction.assign(method="INSTA", metric="test_loss"), by_coverage.assign(method="ILA")],
-        ignore_index=True,
+        [by_instruction.assign(method="INSTA", metric="test_loss"), by_coverage.assign(method="ILA")], ignore_index=True
     )
     untested = table["reason"].isna() & (table["verdict"] == "not testable")
     table["reason"] = table["reason"].mask(untested, "a method has no stored runs").fillna("")

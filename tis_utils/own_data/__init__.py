@@ -1,0 +1,1 @@
+"""Your files in, a subset and a report out (``tis select``)."""

@@ -5,14 +5,11 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tis_utils.examples import Example, Query
-
-if TYPE_CHECKING:
-    from tis_utils.selection import Selection
+from tis_utils.examples.text import Example, Query
+from tis_utils.own_data.select import Selection
 
 FEW_QUERIES = 10
 N_GRAM = 13  # words in a row that two texts share by accident only rarely

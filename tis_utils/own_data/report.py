@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment
 
-from tis_utils.choosers import CHOOSERS
-from tis_utils.examples import Example
-from tis_utils.looks import label
-from tis_utils.playground import example_text, query_text
-from tis_utils.selection import Selection, overlap
-from tis_utils.selection_checks import answer, request, warnings, words
-from tis_utils.sources.files import FORMATS
-from tis_utils.store import write_atomically
+from tis_utils.examples.jsonl import FORMATS
+from tis_utils.examples.text import Example, example_text, query_text
+from tis_utils.experiments.subset import CHOOSERS
+from tis_utils.labels import label
+from tis_utils.own_data.checks import answer, request, warnings, words
+from tis_utils.own_data.select import Selection, overlap
+from tis_utils.storage.manifests import write_atomically
 
 SOURCES = 20  # rows of the table of sources
 PAIRS = 10  # queries whose nearest picks are shown
@@ -39,7 +38,7 @@ def report(result: Selection, path: Path) -> None:
     RunError
         If the file cannot be written.
     """
-    template = resources.files("tis_utils").joinpath("selection_report.html").read_text(encoding="utf-8")
+    template = resources.files("tis_utils").joinpath("own_data/report.html").read_text(encoding="utf-8")
     page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(template)
     write_atomically(path, page.render(facts(result)).encode("utf-8"))
 

@@ -11,19 +11,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tis_utils.cells import NONE, Cell
-from tis_utils.choosers import CHOOSERS
-from tis_utils.destinations import check_file, same_file
+import tis_utils.neighbours  # noqa: F401  makes INSTA and ILA known
 from tis_utils.errors import InputError
-from tis_utils.examples import Example, Query
-from tis_utils.experiments import Study
-from tis_utils.geometry import w1
+from tis_utils.examples import jsonl as files
+from tis_utils.examples.load import Data
+from tis_utils.examples.text import Example, Query
+from tis_utils.experiments.run_spec import NONE, RunSpec
+from tis_utils.experiments.study import Study
+from tis_utils.experiments.subset import CHOOSERS
+from tis_utils.paths import check_file, same_file
 from tis_utils.profiles import Profile
 from tis_utils.selectors import SELECTORS
-from tis_utils.shipped import unit_rows
-from tis_utils.sources import files
-from tis_utils.sources.assemble import Data
-from tis_utils.store import Store, write_table
+from tis_utils.selectors.wasserstein import w1
+from tis_utils.storage.cache import Store
+from tis_utils.storage.manifests import write_table
+from tis_utils.storage.stored_results import unit_rows
 
 GIVEN = "given"  # features from files
 TASK = "target"  # all queries of the file together
@@ -107,10 +109,10 @@ def select_files(
     Parameters
     ----------
     pool, queries : Path
-        JSONL files, see :mod:`tis_utils.sources.files`. Random and ILA need no queries.
+        JSONL files, see :mod:`tis_utils.examples.jsonl`. Random and ILA need no queries.
     representation : {"embed", "rds", "less"}
     selector : str
-        A name of `SELECTORS`, or ``insta``/``ila`` with settings after ``@`` (:mod:`tis_utils.choosers`).
+        A name of `SELECTORS`, or ``insta``/``ila`` with settings after ``@`` (:mod:`tis_utils.neighbours`).
     budget : int
         How many examples.
     settings : Profile
@@ -152,7 +154,7 @@ def select_files(
         study.add_features(GIVEN, *_given(features, (pool, len(candidates)), (queries, len(wanted))))
     plain = selector.partition("@")[0]
     alone = plain == "random" or plain in CHOOSERS
-    cell = Cell(TASK, NONE if alone else representation, selector, budget, seed)
+    cell = RunSpec(TASK, NONE if alone else representation, selector, budget, seed)
     result = Selection(
         settings=_told(pool, queries, representation, selector, budget, seed, settings),
         pool=candidates,
@@ -172,9 +174,7 @@ def _check(representation: str, selector: str, queries: Path | None, budget: int
     if plain not in known or ("@" in selector and plain not in CHOOSERS):
         raise InputError(f"There is no selector {selector!r}. Known selectors: {', '.join(known)}.")
     if representation not in REPRESENTATIONS:
-        raise InputError(
-            f"There is no representation {representation!r}; known: {', '.join(REPRESENTATIONS)}."
-        )
+        raise InputError(f"There is no representation {representation!r}; known: {', '.join(REPRESENTATIONS)}.")
     if queries is None and plain not in UNTARGETED:
         raise InputError(
             f"{selector} selects for a task, so it needs --queries: a JSONL file with some examples of the task, the "
@@ -215,9 +215,7 @@ def _rows(path: Path, texts: Path | None, count: int) -> np.ndarray:
     if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.dtype.kind != "f":
         raise InputError(f"The features {path} must be one matrix of floating-point numbers (.npy).")
     if len(rows) != count:
-        raise InputError(
-            f"{path} has {len(rows)} rows, {texts} has {count} examples. Give one row per example."
-        )
+        raise InputError(f"{path} has {len(rows)} rows, {texts} has {count} examples. Give one row per example.")
     if not np.isfinite(rows).all():
         bad = int((~np.isfinite(rows).all(axis=1)).argmax())
         raise InputError(f"Row {bad + 1} of {path} holds NaN or infinity. Compute it again.")
@@ -225,13 +223,7 @@ def _rows(path: Path, texts: Path | None, count: int) -> np.ndarray:
 
 
 def _told(
-    pool: Path,
-    queries: Path | None,
-    representation: str,
-    selector: str,
-    budget: int,
-    seed: int,
-    settings: Profile,
+    pool: Path, queries: Path | None, representation: str, selector: str, budget: int, seed: int, settings: Profile
 ) -> dict[str, object]:
     models = {"embed": settings.embedder, GIVEN: "none (features from files)"}
     model = models.get(representation, settings.model)
@@ -247,7 +239,7 @@ def _told(
     }
 
 
-def _compare(result: Selection, study: Study, representation: str, cell: Cell) -> None:
+def _compare(result: Selection, study: Study, representation: str, cell: RunSpec) -> None:
     """Fill in what the other selectors would have taken, and how far all is from the queries."""
     candidates, queries = study.features(representation)
     result.S = study.similarity(representation, TASK)
@@ -275,7 +267,7 @@ def save(result: Selection, pool: Path, output: Path) -> dict[str, Path]:
     RunError
         If a file cannot be written.
     """
-    from tis_utils.selection_report import report
+    from tis_utils.own_data.report import report
 
     paths = outputs(pool, None, output)
     files.copy_lines(pool, output, result.picks.tolist())
@@ -307,9 +299,7 @@ def outputs(pool: Path, queries: Path | None, output: Path) -> dict[str, Path]:
             )
         for role, given in (("pool", pool), ("queries", queries)):
             if given is not None and same_file(path, given):
-                raise InputError(
-                    f"The {what} would replace the {role} {given}: choose another name after --output."
-                )
+                raise InputError(f"The {what} would replace the {role} {given}: choose another name after --output.")
     return paths
 
 

@@ -1,0 +1,1 @@
+"""A frame in, a figure out: one theme, one colour for each method."""

@@ -13,9 +13,9 @@ from matplotlib.colors import Colormap, TwoSlopeNorm
 from matplotlib.figure import Figure
 
 from tis_utils.errors import InputError
-from tis_utils.figures import PAGE, write_note
-from tis_utils.looks import style
-from tis_utils.stats import Floats
+from tis_utils.evidence.statistics import Floats
+from tis_utils.plots.figures import PAGE, write_note
+from tis_utils.plots.theme import style
 
 INK, MUTED, LINE = "#1F2430", "#4A4F5A", "#B8BDC6"
 # Blue is good, orange is bad: apart for red- and green-blind eyes; the numbers and symbols say it again.
@@ -66,9 +66,7 @@ def heat_maps(
         If there is no table, or their rows and columns differ.
     """
     frames = list(tables.values())
-    if not frames or any(
-        not (f.index.equals(frames[0].index) and f.columns.equals(frames[0].columns)) for f in frames
-    ):
+    if not frames or any(not (f.index.equals(frames[0].index) and f.columns.equals(frames[0].columns)) for f in frames):
         raise InputError("heat_maps needs at least one table, and the same rows and columns in all of them.")
     limits = [limit] * len(frames) if isinstance(limit, int | float) else list(limit)
     columns = min(columns, len(frames))
@@ -91,11 +89,7 @@ def heat_maps(
 def _heat_map(ax: Axes, table: pd.DataFrame, form: str, centre: float | None, limit: float) -> None:
     values = table.to_numpy(float)  # (rows, columns)
     colours: Colormap = SEQUENTIAL if centre is None else DIVERGING
-    norm = (
-        TwoSlopeNorm(limit / 2, 0, limit)
-        if centre is None
-        else TwoSlopeNorm(centre, centre - limit, centre + limit)
-    )
+    norm = TwoSlopeNorm(limit / 2, 0, limit) if centre is None else TwoSlopeNorm(centre, centre - limit, centre + limit)
     shades = colours(norm(np.clip(np.nan_to_num(values), norm.vmin, norm.vmax)))  # (rows, columns, 4)
     shades[np.isnan(values)] = 1
     ax.imshow(shades, aspect="auto")
@@ -179,14 +173,7 @@ def _interval_panel(ax: Axes, frame: pd.DataFrame, labels: Sequence[str]) -> Non
 
 
 def scatter_fits(
-    frame: pd.DataFrame,
-    *,
-    panel: str,
-    series: str,
-    xlabel: str,
-    ylabel: str,
-    columns: int = 3,
-    diagonal: bool = False,
+    frame: pd.DataFrame, *, panel: str, series: str, xlabel: str, ylabel: str, columns: int = 3, diagonal: bool = False
 ) -> Figure:
     """Scatter ``y`` against ``x``, one panel per value of `panel`, one colour and fitted line per `series`.
 

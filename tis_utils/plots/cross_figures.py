@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from tis_utils.charts import INK, axes_grid, ticks
 from tis_utils.errors import InputError
-from tis_utils.figures import PAGE
-from tis_utils.looks import CATEGORIES, METHODS, label, style
+from tis_utils.labels import label
+from tis_utils.plots.charts import INK, axes_grid, ticks
+from tis_utils.plots.figures import PAGE
+from tis_utils.plots.theme import CATEGORIES, LOOKS, style
 
 KNOWN, OPEN, EDGE = "#C9CDD4", "#FFFFFF", "#8A8F99"
 NOISE = ("#E4E6EA", "--")  # fill and hatch of what is only noise
@@ -127,7 +128,7 @@ def cost_scatter(panels: Mapping[str, pd.DataFrame], *, ylabel: str) -> Figure:
 
 def _cost_panel(ax: Axes, frame: pd.DataFrame) -> None:
     for name, part in frame.groupby("method", sort=False):
-        look, hollow = METHODS[str(name)], str(name).endswith("_proxy")
+        look, hollow = LOOKS[str(name)], str(name).endswith("_proxy")
         x, y, low, high = part[["seconds", "value", "low", "high"]].to_numpy(float)[0]
         ax.vlines(x, low, high, color=look.colour, linewidth=1.6)
         fill = "white" if hollow else look.colour
@@ -139,5 +140,5 @@ def _cost_panel(ax: Axes, frame: pd.DataFrame) -> None:
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 3) if last / first < 30 else (1,)))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: f"{seconds:,.0f} s"))
-    ax.axhline(0, color=METHODS["random"].colour, linestyle=METHODS["random"].line)
+    ax.axhline(0, color=LOOKS["random"].colour, linestyle=LOOKS["random"].line)
     ax.set_xlabel("Features of pool and queries, wall time")

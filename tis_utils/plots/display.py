@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from tis_utils.errors import InputError
-from tis_utils.looks import METHODS, style
+from tis_utils.plots.theme import LOOKS, style
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,7 @@ class Picture:
 def _checked_alt(alt: str) -> str:
     text = " ".join(alt.split())
     if len(text) < 10:
-        raise InputError(
-            f"alt = {alt!r}: say in a sentence what the figure shows, for readers who cannot see it."
-        )
+        raise InputError(f"alt = {alt!r}: say in a sentence what the figure shows, for readers who cannot see it.")
     return text
 
 
@@ -132,7 +130,7 @@ def _plotly_template() -> dict[str, Any]:
     axis = {"gridcolor": "#E4E6EA", "linecolor": "#8A8F99", "zeroline": False, "automargin": True}
     return {
         "layout": {
-            "colorway": [look.colour for look in METHODS.values()],
+            "colorway": [look.colour for look in LOOKS.values()],
             "font": {"family": "system-ui, sans-serif", "size": 13, "color": "#1F2430"},
             "paper_bgcolor": "#FFFFFF",
             "plot_bgcolor": "#FFFFFF",

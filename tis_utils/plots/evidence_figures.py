@@ -15,13 +15,14 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from plotly.subplots import make_subplots
 
-from tis_utils.charts import INK, LINE, MUTED, axes_grid, ticks
-from tis_utils.claim_statistics import EMBED, LESS, RANDOM, RDS
-from tis_utils.evidence import MODELS, POOLS, ZERO_SHOT, cube, name
-from tis_utils.figures import METHODS
-from tis_utils.looks import label, style
-from tis_utils.ranking import cliques
-from tis_utils.stats import Floats
+from tis_utils.evidence.claim_statistics import EMBED, LESS, RANDOM, RDS
+from tis_utils.evidence.published_analysis import MODELS, POOLS, ZERO_SHOT, cube, name
+from tis_utils.evidence.ranks import cliques
+from tis_utils.evidence.statistics import Floats
+from tis_utils.labels import label
+from tis_utils.plots.charts import INK, LINE, MUTED, axes_grid, ticks
+from tis_utils.plots.figures import LOOKS
+from tis_utils.plots.theme import style
 
 TABLE_CSS = """
 .tis-claims{color:#1F2430;overflow-x:auto}
@@ -71,11 +72,7 @@ def _rank_panel(ax: Axes, ranks: Floats, difference: float, names: Sequence[str]
     groups = cliques(ranks, difference)
     for level, group in enumerate(groups):
         ax.hlines(
-            -0.2 - 0.2 * level,
-            ranks[group].min() - 0.04,
-            ranks[group].max() + 0.04,
-            color="#D55E00",
-            linewidth=2.6,
+            -0.2 - 0.2 * level, ranks[group].min() - 0.04, ranks[group].max() + 0.04, color="#D55E00", linewidth=2.6
         )
     order = np.argsort(ranks, kind="stable")
     half = math.ceil(k / 2)
@@ -86,14 +83,7 @@ def _rank_panel(ax: Axes, ranks: Floats, difference: float, names: Sequence[str]
         end = 0.8 if left else k + 0.2
         ax.plot([ranks[index], ranks[index], end], [0, y, y], color=MUTED, linewidth=0.8)
         text = f"{names[index]}  {ranks[index]:.2f}" if left else f"{ranks[index]:.2f}  {names[index]}"
-        ax.text(
-            end - 0.06 if left else end + 0.06,
-            y,
-            text,
-            ha="right" if left else "left",
-            va="center",
-            fontsize=8,
-        )
+        ax.text(end - 0.06 if left else end + 0.06, y, text, ha="right" if left else "left", va="center", fontsize=8)
     ax.set_ylim(top - 0.5 * half + 0.1, 1.45)
 
 
@@ -103,7 +93,7 @@ def verdict_map(card: pd.DataFrame, sources: Mapping[str, str], claims: Mapping[
     Parameters
     ----------
     card : DataFrame
-        From :func:`tis_utils.claims.scorecard`.
+        From :func:`tis_utils.evidence.claims.scorecard`.
     sources, claims : mapping of name to printed label
         Columns and rows, in order.
     """
@@ -112,9 +102,7 @@ def verdict_map(card: pd.DataFrame, sources: Mapping[str, str], claims: Mapping[
     codes = table.replace({kind: k for k, kind in enumerate(kinds)}).to_numpy(float)  # (claims, sources)
     with style():
         figure, (ax,) = axes_grid(1, 1, 0.235 * len(claims) + 1.75)
-        ax.imshow(
-            codes, aspect="auto", cmap=ListedColormap([VERDICTS[k][1] for k in kinds]), vmin=-0.5, vmax=3.5
-        )
+        ax.imshow(codes, aspect="auto", cmap=ListedColormap([VERDICTS[k][1] for k in kinds]), vmin=-0.5, vmax=3.5)
         for (i, j), code in np.ndenumerate(codes):
             symbol, _, ink = VERDICTS[kinds[int(code)]]
             ax.text(j, i, symbol, ha="center", va="center", fontsize=10, color=ink, fontweight="bold")
@@ -138,7 +126,7 @@ def colour(method: str) -> str:
     """Colour of "representation/selector": the representation's with round-robin, else the selector's."""
     selector = method.split("/")[1]
     key = {EMBED: "embed", RDS: "rds", LESS: "less", RANDOM: "random", ZERO_SHOT: "zero_shot"}.get(method)
-    return METHODS[key or selector].colour
+    return LOOKS[key or selector].colour
 
 
 def budget_browser(metrics: Sequence[str]) -> Any:
@@ -177,14 +165,7 @@ def budget_browser(metrics: Sequence[str]) -> Any:
                 buttons.append({"method": "restyle", "label": text, "args": [{"y": values.tolist()}]})
     for trace, y in zip(figure.data, buttons[0]["args"][0]["y"], strict=True):
         trace.y = y
-    menu = {
-        "buttons": buttons,
-        "x": 0,
-        "xanchor": "left",
-        "y": 1.07,
-        "yanchor": "bottom",
-        "font": {"size": 12},
-    }
+    menu = {"buttons": buttons, "x": 0, "xanchor": "left", "y": 1.07, "yanchor": "bottom", "font": {"size": 12}}
     figure.update_layout(height=780, margin={"t": 100, "l": 40}, updatemenus=[menu], hovermode="x unified")
     return figure
 
@@ -195,7 +176,7 @@ class ClaimTable:
     Parameters
     ----------
     card : DataFrame
-        From :func:`tis_utils.claims.scorecard`.
+        From :func:`tis_utils.evidence.claims.scorecard`.
     claims : mapping of name to printed label
         Rows, in order.
     settings : sequence of str

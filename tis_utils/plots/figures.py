@@ -1,4 +1,4 @@
-"""Figures: a tidy frame in (see :mod:`tis_utils.tidy`), a matplotlib figure out, one style and palette."""
+"""Figures: a tidy frame in (see :mod:`tis_utils.evidence.tables`), a matplotlib figure out, one style and palette."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from tis_utils.errors import InputError
-from tis_utils.looks import CATEGORIES, METHODS, METRICS, Look, colours, label, order, style
-from tis_utils.pictures import interactive, show
-from tis_utils.tidy import By, cells_of, need, with_method
+from tis_utils.evidence.tables import By, cells_of, need, with_method
+from tis_utils.labels import METRICS, label, order
+from tis_utils.plots.display import interactive, show
+from tis_utils.plots.theme import CATEGORIES, LOOKS, Look, colours, style
 
 __all__ = [
-    "METHODS",
+    "LOOKS",
     "METRICS",
     "budget_curves",
     "colours",
@@ -49,7 +50,7 @@ def _panels(titles: Sequence[str], *, columns: int = 3, height: float = 2.2) -> 
 
 
 def _line(ax: Axes, cells: pd.DataFrame, axis: str, method: str) -> None:
-    look = METHODS.get(method, Look(method, "#5C5F66", "*"))
+    look = LOOKS.get(method, Look(method, "#5C5F66", "*"))
     cells = cells.sort_values(axis)
     x, mean, se = (cells[c].to_numpy(float) for c in (axis, "mean", "se"))  # (X,) each
     ax.plot(x, mean, look.line, marker=look.marker, color=look.colour, label=look.label)
@@ -58,10 +59,8 @@ def _line(ax: Axes, cells: pd.DataFrame, axis: str, method: str) -> None:
 
 
 def _zero_shot(ax: Axes, cells: pd.DataFrame) -> None:
-    look = METHODS["zero_shot"]
-    ax.axhline(
-        float(cells["mean"].iloc[0]), color=look.colour, linestyle=look.line, linewidth=1.2, label=look.label
-    )
+    look = LOOKS["zero_shot"]
+    ax.axhline(float(cells["mean"].iloc[0]), color=look.colour, linestyle=look.line, linewidth=1.2, label=look.label)
 
 
 def _legend(figure: Figure, axes: Sequence[Axes]) -> None:
@@ -70,7 +69,7 @@ def _legend(figure: Figure, axes: Sequence[Axes]) -> None:
     for ax in axes:
         for handle, text in zip(*ax.get_legend_handles_labels(), strict=True):
             handles.setdefault(text, handle)
-    labels = [look.label for look in METHODS.values() if look.label in handles]
+    labels = [look.label for look in LOOKS.values() if look.label in handles]
     labels += [text for text in handles if text not in labels]
     width = max(2, min(len(labels), int(figure.get_figwidth() / 1.25)))
     rows = math.ceil(len(labels) / width)
@@ -180,7 +179,7 @@ def method_lines(
 
 
 def _value_line(ax: Axes, rows: pd.DataFrame, method: str) -> None:
-    look = METHODS.get(method, Look(label(method), "#5C5F66", "*"))
+    look = LOOKS.get(method, Look(label(method), "#5C5F66", "*"))
     ax.plot(rows["budget"], rows["value"], look.line, marker=look.marker, color=look.colour, label=look.label)
     if {"low", "high"} <= set(rows.columns):
         ax.fill_between(rows["budget"], rows["low"], rows["high"], color=look.colour, alpha=0.14, linewidth=0)
@@ -310,8 +309,7 @@ def _shares(frame: pd.DataFrame, by: By, category: str, names: Sequence[str]) ->
     need(frame, [category])
     frame = with_method(frame, by)
     frame = frame.assign(
-        task=frame["task"] if "task" in frame.columns else "",
-        count=frame["count"] if "count" in frame.columns else 1,
+        task=frame["task"] if "task" in frame.columns else "", count=frame["count"] if "count" in frame.columns else 1
     )
     ranking = frame.groupby(category)["count"].sum().sort_values(ascending=False, kind="stable")
     kept = list(names) or list(ranking.index[: len(CATEGORIES) - 1])

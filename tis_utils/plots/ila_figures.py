@@ -11,15 +11,16 @@ from matplotlib.collections import PathCollection
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from tis_utils.charts import INK, LINE, MUTED, SEQUENTIAL, axes_grid
 from tis_utils.errors import InputError
-from tis_utils.figures import write_note
-from tis_utils.ila import Landscape
-from tis_utils.looks import METHODS, Look, label, style
-from tis_utils.selectors.landscape import Ints
+from tis_utils.labels import label
+from tis_utils.neighbours.ila.coverage_depth import Ints
+from tis_utils.neighbours.ila.selector import Landscape
+from tis_utils.plots.charts import INK, LINE, MUTED, SEQUENTIAL, axes_grid
+from tis_utils.plots.figures import write_note
+from tis_utils.plots.theme import LOOKS, Look, style
 
 SHADES = ListedColormap(SEQUENTIAL(np.linspace(0.25, 1, 256)))  # the lightest must still be seen on white
-LOOKS: dict[str, Look] = {
+RULES: dict[str, Look] = {
     "ila": Look("ILA", "#332288", "D"),
     "ila@depth": Look("Depth alone", "#B07D12", "v", "--"),
     "ila@coverage": Look("Coverage alone", "#C0399F", "P", "--"),
@@ -29,10 +30,10 @@ LOOKS: dict[str, Look] = {
 def look_of(name: str) -> Look:
     """How a method of the chapter looks, also by its full name ``none/ila``."""
     short = name.removeprefix("none/")
-    if short in LOOKS:
-        return LOOKS[short]
+    if short in RULES:
+        return RULES[short]
     part = "random" if short in ("random", "ila@random") else short.split("/")[0]
-    known = METHODS.get(part)
+    known = LOOKS.get(part)
     return known or Look(label(short), MUTED, "*")
 
 
@@ -92,14 +93,7 @@ def plane(panels: Mapping[str, pd.DataFrame]) -> Figure:
         for ax, (title, frame) in zip(axes, panels.items(), strict=True):
             for name, part in frame.groupby("method", sort=False):
                 look = look_of(str(name))
-                ax.plot(
-                    part["coverage"],
-                    part["depth"],
-                    look.marker,
-                    color=look.colour,
-                    label=look.label,
-                    alpha=0.8,
-                )
+                ax.plot(part["coverage"], part["depth"], look.marker, color=look.colour, label=look.label, alpha=0.8)
             ax.axhline(0.5, color=LINE, linewidth=0.9, zorder=0)
             ax.set(title=title, xlabel="coverage", xlim=(0, 1.04), ylim=(0.3, 1.02))
         axes[0].set_ylabel("mean relative depth")
@@ -108,9 +102,7 @@ def plane(panels: Mapping[str, pd.DataFrame]) -> Figure:
     return figure
 
 
-def lead_lines(
-    panels: Mapping[str, pd.DataFrame], *, ylabel: str, xlabel: str = "Budget (examples)"
-) -> Figure:
+def lead_lines(panels: Mapping[str, pd.DataFrame], *, ylabel: str, xlabel: str = "Budget (examples)") -> Figure:
     """Leads with their intervals against budget or pool size, one panel per title.
 
     Parameters
@@ -123,21 +115,17 @@ def lead_lines(
         for ax, (title, frame) in zip(axes, panels.items(), strict=True):
             names = list(dict.fromkeys(frame["method"]))
             for k, name in enumerate(names):
-                _leads(
-                    ax, frame[frame["method"] == name], look_of(name), 1 + 0.035 * (k - (len(names) - 1) / 2)
-                )
+                _leads(ax, frame[frame["method"] == name], look_of(name), 1 + 0.035 * (k - (len(names) - 1) / 2))
             ticks = sorted(frame["x"].unique())
             ax.set_xscale("log")
             ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
             ax.minorticks_off()
-            ax.axhline(0, color=METHODS["random"].colour, linestyle=":")
+            ax.axhline(0, color=LOOKS["random"].colour, linestyle=":")
             ax.set(title=title, xlabel=xlabel)
         axes[0].set_ylabel(ylabel)
         handles = {t: h for ax in axes for h, t in zip(*ax.get_legend_handles_labels(), strict=True)}
         if len(handles) > 1:
-            figure.legend(
-                handles.values(), handles.keys(), loc="outside upper left", ncols=min(6, len(handles))
-            )
+            figure.legend(handles.values(), handles.keys(), loc="outside upper left", ncols=min(6, len(handles)))
     return figure
 
 
@@ -147,9 +135,7 @@ def _leads(ax: Axes, rows: pd.DataFrame, look: Look, shift: float) -> None:
     ax.plot(x, rows["value"], look.line, marker=look.marker, color=look.colour, label=look.label)
 
 
-def fits(
-    table: pd.DataFrame, targets: Mapping[str, str], predictors: Sequence[str] = ("coverage", "depth")
-) -> Figure:
+def fits(table: pd.DataFrame, targets: Mapping[str, str], predictors: Sequence[str] = ("coverage", "depth")) -> Figure:
     """Loss of each designed subset against its coverage and its depth.
 
     Parameters

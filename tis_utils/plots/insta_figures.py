@@ -9,10 +9,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
-from tis_utils.charts import DIVERGING, INK, SERIES, axes_grid, ticks
 from tis_utils.errors import InputError
-from tis_utils.figures import PAGE, write_note
-from tis_utils.looks import METHODS, style
+from tis_utils.plots.charts import DIVERGING, INK, SERIES, axes_grid, ticks
+from tis_utils.plots.figures import PAGE, write_note
+from tis_utils.plots.theme import LOOKS, style
 
 
 def task_sweep(panels: Mapping[str, pd.DataFrame], *, ylabel: str, reference: str, note: str = "") -> Figure:
@@ -38,13 +38,11 @@ def task_sweep(panels: Mapping[str, pd.DataFrame], *, ylabel: str, reference: st
     with style():
         figure, axes = axes_grid(1, len(panels), 3.1)
         for ax, (title, frame) in zip(axes, panels.items(), strict=True):
-            for (colour, marker), (name, part) in zip(
-                SERIES, frame.groupby("series", sort=False), strict=False
-            ):
+            for (colour, marker), (name, part) in zip(SERIES, frame.groupby("series", sort=False), strict=False):
                 part = part.sort_values("k")
                 ax.plot(part["k"], part["value"], marker=marker, color=colour, label=str(name))
                 ax.fill_between(part["k"], part["low"], part["high"], color=colour, alpha=0.14, linewidth=0)
-            chance = METHODS["random"]
+            chance = LOOKS["random"]
             ax.axhline(0, color=chance.colour, linestyle=chance.line, label=reference)
             ax.set_xscale("log")
             steps = sorted(frame["k"].unique())

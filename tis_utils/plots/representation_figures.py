@@ -12,11 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from tis_utils.charts import INK, axes_grid
 from tis_utils.errors import InputError
-from tis_utils.examples import IGNORE, Encoded, Example
-from tis_utils.figures import PAGE, write_note
-from tis_utils.looks import CATEGORIES, METHODS, order, style
+from tis_utils.examples.text import IGNORE, Encoded, Example
+from tis_utils.labels import order
+from tis_utils.plots.charts import INK, axes_grid
+from tis_utils.plots.figures import PAGE, write_note
+from tis_utils.plots.theme import CATEGORIES, LOOKS, style
 
 # Which target each family of the natural pool was put there for: a person's judgement, not a measurement.
 _MEANT_FOR: Mapping[str, str] = {
@@ -27,17 +28,10 @@ _MEANT_FOR: Mapping[str, str] = {
     "near code": "string_manipulation string_splitting bitwise_arithmetic base_conversion",
     "general": "number_sorting spell_backward sentence_reordering word_sequence_reversal",
 }
-NEAR: Mapping[str, str] = {
-    family: name for name, families in _MEANT_FOR.items() for family in families.split()
-}
+NEAR: Mapping[str, str] = {family: name for name, families in _MEANT_FOR.items() for family in families.split()}
 _BENCHMARKS = {"codex": "HumanEval", "mmlu": "MMLU"}
 # Group of the natural pool that was put there for a benchmark task.
-MEANT_FOR: Mapping[str, str] = {
-    "gsm8k": "near GSM8K",
-    "codex": "HumanEval",
-    "bbh": "near BBH",
-    "mmlu": "MMLU",
-}
+MEANT_FOR: Mapping[str, str] = {"gsm8k": "near GSM8K", "codex": "HumanEval", "bbh": "near BBH", "mmlu": "MMLU"}
 LOSS, QUIET = "#F2B27A", "#E9EBEF"  # fills of tokens with and without loss; INK is legible on both
 
 
@@ -137,15 +131,7 @@ def _strip(placed: Sequence[tuple[str, float, float, bool | None]], width: int, 
             ax.barh(y, size, 0.9, left=x, color=LOSS if learns else QUIET)
             if learns:
                 ax.plot([x, x + size], [y + 0.42] * 2, color=INK, linewidth=1.1, solid_capstyle="butt")
-            ax.text(
-                x + size / 2,
-                y,
-                text,
-                ha="center",
-                va="center_baseline",
-                fontsize=8.6,
-                family="DejaVu Sans Mono",
-            )
+            ax.text(x + size / 2, y, text, ha="center", va="center_baseline", fontsize=8.6, family="DejaVu Sans Mono")
     return figure
 
 
@@ -244,7 +230,7 @@ def representation_intervals(
 def _dots(ax: Axes, frame: pd.DataFrame, labels: Sequence[str]) -> None:
     names = order(frame["representation"])
     for k, name in enumerate(names):
-        part, look = frame[frame["representation"] == name], METHODS[name]
+        part, look = frame[frame["representation"] == name], LOOKS[name]
         at = np.array([labels.index(text) for text in part["label"]]) + 0.2 * (k - (len(names) - 1) / 2)
         ax.hlines(at, part["low"], part["high"], color=look.colour, linewidth=1.6)
         ax.plot(part["value"], at, look.marker, color=look.colour, label=look.label)

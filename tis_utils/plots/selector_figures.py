@@ -13,11 +13,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
-from tis_utils.charts import INK, LINE, MUTED, SEQUENTIAL, axes_grid, ticks
 from tis_utils.errors import InputError
-from tis_utils.figures import PAGE, write_note
-from tis_utils.looks import METHODS, Look, label, style
-from tis_utils.tidy import need
+from tis_utils.evidence.tables import need
+from tis_utils.labels import label
+from tis_utils.plots.charts import INK, LINE, MUTED, SEQUENTIAL, axes_grid, ticks
+from tis_utils.plots.figures import PAGE, write_note
+from tis_utils.plots.theme import LOOKS, Look, style
 
 Picks = Sequence[int] | NDArray[np.int64]
 
@@ -43,18 +44,14 @@ def matrix_picture(S: NDArray[Any], picks: Mapping[str, Picks]) -> Figure:
         for row, (name, chosen) in enumerate(picks.items()):
             for place, column in enumerate(chosen, start=1):
                 box = {"facecolor": _look(name).colour, "boxstyle": "round,pad=0.22", "linewidth": 0}
-                bottom.text(
-                    column, row, str(place), ha="center", va="center", fontsize=8, color="white", bbox=box
-                )
+                bottom.text(column, row, str(place), ha="center", va="center", fontsize=8, color="white", bbox=box)
         ticks(bottom, [str(j) for j in range(n)], [label(name) for name in picks])
         bottom.set(xlim=(-0.5, n - 0.5), ylim=(len(picks) - 0.5, -0.5), xlabel="candidate (column of S)")
         bottom.hlines(np.arange(len(picks) - 1) + 0.5, -0.5, n - 0.5, color=LINE, linewidth=0.5)
     return figure
 
 
-def scene_map(
-    candidates: NDArray[Any], queries: NDArray[Any], notes: Mapping[str, tuple[float, float]]
-) -> Figure:
+def scene_map(candidates: NDArray[Any], queries: NDArray[Any], notes: Mapping[str, tuple[float, float]]) -> Figure:
     """Draw a pool and its numbered queries on a map, with words at some places.
 
     Parameters
@@ -68,7 +65,7 @@ def scene_map(
         height = 0.75 * PAGE * np.ptp(limits[1]) / np.ptp(limits[0]) + 0.35
         figure = Figure(figsize=(0.75 * PAGE, height), layout="constrained")
         ax = figure.subplots()
-        _map(ax, candidates, queries, np.empty(0, dtype=int), METHODS["random"], scale=2)
+        _map(ax, candidates, queries, np.empty(0, dtype=int), LOOKS["random"], scale=2)
         for number, place in enumerate(queries, start=1):
             ax.annotate(str(number), place, (6, 5), textcoords="offset points", fontweight="bold")
         for text, place in notes.items():
@@ -79,11 +76,7 @@ def scene_map(
 
 
 def pick_maps(
-    candidates: NDArray[Any],
-    queries: NDArray[Any],
-    rows: Mapping[str, Mapping[str, Picks]],
-    *,
-    note: str = "",
+    candidates: NDArray[Any], queries: NDArray[Any], rows: Mapping[str, Mapping[str, Picks]], *, note: str = ""
 ) -> Figure:
     """Draw what was picked on a map of the pool: one row per method, one column per budget or option value.
 
@@ -104,9 +97,7 @@ def pick_maps(
     """
     widths = {len(panels) for panels in rows.values()}
     if len(widths) != 1 or 0 in widths:
-        raise InputError(
-            f"pick_maps needs the same number of panels, at least 1, per row; got {sorted(widths)}."
-        )
+        raise InputError(f"pick_maps needs the same number of panels, at least 1, per row; got {sorted(widths)}.")
     first = list(next(iter(rows.values())))
     columns = len(first)
     limits = _limits(np.vstack([candidates, queries]))
@@ -139,9 +130,7 @@ def _map(
     ax.scatter(candidates[:, 0], candidates[:, 1], s=5 * scale, color=LINE, linewidth=0)
     at = candidates[chosen]  # (B, 2)
     ax.scatter(at[:, 0], at[:, 1], s=17, color=look.colour, edgecolor="white", linewidth=0.4)
-    ax.scatter(
-        queries[:, 0], queries[:, 1], s=52 * scale, marker="*", color=INK, edgecolor="white", linewidth=0.5
-    )
+    ax.scatter(queries[:, 0], queries[:, 1], s=52 * scale, marker="*", color=INK, edgecolor="white", linewidth=0.5)
     ax.set(xticks=[], yticks=[], aspect="equal")
 
 
@@ -184,7 +173,7 @@ def option_curves(frame: pd.DataFrame, *, value: str, reference: float | None = 
             _option(ax, part.sort_values("setting"), value, _look(str(selector)))
             ax.set_title(f"{label(str(selector))}: {option}")
             if reference is not None:
-                look = METHODS["random"]
+                look = LOOKS["random"]
                 ax.axhline(reference, color=look.colour, linestyle=look.line, label=look.label)
             ax.sharey(axes[0])
             if index % columns == 0:
@@ -214,4 +203,4 @@ def _title(name: str) -> list[str]:
 
 def _look(name: str) -> Look:
     method = name.partition(":")[0]
-    return METHODS.get(method, Look(label(method), "#5C5F66", "*"))
+    return LOOKS.get(method, Look(label(method), "#5C5F66", "*"))

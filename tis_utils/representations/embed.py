@@ -12,8 +12,11 @@ from typing import Any
 import numpy as np
 
 from tis_utils.errors import InputError
-from tis_utils.examples import Example, Query, chat_text
-from tis_utils.model_files import looks_like_path, quiet
+from tis_utils.examples.text import Example, Query, chat_text
+from tis_utils.models.files import looks_like_path, quiet
+from tis_utils.storage.keys import step
+
+VERSION = step("embed", 1)
 
 log = logging.getLogger(__name__)
 

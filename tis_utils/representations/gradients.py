@@ -16,8 +16,11 @@ import torch
 from peft import PeftModel
 from torch import Tensor, nn
 
-from tis_utils.batching import Batch, example_losses
 from tis_utils.errors import RunError
+from tis_utils.models.batching import Batch, example_losses
+from tis_utils.storage.keys import step
+
+VERSION = step("gradients", 1)
 
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 Sink = Callable[[str, Tensor], None]

@@ -13,10 +13,10 @@ import torch
 from peft import PeftModel
 from torch import Tensor
 
-from tis_utils.batching import Batch, batches, length_batches, progress
 from tis_utils.errors import InputError
-from tis_utils.examples import Encoded, Example, Query, encode_all
-from tis_utils.models import LanguageModel, add_lora, load_model, shared_copy
+from tis_utils.examples.text import Encoded, Example, Query, encode_all
+from tis_utils.models.batching import Batch, batches, length_batches, progress
+from tis_utils.models.load import LanguageModel, add_lora, load_model, shared_copy
 from tis_utils.representations import warmup
 from tis_utils.representations.gradients import (
     adam_direction,
@@ -27,6 +27,9 @@ from tis_utils.representations.gradients import (
 )
 from tis_utils.representations.sketch import Sketch, make_sketch
 from tis_utils.representations.warmup import Checkpoint, Recipe
+from tis_utils.storage.keys import step
+
+VERSION = step("less", 1)
 
 Direction = Callable[[str, Tensor], Tensor]  # factor name, gradients (B, R) -> features (B, R)
 
@@ -44,9 +47,9 @@ class LESS:
     Parameters
     ----------
     model : str or LanguageModel
-        The base model, or its name for :func:`tis_utils.models.load_model`. It is never modified.
+        The base model, or its name for :func:`tis_utils.models.load.load_model`. It is never modified.
     rank, alpha, dropout, targets : int, int, float, str or names
-        LoRA, see :func:`tis_utils.models.add_lora`.
+        LoRA, see :func:`tis_utils.models.load.add_lora`.
     epochs, lr, batch_size, warmup_ratio : int, float, int, float
         Warm-up training; `warmup_ratio` is the share of steps in which the learning rate rises.
     warmup_fraction : float
@@ -207,9 +210,7 @@ class LESS:
         rows, reasons = self._features(encoded, False, "queries")
         if reasons:
             listed = ", ".join(f"{queries[i].id} ({reason})" for i, reason in sorted(reasons.items())[:5])
-            raise InputError(
-                f"LESS: {len(reasons)} of {len(queries)} queries have no usable gradient: {listed}."
-            )
+            raise InputError(f"LESS: {len(reasons)} of {len(queries)} queries have no usable gradient: {listed}.")
         return rows
 
     def save(self, folder: str | Path) -> None:
@@ -260,9 +261,7 @@ class LESS:
     def _used(self) -> list[Checkpoint]:
         return self.history if self.checkpoints == "all" else self.history[-1:]
 
-    def _features(
-        self, encoded: Sequence[Encoded], adam: bool, what: str
-    ) -> tuple[np.ndarray, dict[int, str]]:
+    def _features(self, encoded: Sequence[Encoded], adam: bool, what: str) -> tuple[np.ndarray, dict[int, str]]:
         """Rows of all checkpoints side by side, and the rows that had to stay zero with the reason."""
         points, dim = self._used(), self.sketch.dim_out
         rows = np.zeros((len(encoded), len(points) * dim), dtype=np.float32)  # (N, E d)
@@ -278,9 +277,7 @@ class LESS:
         rows[bad] = 0
         return rows, reasons
 
-    def _one_checkpoint(
-        self, data: Sequence[Encoded], point: Checkpoint, adam: bool, what: str
-    ) -> np.ndarray:
+    def _one_checkpoint(self, data: Sequence[Encoded], point: Checkpoint, adam: bool, what: str) -> np.ndarray:
         """Unit-length sketches at one checkpoint, (N, d); NaN rows where the loss is not finite."""
         put_weights(self.model, point.weight)
         direction = _direction(point, adam, self.lm.device)

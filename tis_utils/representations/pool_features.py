@@ -8,7 +8,6 @@ LESS's warm-up is made once and shared by all shards.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -21,30 +20,21 @@ import torch
 from tqdm.auto import tqdm
 
 from tis_utils.errors import InputError, RunError
-from tis_utils.examples import Example, Query
-from tis_utils.model_files import file_hash
-from tis_utils.representations import LESS, RDS, Embed
-from tis_utils.store import Store, code_version, digest, write_atomically
+from tis_utils.examples.text import Example, Query
+from tis_utils.representations import LESS, RDS, REPRESENTATIONS, Embed
+from tis_utils.storage.cache import Store
+from tis_utils.storage.keys import digest, versions
+from tis_utils.storage.manifests import checksum_of, describe, read_manifest, trusted
 
 log = logging.getLogger(__name__)
 
 SHARD = 128  # candidates; a killed run loses at most one shard
 # A sentence embedder takes seconds for eight times as many, and wastes less on padding when it can sort more of them.
 TIMES = {"embed": 8}
-_CODE = {  # modules whose code decides a feature's value
-    "embed": ("examples", "representations.embed"),
-    "rds": ("examples", "models", "batching", "representations.rds"),
-    "less": (
-        "examples",
-        "models",
-        "batching",
-        *(f"representations.{m}" for m in ("gradients", "sketch", "warmup", "less")),
-    ),
-}
 
 
-def code_of(name: str) -> str:
-    """Version of the code that makes the features of one representation.
+def kind_of(name: str) -> str:
+    """Representation behind a name: ``less_proxy`` is LESS with another model.
 
     Raises
     ------
@@ -52,9 +42,9 @@ def code_of(name: str) -> str:
         If there is no such representation.
     """
     kind = name.removesuffix("_proxy")
-    if kind not in _CODE:
-        raise InputError(f"Unknown representation {name!r}; known: {', '.join(_CODE)}.")
-    return code_version(*_CODE[kind])
+    if kind not in REPRESENTATIONS:
+        raise InputError(f"Unknown representation {name!r}; known: {', '.join(REPRESENTATIONS)}.")
+    return kind
 
 
 @dataclass
@@ -81,7 +71,7 @@ class PoolFeatures:
         self.pool_key = {
             **self.representation.settings,
             "pool": digest(self.pool),
-            "code": code_of(self.name),
+            "versions": versions(kind_of(self.name)),
         }
         self.key = {**self.pool_key, "queries": digest(self.queries)}
         self._spent = 0.0
@@ -117,9 +107,7 @@ class PoolFeatures:
         """
         absent = [i for i in which or () if not 0 <= i < self.shards]
         if absent:
-            raise InputError(
-                f"There is no shard {absent[0]}: the pool has {self.shards} (0 … {self.shards - 1})."
-            )
+            raise InputError(f"There is no shard {absent[0]}: the pool has {self.shards} (0 … {self.shards - 1}).")
         todo = [i for i in self.missing() if which is None or i in set(which)]
         if todo:
             self._prepare()
@@ -150,9 +138,7 @@ class PoolFeatures:
 
     def _shard(self, index: int) -> np.ndarray:
         part = self.pool[index * self.size : (index + 1) * self.size]
-        return self.store.array(
-            self._shards, self._shard_key(index), lambda: self.representation.candidates(part)
-        )
+        return self.store.array(self._shards, self._shard_key(index), lambda: self.representation.candidates(part))
 
     def _blocks(self) -> Iterator[np.ndarray]:
         """All rows in order; counts the time that was spent on them, whenever that was."""
@@ -173,19 +159,16 @@ class PoolFeatures:
             return 0.0
         key = digest(self.pool_key)
         folder = self.store.root / "warmups" / key[:24]
-        note = folder.with_suffix(".json")
         if not less.history and not _loaded(less, folder, key):
             start = time.perf_counter()
             with _one_thread():
                 less.warm_up(less.warmup_choice(self.pool))
             seconds = round(time.perf_counter() - start, 1)
             less.save(folder)
-            # another run may be replacing it; that one will write the note
+            # another run may be replacing it; that one will write the manifest
             with contextlib.suppress(FileNotFoundError):
-                told = {"key": key, "seconds": seconds, "sha256": _checksums(folder)}
-                text = json.dumps(told, indent=1, sort_keys=True)
-                write_atomically(note, text.encode("utf-8"))  # last: all is there
-        return float(_note(folder).get("seconds", 0.0))
+                describe(folder, checksum_of(folder), {"key": key, "seconds": seconds})
+        return float(read_manifest(folder).get("seconds", 0.0))
 
 
 @contextlib.contextmanager
@@ -199,33 +182,13 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _checksums(folder: Path) -> dict[str, str]:
-    return {path.name: file_hash(path) for path in sorted(folder.iterdir())}
-
-
-def _note(folder: Path) -> dict[str, Any]:
-    """What stands beside a warm-up: its key, its time, its files' checksums; empty if that cannot be read."""
-    try:
-        told = json.loads(folder.with_suffix(".json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return told if isinstance(told, dict) else {}
-
-
 def _loaded(less: LESS, folder: Path, key: str) -> bool:
     """Whether a sound warm-up was there; a damaged or foreign one is reported and made again."""
-    if not folder.exists():
-        return False
-    note = _note(folder)
-    if note.get("key") != key:
-        log.warning(
-            "LESS warms up again: what stands beside %s is missing or belongs to another warm-up.", folder
-        )
+    if folder.exists() and not folder.with_suffix(".json").exists():
+        log.warning("LESS warms up again: the manifest beside %s is missing.", folder)
+    if not trusted(folder, key, what="LESS warms up again:"):
         return False
     try:
-        if note.get("sha256") != _checksums(folder):
-            log.warning("LESS warms up again: the files in %s do not match their checksums.", folder)
-            return False
         less.load(folder)
     except (InputError, OSError) as error:
         log.warning("LESS warms up again: %s", error)

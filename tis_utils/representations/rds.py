@@ -9,9 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tis_utils.batching import batches, length_batches, progress
-from tis_utils.examples import Example, Query, encode_all
-from tis_utils.models import LanguageModel, load_model
+from tis_utils.examples.text import Example, Query, encode_all
+from tis_utils.models.batching import batches, length_batches, progress
+from tis_utils.models.load import LanguageModel, load_model
+from tis_utils.storage.keys import step
+
+VERSION = step("rds", 1)
 
 
 class RDS:
@@ -24,7 +27,7 @@ class RDS:
     Parameters
     ----------
     model : str or LanguageModel
-        The untuned base model, or its name for :func:`tis_utils.models.load_model`.
+        The untuned base model, or its name for :func:`tis_utils.models.load.load_model`.
     max_length : int
         Texts are cut to this many tokens (2,048 for Tulu, 4,096 for Dolci).
     batch_tokens : int

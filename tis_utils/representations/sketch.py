@@ -14,6 +14,9 @@ import torch
 from torch import Tensor
 
 from tis_utils.errors import InputError
+from tis_utils.storage.keys import step
+
+VERSION = step("sketch", 1)
 
 GAMMA = 0x9E3779B97F4A7C15  # 2^64 / golden ratio, the step of the splitmix64 generator
 WORD = 32  # signs taken from one hash

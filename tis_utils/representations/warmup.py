@@ -18,11 +18,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import get_linear_schedule_with_warmup
 
-from tis_utils.batching import batches, example_losses, progress
 from tis_utils.errors import InputError, RunError
-from tis_utils.examples import Encoded
-from tis_utils.model_files import replace_folder
+from tis_utils.examples.text import Encoded
+from tis_utils.models.batching import batches, example_losses, progress
+from tis_utils.models.files import replace_folder
 from tis_utils.representations.gradients import BETA1, BETA2, lora_parameters
+from tis_utils.storage.keys import step
+
+VERSION = step("warmup", 1)
 
 log = logging.getLogger(__name__)
 
@@ -86,9 +89,7 @@ def train(
     model.requires_grad_(False)
     for p in factors.values():
         p.requires_grad_(True)
-    optimizer = torch.optim.AdamW(
-        list(factors.values()), lr=recipe.lr, betas=(BETA1, BETA2), weight_decay=0.0
-    )
+    optimizer = torch.optim.AdamW(list(factors.values()), lr=recipe.lr, betas=(BETA1, BETA2), weight_decay=0.0)
     per_epoch = math.ceil(len(encoded) / recipe.batch_size)
     total = per_epoch * recipe.epochs
     rising = min(math.ceil(recipe.warmup_ratio * total), total - 1)  # the first of these steps has rate 0
@@ -216,9 +217,7 @@ def _read_point(file: Path, lr: float, factors: Mapping[str, Tensor]) -> Checkpo
     found = {name: tuple(t.shape) for name, t in flat.items()}
     wrong = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
     if wrong:
-        listed = "; ".join(
-            f"{name}: model {wanted.get(name)}, checkpoint {found.get(name)}" for name in wrong[:5]
-        )
+        listed = "; ".join(f"{name}: model {wanted.get(name)}, checkpoint {found.get(name)}" for name in wrong[:5])
         raise InputError(
             f"The checkpoint {file} does not fit this model's LoRA factors. {len(wrong)} tensors differ: "
             f"{listed}{' …' if len(wrong) > 5 else ''}. Use the model, rank and targets of the warm-up."

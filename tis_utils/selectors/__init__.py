@@ -16,10 +16,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from tis_utils.errors import InputError
 from tis_utils.selectors.greedy import doubly_greedy, round_robin
+from tis_utils.selectors.mass_order import check_count
 from tis_utils.selectors.neighbours import knn_kde, knn_uniform
 from tis_utils.selectors.random import random
-from tis_utils.selectors.ranking import check_count
 from tis_utils.selectors.transport import uot
+from tis_utils.storage.keys import step
+
+VERSION = step("select", 1)
 
 SELECTORS: dict[str, Callable[..., NDArray[Any]]] = {
     "random": random,
@@ -35,13 +38,7 @@ __all__ = ["SELECTORS", "select"]
 
 
 def select(
-    name: str,
-    S: ArrayLike,
-    budget: int | None,
-    *,
-    candidates: ArrayLike | None = None,
-    seed: int = 0,
-    **options: Any,
+    name: str, S: ArrayLike, budget: int | None, *, candidates: ArrayLike | None = None, seed: int = 0, **options: Any
 ) -> NDArray[np.int64]:
     """Select `budget` candidates with the named method.
 
@@ -50,7 +47,7 @@ def select(
     name : str
         One of `SELECTORS`: random, round_robin, doubly_greedy, knn_uniform, knn_kde, uot.
     S : array_like, shape (M, N)
-        Similarity of every query with every candidate, see :func:`tis_utils.geometry.similarity`;
+        Similarity of every query with every candidate, see :func:`tis_utils.selectors.similarity.similarity`;
         may be memory-mapped.
     budget : int or None
         How many. None orders the whole pool where the method defines an order of it: random,
@@ -138,9 +135,7 @@ def _similarities(S: ArrayLike) -> NDArray[Any]:
             f"candidate; got {matrix.dtype} of shape {matrix.shape}."
         )
     if matrix.size == 0:
-        raise InputError(
-            f"The similarity matrix is empty: it has shape {matrix.shape} (queries, candidates)."
-        )
+        raise InputError(f"The similarity matrix is empty: it has shape {matrix.shape} (queries, candidates).")
     if matrix.dtype not in (np.float16, np.float32, np.float64):
         matrix = matrix.astype(np.float64)
     bad = np.array([row.size - np.count_nonzero(np.isfinite(row)) for row in matrix])  # (M,)

@@ -7,6 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tis_utils.storage.keys import step
+
+VERSION = step("density", 1)
+
 CROWDED = 0.01  # share of close pairs from which on densities are computed row by row
 SIDE = 1024  # pairs are taken in squares of so many rows (4 MiB in single precision: they stay in the cache)
 BLOCK = 1 << 24  # cosines of crowded rows held at a time (64 MiB in single precision)

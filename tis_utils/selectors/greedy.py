@@ -7,7 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tis_utils.geometry import largest
+from tis_utils.selectors.similarity import largest
+from tis_utils.storage.keys import step
+
+VERSION = step("greedy", 1)
 
 BUFFER = 32  # free candidates a query looks up at a time
 GROWTH = 8  # how much longer a query's list gets when it has run out

@@ -10,7 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tis_utils.errors import InputError
-from tis_utils.geometry import largest
+from tis_utils.selectors.similarity import largest
+from tis_utils.storage.keys import step
+
+VERSION = step("mass_order", 1)
 
 TIE = 1e-10  # masses that differ by less than this, relatively, are equal up to rounding
 

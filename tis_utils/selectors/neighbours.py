@@ -8,9 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tis_utils.errors import InputError
-from tis_utils.geometry import nearest
 from tis_utils.selectors.density import densities
-from tis_utils.selectors.ranking import by_mass, check_count, check_number, sampling_keys
+from tis_utils.selectors.mass_order import by_mass, check_count, check_number, sampling_keys
+from tis_utils.selectors.similarity import nearest
+from tis_utils.storage.keys import step
+
+VERSION = step("neighbours", 1)
 
 EXACT = 8192  # up to this many neighbours, densities are computed in double precision
 
@@ -182,9 +185,7 @@ def kde_mass(
     return mass
 
 
-def transported(
-    d: NDArray[np.float64], density: NDArray[np.float64], *, alpha: float, C: float
-) -> NDArray[np.float64]:
+def transported(d: NDArray[np.float64], density: NDArray[np.float64], *, alpha: float, C: float) -> NDArray[np.float64]:
     """Mass each query gives to each of its neighbours.
 
     Parameters

@@ -1,6 +1,6 @@
 """The subset nearest to the queries in optimal transport, a certified bound of it, and approximations of W1.
 
-Exact W1 between two point sets is :func:`tis_utils.geometry.w1`. Here: the subset with the smallest W1 to
+Exact W1 between two point sets is :func:`tis_utils.selectors.wasserstein.w1`. Here: the subset with the smallest W1 to
 the queries (integer programme), a lower bound that scales to whole pools, and two approximations for sizes
 where exact W1 is too slow.
 """
@@ -69,12 +69,8 @@ def best_subset(cost: ArrayLike, budget: int, *, time_limit: float = 20.0) -> Be
     """
     cost = _checked(cost, budget)
     m, n = cost.shape
-    rows = sparse.hstack(
-        [sparse.kron(sparse.eye(m), np.ones((1, n))), sparse.csr_array((m, n))]
-    )  # (M, MN + N)
-    columns = sparse.hstack(
-        [sparse.kron(np.ones((1, m)), sparse.eye(n)), -sparse.eye(n) / budget]
-    )  # (N, MN + N)
+    rows = sparse.hstack([sparse.kron(sparse.eye(m), np.ones((1, n))), sparse.csr_array((m, n))])  # (M, MN + N)
+    columns = sparse.hstack([sparse.kron(np.ones((1, m)), sparse.eye(n)), -sparse.eye(n) / budget])  # (N, MN + N)
     equal = np.concatenate([np.full(m, 1 / m), np.zeros(n)])
     result = milp(
         np.concatenate([cost.ravel(), np.zeros(n)]),
@@ -84,9 +80,7 @@ def best_subset(cost: ArrayLike, budget: int, *, time_limit: float = 20.0) -> Be
         options={"time_limit": time_limit, "mip_rel_gap": 1e-9},
     )
     if result.x is None:
-        raise RunError(
-            f"No subset was found in {time_limit:g} seconds: {result.message} Use fewer candidates."
-        )
+        raise RunError(f"No subset was found in {time_limit:g} seconds: {result.message} Use fewer candidates.")
     picks = np.flatnonzero(result.x[m * n :] > 0.5)
     return BestSubset(picks.astype(np.int64), float(result.fun), bool(result.status == 0))
 
@@ -146,7 +140,5 @@ def sinkhorn_w1(a: ArrayLike, b: ArrayLike, *, regularisation: float = 0.01) -> 
     """
     cost = ot.dist(np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64), metric="euclidean")
     scale = regularisation * max(float(cost.mean()), 1e-12)
-    plan = ot.sinkhorn(
-        ot.unif(len(cost)), ot.unif(cost.shape[1]), cost, scale, method="sinkhorn_log", warn=False
-    )
+    plan = ot.sinkhorn(ot.unif(len(cost)), ot.unif(cost.shape[1]), cost, scale, method="sinkhorn_log", warn=False)
     return float((plan * cost).sum())

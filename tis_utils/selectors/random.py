@@ -7,6 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tis_utils.storage.keys import step
+
+VERSION = step("random", 1)
+
 
 def random(S: NDArray[Any], budget: int | None, *, seed: int = 0) -> NDArray[np.int64]:
     """Shuffle the pool; smaller budgets are prefixes of larger ones (METHODS §3, Random).

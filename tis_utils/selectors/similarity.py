@@ -1,4 +1,4 @@
-"""Geometry of unit rows: cosine similarity in blocks, nearest neighbours, exact Wasserstein distance.
+"""Geometry of unit rows: cosine similarity in blocks, nearest neighbours.
 
 Every representation returns rows of length one, so one matrix product gives all cosines, and for two
 rows ``x``, ``y`` the squared Euclidean distance is ``2 (1 - x·y)``. A row of zeros is allowed: it means
@@ -11,14 +11,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import ot
 from numpy.typing import ArrayLike, NDArray
 
-from tis_utils.errors import InputError, RunError
+from tis_utils.errors import InputError
+from tis_utils.storage.keys import step
+
+VERSION = step("similarity", 1)
 
 NORM_TOLERANCE = 5e-3  # rows stored in bfloat16 are of length one only up to this
 BLOCK_BYTES = 1 << 26  # 64 MiB of candidate features at a time
-ITERATIONS = 10_000_000  # of the network simplex; far more than subsets of 10,000 need
 
 
 def similarity(queries: ArrayLike, candidates: ArrayLike, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
@@ -50,7 +51,7 @@ def similarity(queries: ArrayLike, candidates: ArrayLike, *, out: NDArray[Any] |
     METHODS: ``S`` is the one matrix all selectors read; distance is ``1 - S``. Not more than one block
     of candidates and the result are held in memory.
     """
-    queries, candidates = _matrix(queries, "queries"), _matrix(candidates, "candidates")
+    queries, candidates = real_matrix(queries, "queries"), real_matrix(candidates, "candidates")
     if queries.shape[1] != candidates.shape[1]:
         raise InputError(
             f"Queries have {queries.shape[1]} columns, candidates have {candidates.shape[1]}. Both must come "
@@ -61,8 +62,7 @@ def similarity(queries: ArrayLike, candidates: ArrayLike, *, out: NDArray[Any] |
         out = np.empty(shape, dtype=np.float32)
     elif out.shape != shape or out.dtype != np.float32:
         raise InputError(
-            f"`out` is {out.dtype} of shape {out.shape}, expected float32 of shape {shape} "
-            "(queries by candidates)."
+            f"`out` is {out.dtype} of shape {out.shape}, expected float32 of shape {shape} (queries by candidates)."
         )
     queries = _unit_rows(queries, "queries", 0)
     rows = max(1, BLOCK_BYTES // (4 * queries.shape[1]))
@@ -74,7 +74,7 @@ def similarity(queries: ArrayLike, candidates: ArrayLike, *, out: NDArray[Any] |
     return out
 
 
-def _matrix(values: ArrayLike, name: str) -> NDArray[Any]:
+def real_matrix(values: ArrayLike, name: str) -> NDArray[Any]:
     """See `values` as a real matrix with at least one row and column, without copying."""
     try:
         matrix = np.asarray(values)
@@ -170,44 +170,3 @@ def nearest(S: NDArray[Any], k: int) -> tuple[NDArray[np.int64], NDArray[np.floa
     """
     indices = np.stack([largest(row, k) for row in S])  # (M, k)
     return indices, np.take_along_axis(S, indices, axis=1).astype(np.float64)
-
-
-def w1(a: ArrayLike, b: ArrayLike) -> float:
-    """Exact Wasserstein-1 distance between two point sets, uniform weights, Euclidean ground distance.
-
-    Parameters
-    ----------
-    a : array_like, shape (A, D)
-    b : array_like, shape (B, D)
-        Points. For unit rows the ground distance is ``sqrt(2 (1 - cosine))``, between 0 and 2: a metric,
-        which ``1 - cosine`` itself is not.
-
-    Returns
-    -------
-    float
-        In the units of the features.
-
-    Raises
-    ------
-    InputError
-        If the shapes disagree or a value is not finite.
-    RunError
-        If the network simplex stops before the optimum.
-
-    Notes
-    -----
-    Solved exactly by ``ot.emd2`` (network simplex); memory and time grow with A·B.
-    """
-    first, second = (np.asarray(_matrix(x, "points"), dtype=np.float64) for x in (a, b))
-    if first.shape[1] != second.shape[1]:
-        raise InputError(
-            f"The two point sets have {first.shape[1]} and {second.shape[1]} columns; a distance needs both "
-            "in the same space."
-        )
-    if not (np.isfinite(first).all() and np.isfinite(second).all()):
-        raise InputError("A point set holds NaN or infinite values, so it has no distances.")
-    cost = ot.dist(first, second, metric="euclidean")  # (A, B)
-    value, log = ot.emd2([], [], cost, numItermax=ITERATIONS, log=True)
-    if log["warning"]:
-        raise RunError(f"The exact Wasserstein distance was not reached: {log['warning']}")
-    return float(value)

@@ -10,7 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tis_utils.errors import InputError, RunError
-from tis_utils.selectors.ranking import by_mass, check_number
+from tis_utils.selectors.mass_order import by_mass, check_number
+from tis_utils.storage.keys import step
+
+VERSION = step("transport", 1)
 
 BLOCK = 1 << 19  # entries of the kernel made at a time (4 MiB in double precision: they stay in the cache)
 TOLERANCE = 1e-9  # change of log(u) in one iteration at which the scaling has converged
@@ -18,11 +21,7 @@ ITERATIONS = 1000
 
 
 def uot(
-    S: NDArray[Any],
-    budget: int | None,
-    *,
-    reg: float = 0.01,
-    reg_m: tuple[float, float] = (math.inf, 1e-4),
+    S: NDArray[Any], budget: int | None, *, reg: float = 0.01, reg_m: tuple[float, float] = (math.inf, 1e-4)
 ) -> NDArray[np.int64]:
     """Order candidates by the mass an unbalanced transport plan gives them (METHODS §3, UOT).
 
@@ -123,9 +122,7 @@ def _factors(reg: float, reg_m: tuple[float, float]) -> tuple[float, float]:
     return first, second
 
 
-def _kernel(
-    S: NDArray[Any], top: NDArray[np.float64], reg: float
-) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+def _kernel(S: NDArray[Any], top: NDArray[np.float64], reg: float) -> Iterator[tuple[slice, NDArray[np.float64]]]:
     """Blocks of columns of the kernel without a·b, each row divided by its largest entry."""
     m, n = S.shape
     width = max(1, BLOCK // m)

@@ -1,0 +1,1 @@
+"""Keys, cache, manifests, stored results, parallel engines: what makes results last."""

@@ -17,13 +17,7 @@ T = TypeVar("T")
 
 
 def run_all(
-    call: Callable[[T], Any],
-    items: Sequence[T],
-    *,
-    jobs: int,
-    engine: str = "loky",
-    what: str = "",
-    unit: str = "run",
+    call: Callable[[T], Any], items: Sequence[T], *, jobs: int, engine: str = "loky", what: str = "", unit: str = "run"
 ) -> list[Any]:
     """Results of ``call(item)`` in the order of `items`, with a progress bar that knows the time left.
 
@@ -105,9 +99,7 @@ def _dask(jobs: int) -> Iterator[None]:
         raise _missing("dask", error) from error
     scheduler = os.environ.get("DASK_SCHEDULER_ADDRESS")
     start = (
-        {"address": scheduler}
-        if scheduler
-        else {"n_workers": jobs, "threads_per_worker": 1, "dashboard_address": None}
+        {"address": scheduler} if scheduler else {"n_workers": jobs, "threads_per_worker": 1, "dashboard_address": None}
     )
     with Client(**start), parallel_config("dask"):
         yield

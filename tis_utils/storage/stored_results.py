@@ -7,47 +7,31 @@ compute itself.
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tis_utils.cells import CELL_COLUMNS, Cell
 from tis_utils.errors import RunError
 from tis_utils.paths import DATA
-from tis_utils.store import digest, environment, plain, write_atomically, write_table
+from tis_utils.storage.keys import digest
+from tis_utils.storage.manifests import describe, trusted, write_atomically, write_table
 
 log = logging.getLogger(__name__)
 
 RESULTS = DATA / "results"
 VALUES = ["metric", "value", "status", "subset"]
+UNUSED = "Not used, stored"  # how the log begins when a stored file is not to be trusted
 
 
 def hidden() -> bool:
     """Whether stored results are to be computed again in this process."""
     return os.environ.get("TIS_FRESH", "") not in ("", "0")
-
-
-def verified(path: Path) -> tuple[bytes, dict[str, Any]] | None:
-    """Bytes and manifest of a stored file that has its manifest's checksum; else None, with a word in the log."""
-    try:
-        manifest = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        payload = path.read_bytes()
-    except (OSError, ValueError) as error:
-        log.warning("Stored %s is not used: %s.", path.name, error)
-        return None
-    if manifest.get("sha256") != hashlib.sha256(payload).hexdigest():
-        log.warning("Stored %s is not used: the file does not match its checksum.", path.name)
-        return None
-    return payload, manifest
 
 
 def feature_file(profile: str, name: str) -> Path:
@@ -65,15 +49,9 @@ def read_features(profile: str, name: str, key: Mapping[str, Any]) -> np.ndarray
         half-precision rounding; the coordinates themselves may be rotated.
     """
     path = feature_file(profile, name)
-    found = verified(path) if path.exists() else None
-    if found is None:
+    if trusted(path, key, what=UNUSED) is None:
         return None
-    payload, manifest = found
-    different = sorted(k for k in {*key, *manifest["key"]} if manifest["key"].get(k) != plain(key).get(k))
-    if different:
-        log.warning("Stored features %s are not used: %s changed.", path.name, ", ".join(different))
-        return None
-    return unit_rows(np.load(io.BytesIO(payload), allow_pickle=False))
+    return unit_rows(np.load(path, allow_pickle=False))
 
 
 def unit_rows(rows: np.ndarray) -> np.ndarray:
@@ -110,16 +88,14 @@ def write_features(profile: str, name: str, key: Mapping[str, Any], rows: np.nda
     np.save(buffer, kept, allow_pickle=False)
     path = feature_file(profile, name)
     facts = {
-        "key": plain(key),
-        "sha256": write_atomically(path, buffer.getvalue()),
-        "shape": list(kept.shape),
-        "computed_shape": list(rows.shape),
+        "key": key,
+        "shape": kept.shape,
+        "computed_shape": rows.shape,
         "dtype": "float16",
         "largest_inner_product_error": round(error, 6),
         "seconds": seconds,
-        "environment": environment(),
     }
-    _describe(path, facts)
+    describe(path, write_atomically(path, buffer.getvalue()), facts)
     return path
 
 
@@ -140,28 +116,24 @@ def inner_product_error(rows: np.ndarray, kept: np.ndarray) -> float:
 # --- finished runs ----------------------------------------------------------------------------------
 
 
-def cell_key(recipe: Mapping[str, Any]) -> str:
-    """Short key of a cell's recipe, see :meth:`tis_utils.experiments.Study.recipe`."""
+def run_key(recipe: Mapping[str, Any]) -> str:
+    """Short key of a run's recipe, see :meth:`tis_utils.experiments.study.Study.recipe`."""
     return digest(recipe)[:16]
 
 
-def read_cells(profile: str) -> dict[str, pd.DataFrame]:
-    """All stored cells of a profile: key -> frame with metric, value, status and subset."""
-    tables = [_read_table(path) for path in sorted((RESULTS / profile).glob("*.csv"))]
-    tables = [table for table in tables if table is not None and "key" in table]
+def read_runs(profile: str) -> dict[str, pd.DataFrame]:
+    """All stored runs of a profile: key -> frame with metric, value, status and subset."""
+    paths = [path for path in sorted((RESULTS / profile).glob("*.csv")) if trusted(path, what=UNUSED)]
+    tables = [table for table in map(_read_runs, paths) if "key" in table]
     if not tables:
         return {}
     rows = pd.concat(tables, ignore_index=True).drop_duplicates(["key", "metric"])
     return {str(key): group for key, group in rows[["key", *VALUES]].groupby("key", sort=False)[VALUES]}
 
 
-def _read_table(path: Path) -> pd.DataFrame | None:
-    """A table whose manifest has its checksum; any other is not used, with a word in the log."""
-    found = verified(path)
-    if found is None:
-        return None
+def _read_runs(path: Path) -> pd.DataFrame:
     return pd.read_csv(
-        io.BytesIO(found[0]),
+        path,
         encoding="utf-8",
         float_precision="round_trip",
         keep_default_na=False,
@@ -170,38 +142,21 @@ def _read_table(path: Path) -> pd.DataFrame | None:
     )
 
 
-def write_cells(
-    profile: str,
-    name: str,
-    rows: pd.DataFrame,
-    keys: Mapping[Cell, str],
-    subsets: Mapping[Cell, str],
-    seconds: float,
-) -> Path:
-    """Store the rows of one grid, each with its cell's key and a digest of its subset, and a manifest.
+def write_runs(profile: str, name: str, rows: pd.DataFrame, seconds: float) -> Path:
+    """Store the rows of one grid and a manifest.
 
     Parameters
     ----------
     profile, name : str
     rows : DataFrame
-        What :meth:`tis_utils.experiments.Study.run` returned.
-    keys, subsets : mapping of Cell to str
-        What the cell depends on, and which examples it trained on.
+        What :meth:`tis_utils.experiments.study.Study.run` returned, with a digest of each run's ``subset`` and its
+        ``key``.
     seconds : float
         Wall time of the runs, added up.
     """
-    keyed = pd.DataFrame([asdict(cell) | {"subset": subsets[cell], "key": key} for cell, key in keys.items()])
-    table = rows.merge(keyed, on=CELL_COLUMNS, how="left", validate="many_to_one")
-    table["value"] = table["value"].map(lambda value: float(f"{value:.8g}"))
     path = table_file(profile, name)
-    facts = {
-        "sha256": write_table(path, table),
-        "cells": len(keys),
-        "rows": len(table),
-        "seconds": round(seconds),
-        "environment": environment(),
-    }
-    _describe(path, facts)
+    facts = {"runs": rows["key"].nunique(), "rows": len(rows), "seconds": round(seconds)}
+    describe(path, write_table(path, eight_digits(rows)), facts)
     return path
 
 
@@ -216,33 +171,18 @@ def table_file(profile: str, name: str) -> Path:
 def write_keyed(profile: str, name: str, rows: pd.DataFrame, key: Mapping[str, Any]) -> Path:
     """Store a table under one key of everything it depends on; numbers keep eight digits."""
     path = table_file(profile, name)
-    short = rows.map(lambda value: float(f"{value:.8g}") if isinstance(value, float) else value)
-    facts = {
-        "key": plain(key),
-        "sha256": write_table(path, short),
-        "rows": len(rows),
-        "environment": environment(),
-    }
-    _describe(path, facts)
+    describe(path, write_table(path, eight_digits(rows)), {"key": key, "rows": len(rows)})
     return path
 
 
 def read_keyed(profile: str, name: str, key: Mapping[str, Any]) -> pd.DataFrame | None:
     """Read a stored table if its key is `key`, else say in the log what changed and return nothing."""
     path = table_file(profile, name)
-    found = verified(path) if path.exists() else None
-    if found is None:
+    if trusted(path, key, what=UNUSED) is None:
         return None
-    payload, manifest = found
-    now, then = json.loads(json.dumps(plain(key))), manifest.get("key", {})
-    if now != then:
-        changed = ", ".join(sorted(k for k in {*now, *then} if now.get(k) != then.get(k)))
-        log.warning("Stored %s is not used: %s changed.", path.name, changed)
-        return None
-    return pd.read_csv(io.BytesIO(payload), encoding="utf-8", float_precision="round_trip")
+    return pd.read_csv(path, encoding="utf-8", float_precision="round_trip")
 
 
-def _describe(path: Path, facts: Mapping[str, Any]) -> None:
-    """Write the manifest beside a stored file."""
-    text = json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-    write_atomically(path.with_suffix(".json"), text.encode("utf-8"))
+def eight_digits(rows: pd.DataFrame) -> pd.DataFrame:
+    """The table with its numbers as they are stored."""
+    return rows.map(lambda value: float(f"{value:.8g}") if isinstance(value, float) else value)

@@ -1,11 +1,11 @@
-"""Pre-train the tiny base model of the classroom from nothing: ``python -m tis_utils.pretraining``.
+"""Pre-train the tiny base model of the classroom from nothing: ``python -m recipe``.
 
 Minutes on two CPU cores; the result is shipped in ``data/models/tiny``, so no chapter waits for it.
 """
 
-from tis_utils.pretraining.loop import train
-from tis_utils.pretraining.release import pretrain
-from tis_utils.pretraining.settings import Settings
-from tis_utils.pretraining.tokenizer import train_tokenizer
+from recipe.loop import train
+from recipe.release import pretrain
+from recipe.settings import Settings
+from recipe.tokenizer import train_tokenizer
 
 __all__ = ["Settings", "pretrain", "train", "train_tokenizer"]

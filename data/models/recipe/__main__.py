@@ -7,16 +7,16 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from recipe.release import pretrain
+from recipe.settings import Settings
 from tis_utils.errors import TisError
-from tis_utils.pretraining.release import pretrain
-from tis_utils.pretraining.settings import Settings
 
 
 def main() -> int:
-    """Run ``python -m tis_utils.pretraining``; 0 fine, 1 failed, 2 misuse."""
+    """Run ``python -m recipe``; 0 fine, 1 failed, 2 misuse."""
     defaults = Settings()
     parser = argparse.ArgumentParser(
-        prog="python -m tis_utils.pretraining",
+        prog="python -m recipe",
         description="Pre-train the tiny base model of the classroom from nothing (minutes on two CPU cores).",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder to write, e.g. data/models/tiny")
@@ -30,9 +30,7 @@ def main() -> int:
     except TisError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    print(
-        f"{manifest['tokens']:,} tokens in {manifest['wall_seconds']} s; sha256 {manifest['weights_sha256']}"
-    )
+    print(f"{manifest['tokens']:,} tokens in {manifest['wall_seconds']} s; sha256 {manifest['weights_sha256']}")
     return 0
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from tis_utils.pretraining.settings import Settings
+from recipe.settings import Settings
 
 _CARD = """# {name}: {role}
 
@@ -45,10 +45,7 @@ Licence: Apache-2.0, as the rest of this repository.
 """
 
 
-_ROLES = {
-    "tiny": "the classroom's base model",
-    "mini": "a smaller model of the same kind, to select for it by proxy",
-}
+_ROLES = {"tiny": "the classroom's base model", "mini": "a smaller model of the same kind, to select for it by proxy"}
 
 
 def model_card(manifest: Mapping[str, Any], name: str) -> str:

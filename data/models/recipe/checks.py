@@ -11,20 +11,18 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import LlamaForCausalLM, PreTrainedTokenizerBase
 
-from tis_utils.examples import IGNORE, Encoded, Query, chat_prompt, encode_all
-from tis_utils.pretraining.loop import pad_right
-from tis_utils.pretraining.settings import Settings
-from tis_utils.sources.classroom.drawing import VAGUE, draw_problem, phrase
-from tis_utils.sources.classroom.skills import SKILLS, Function, Skill
-from tis_utils.sources.classroom.splits import seed_of
+from recipe.loop import pad_right
+from recipe.settings import Settings
+from tis_utils.examples.classroom.drawing import VAGUE, draw_problem, phrase
+from tis_utils.examples.classroom.skills import SKILLS, Function, Skill
+from tis_utils.examples.classroom.splits import seed_of
+from tis_utils.examples.text import IGNORE, Encoded, Query, chat_prompt, encode_all
 
 _PER_FUNCTION = 50
 
 
 @torch.no_grad()
-def answer_scores(
-    model: LlamaForCausalLM, texts: Sequence[Encoded], pad: int
-) -> tuple[np.ndarray, np.ndarray]:
+def answer_scores(model: LlamaForCausalLM, texts: Sequence[Encoded], pad: int) -> tuple[np.ndarray, np.ndarray]:
     """Score answers: mean loss per answer token, and whether greedy decoding would write exactly this answer.
 
     Returns
@@ -33,19 +31,14 @@ def answer_scores(
     matches : bool array of shape (B,)
     """
     ids, labels = pad_right(texts, pad)  # (B, T)
-    logits, labels = (
-        model(input_ids=ids, use_cache=False).logits[:, :-1],
-        labels[:, 1:],
-    )  # (B, T-1, V), (B, T-1)
+    logits, labels = (model(input_ids=ids, use_cache=False).logits[:, :-1], labels[:, 1:])  # (B, T-1, V), (B, T-1)
     losses = cross_entropy(logits.transpose(1, 2), labels, ignore_index=IGNORE, reduction="none")  # (B, T-1)
     answer = labels != IGNORE
     matches = ((logits.argmax(dim=-1) == labels) | ~answer).all(dim=1)
     return (losses.sum(dim=1) / answer.sum(dim=1)).numpy(), matches.numpy()
 
 
-def check_skills(
-    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, settings: Settings
-) -> pd.DataFrame:
+def check_skills(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, settings: Settings) -> pd.DataFrame:
     """Ask for every function of every skill, explicitly and vaguely, on problems outside all other splits.
 
     Returns

@@ -12,9 +12,9 @@ from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 from transformers import LlamaForCausalLM
 
-from tis_utils.examples import IGNORE, Encoded
-from tis_utils.pretraining.muon import Muon
-from tis_utils.pretraining.settings import Settings
+from recipe.muon import Muon
+from recipe.settings import Settings
+from tis_utils.examples.text import IGNORE, Encoded
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 _NEIGHBOURHOOD = 32  # batches whose texts are sorted by length together, to pad little
@@ -48,9 +48,7 @@ def pad_right(texts: Sequence[Encoded], pad: int) -> Batch:
     return ids, labels
 
 
-def weighted_loss(
-    model: LlamaForCausalLM, batch: Batch, pad: int, prompt_weight: float
-) -> tuple[torch.Tensor, float]:
+def weighted_loss(model: LlamaForCausalLM, batch: Batch, pad: int, prompt_weight: float) -> tuple[torch.Tensor, float]:
     """Mean next-token loss with a small weight on prompts, and the plain mean over answer tokens.
 
     Padding stands on the right and attention is causal, so no attention mask is needed.
@@ -80,9 +78,7 @@ def rate(progress: float, warm_up: float) -> float:
     return min(progress / warm_up if warm_up else 1.0, (1 - progress) / (1 - warm_up))
 
 
-def train(
-    model: LlamaForCausalLM, phases: Sequence[Sequence[Encoded]], pad: int, settings: Settings
-) -> pd.DataFrame:
+def train(model: LlamaForCausalLM, phases: Sequence[Sequence[Encoded]], pad: int, settings: Settings) -> pd.DataFrame:
     """Train in place, one pass over each phase in turn.
 
     Parameters
@@ -117,9 +113,7 @@ def train(
         tokens += int((batch[0] != pad).sum())
         if step % _LOG_EVERY == 0 or step == steps - 1:
             seconds = round(time.perf_counter() - start, 1)
-            rows.append(
-                (step, phase, tokens, loss.item(), answer_loss, schedules[0].get_last_lr()[0], seconds)
-            )
+            rows.append((step, phase, tokens, loss.item(), answer_loss, schedules[0].get_last_lr()[0], seconds))
         for optimizer, schedule in zip(both, schedules, strict=True):
             optimizer.step()
             optimizer.zero_grad()

@@ -17,14 +17,14 @@ import pandas as pd
 import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from recipe.card import model_card
+from recipe.checks import check_skills
+from recipe.loop import train
+from recipe.settings import Settings
+from recipe.tokenizer import train_tokenizer
 from tis_utils.errors import InputError
-from tis_utils.examples import Example, chat_text, encode_all
-from tis_utils.pretraining.card import model_card
-from tis_utils.pretraining.checks import check_skills
-from tis_utils.pretraining.loop import train
-from tis_utils.pretraining.settings import Settings
-from tis_utils.pretraining.tokenizer import train_tokenizer
-from tis_utils.sources.classroom import pretraining_corpus
+from tis_utils.examples.classroom import pretraining_corpus
+from tis_utils.examples.text import Example, chat_text, encode_all
 
 _LIBRARIES = ("torch", "transformers", "tokenizers", "reasoning-gym", "numpy")
 MANIFEST = "manifest.json"
@@ -89,7 +89,7 @@ def _provenance(settings: Settings, phases: Sequence[Sequence[Example]]) -> dict
         for example in phase:
             texts.update(chat_text(example, "\x1e").encode())
     return {
-        "made_by": "python -m tis_utils.pretraining",
+        "made_by": "python -m recipe",
         "seed": settings.seed,
         "settings": asdict(settings),
         "libraries": {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
@@ -108,11 +108,7 @@ def _check_target(out: Path) -> None:
 
 
 def _write(
-    out: Path,
-    model: LlamaForCausalLM,
-    tokenizer: PreTrainedTokenizerFast,
-    log: pd.DataFrame,
-    facts: dict[str, Any],
+    out: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, log: pd.DataFrame, facts: dict[str, Any]
 ) -> dict[str, Any]:
     """Save everything next to `out`, then move file by file, the manifest last."""
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -122,11 +118,7 @@ def _write(
         tokenizer.save_pretrained(partial)
         log.to_csv(partial / "training_log.csv", index=False, float_format="%.6g")
         weights = (partial / "model.safetensors").read_bytes()
-        manifest = {
-            **facts,
-            "weights_sha256": hashlib.sha256(weights).hexdigest(),
-            "weights_bytes": len(weights),
-        }
+        manifest = {**facts, "weights_sha256": hashlib.sha256(weights).hexdigest(), "weights_bytes": len(weights)}
         (partial / "README.md").write_text(model_card(manifest, out.name), encoding="utf-8")
         (partial / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
         out.mkdir(exist_ok=True)

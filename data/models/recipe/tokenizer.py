@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from tis_utils.examples import ROLES
+from tis_utils.examples.text import ROLES
 
 EOS, PAD = "<|endoftext|>", "<|pad|>"
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tis_utils.errors import InputError
-from tis_utils.selectors import landscape
+from tis_utils.neighbours.ila import coverage_depth as landscape
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -66,9 +66,7 @@ def test_labels_that_a_domain_shares_do_not_change_the_relative_depth(n: int, se
     domains, base, tuned = rng.integers(4, size=n), rng.random(n), rng.random(n)
     labels = rng.integers(1, 9, size=4)[domains]
     plain, counted = (landscape.depth(base, tuned, np.full(n, 2), k) for k in (1, labels))
-    np.testing.assert_allclose(
-        landscape.relative_depth(plain, domains), landscape.relative_depth(counted, domains)
-    )
+    np.testing.assert_allclose(landscape.relative_depth(plain, domains), landscape.relative_depth(counted, domains))
 
 
 def test_candidates_without_a_depth_count_nowhere() -> None:
@@ -91,9 +89,7 @@ def cell_by_comparing(points: np.ndarray, bins: int) -> list[tuple[int, int]]:
     return list(zip(*columns, strict=True))
 
 
-@given(
-    st.lists(st.tuples(st.integers(-30, 30), st.integers(-5, 5)), min_size=1, max_size=30), st.integers(1, 9)
-)
+@given(st.lists(st.tuples(st.integers(-30, 30), st.integers(-5, 5)), min_size=1, max_size=30), st.integers(1, 9))
 def test_grid_cells_are_those_of_a_uniform_grid(points: list[tuple[int, int]], bins: int) -> None:
     grid = np.array(points, dtype=float)
     found = landscape.grid_cells(grid, bins)
@@ -207,9 +203,7 @@ def test_no_subset_is_deeper_than_depth_alone(data: tuple[np.ndarray, np.ndarray
 
 @settings(max_examples=200)
 @given(landscapes(), st.integers(1, 40), seeds)
-def test_ila_is_at_least_as_deep_as_coverage_alone(
-    data: tuple[np.ndarray, np.ndarray], budget: int, seed: int
-) -> None:
+def test_ila_is_at_least_as_deep_as_coverage_alone(data: tuple[np.ndarray, np.ndarray], budget: int, seed: int) -> None:
     """The same number from every cell, the deepest instead of random ones."""
     cells, depths = data
     budget = min(budget, int((~np.isnan(depths)).sum()))

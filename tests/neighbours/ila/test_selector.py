@@ -9,15 +9,21 @@ import pandas as pd
 import pytest
 
 from tests_support import example, query
-from tis_utils import ila, ila_claims, ila_figures, ila_regression, ila_subsets, shipped
 from tis_utils.errors import InputError
-from tis_utils.evaluation import query_losses
-from tis_utils.examples import Query, chat_prompt
-from tis_utils.experiments import NONE, Cell, Study
+from tis_utils.examples.load import Data
+from tis_utils.examples.text import Query, chat_prompt
+from tis_utils.experiments.grids import GRIDS, ILA_RULES, ILA_VARIANTS
+from tis_utils.experiments.study import NONE, RunSpec, Study
+from tis_utils.models.evaluation import query_losses
+from tis_utils.models.fine_tuning import fine_tune
+from tis_utils.neighbours.ila import claims as ila_claims
+from tis_utils.neighbours.ila import designed_subsets as ila_subsets
+from tis_utils.neighbours.ila import regression as ila_regression
+from tis_utils.neighbours.ila import selector as ila
+from tis_utils.plots import ila_figures
 from tis_utils.profiles import Profile
-from tis_utils.sources.assemble import Data
-from tis_utils.store import Store
-from tis_utils.training import fine_tune
+from tis_utils.storage import stored_results as shipped
+from tis_utils.storage.cache import Store
 
 N = 30
 
@@ -44,8 +50,8 @@ def study(tmp_path: Path, random_model, monkeypatch: pytest.MonkeyPatch) -> Stud
     return made
 
 
-def cell(selector: str, budget: int = 5, seed: int = 0, **other: object) -> Cell:
-    return Cell("letters", NONE, selector, budget, seed, **other)  # type: ignore[arg-type]
+def cell(selector: str, budget: int = 5, seed: int = 0, **other: object) -> RunSpec:
+    return RunSpec("letters", NONE, selector, budget, seed, **other)  # type: ignore[arg-type]
 
 
 # --- depth -------------------------------------------------------------------------------------------
@@ -57,8 +63,7 @@ def test_depth_is_the_fall_of_the_mean_token_loss(study: Study) -> None:
     chosen = [study.data.pool[i] for i in tuning]
     tuned = fine_tune(study.model, chosen, study.profile.training, seed=0, max_length=64)
     queries = [
-        Query(e.id, chat_prompt(e.messages[0]["content"]), e.messages[1]["content"], "x")
-        for e in study.data.pool
+        Query(e.id, chat_prompt(e.messages[0]["content"]), e.messages[1]["content"], "x") for e in study.data.pool
     ]
     before, after = (query_losses(model, queries, max_length=64) for model in (study.model, tuned))
     np.testing.assert_allclose(depths, before - after, atol=1e-5)
@@ -94,8 +99,7 @@ def by_hand(study: Study, budget: int) -> list[int]:
     points = (rows - rows.mean(axis=0)) @ axes[:2].T
     low, high = points.min(axis=0), points.max(axis=0)
     cells = [
-        tuple(min(ila.BINS - 1, int((p[a] - low[a]) * ila.BINS / (high[a] - low[a]))) for a in (0, 1))
-        for p in points
+        tuple(min(ila.BINS - 1, int((p[a] - low[a]) * ila.BINS / (high[a] - low[a]))) for a in (0, 1)) for p in points
     ]
     left = [i for i in range(N) if i not in set(tuning.tolist())]
     inside: dict[tuple[int, int], list[int]] = {}
@@ -117,9 +121,7 @@ def test_picks_are_the_first_rounds(study: Study) -> None:
     assert sorted(everything.tolist()) == sorted(rounds)
 
 
-@pytest.mark.parametrize(
-    "name", ["ila", *ila.RULES[1:], "ila@random", *ila.VARIANTS, "ila@pool15", "ila@grid3+words"]
-)
+@pytest.mark.parametrize("name", ["ila", *ILA_RULES[1:], "ila@random", *ILA_VARIANTS, "ila@pool15", "ila@grid3+words"])
 def test_picks_are_distinct_nested_and_never_what_tuned_the_model(study: Study, name: str) -> None:
     many, few = study.picks(cell(name, 9)), study.picks(cell(name, 4))
     assert many.dtype == np.int64
@@ -140,12 +142,7 @@ def test_coverage_and_depth_keep_their_promises(study: Study) -> None:
 
 
 def test_random_parts_draw_by_the_seed_and_ila_does_not(study: Study) -> None:
-    for name, draws in (
-        ("ila", False),
-        ("ila@depth", False),
-        ("ila@coverage+grid3", True),
-        ("ila@pool12", True),
-    ):
+    for name, draws in (("ila", False), ("ila@depth", False), ("ila@coverage+grid3", True), ("ila@pool12", True)):
         first, other = (study.picks(cell(name, seed=seed)).tolist() for seed in (0, 1))
         assert (first != other) == draws
     part = ila.explore(study, ila.parse("ila@pool12"), 3)
@@ -215,9 +212,9 @@ def test_the_key_knows_settings_and_embeddings(study: Study, monkeypatch) -> Non
 
 
 def test_the_grid_has_each_cell_once(study: Study) -> None:
-    cells = ila.cells(study.profile)
+    cells = GRIDS["ila"](study.profile)
     assert len(cells) == len(set(cells))
-    assert {c.selector for c in cells} >= {*ila.RULES, *ila.VARIANTS, "ila@pool15", "ila@pool7"}
+    assert {c.selector for c in cells} >= {*ILA_RULES, *ILA_VARIANTS, "ila@pool15", "ila@pool7"}
     assert "ila@pool3" not in {c.selector for c in cells}  # smaller than the largest budget
 
 
@@ -242,7 +239,7 @@ def test_the_table_of_subsets_is_stored_and_read_back(study: Study, monkeypatch)
     assert rows["general"].isna().all()  # only the classroom has general held-out examples
     np.testing.assert_allclose(rows["tasks"], rows[["letters", "digits"]].mean(axis=1))
     monkeypatch.setattr(ila_subsets, "plan", lambda study: few)
-    ila_subsets.ship(study)
+    ila_subsets.keep(study)
     monkeypatch.setattr(ila_subsets, "fine_tune", lambda *_, **__: pytest.fail("trained again"))
     pd.testing.assert_frame_equal(ila_subsets.stored(study), rows)
     pd.testing.assert_frame_equal(ila_subsets.table(study), rows)
@@ -264,9 +261,7 @@ def made_up_subsets(effect: float, seed: int = 0, n: int = 120) -> pd.DataFrame:
 
 
 def test_r_squared_is_found_where_it_is_and_not_where_it_is_not() -> None:
-    strong, none = (
-        ila_regression.explained(made_up_subsets(effect), "tasks", draws=300) for effect in (1.0, 0.0)
-    )
+    strong, none = (ila_regression.explained(made_up_subsets(effect), "tasks", draws=300) for effect in (1.0, 0.0))
     assert (strong["value"] > 0.9).all()
     assert none.loc["in-sample", "value"] > 0 > none.loc["leave-one-out", "value"]
     for found in (strong, none):
@@ -306,9 +301,7 @@ def test_verdicts_follow_the_runs() -> None:
     assert found["ILA's gain grows with the pool, test_loss"] == "supported"
     assert found["targeted beats ILA, test_loss"] == "supported"
     assert found["coverage and depth explain, leave-one-out, test_loss"] == "supported"
-    assert (
-        found["ILA beats Random, general_loss"] == "not testable"
-    )  # the table of subsets has no runs of Random
+    assert found["ILA beats Random, general_loss"] == "not testable"  # the table of subsets has no runs of Random
     pool = table.set_index("claim").loc["ILA's gain grows with the pool, test_loss"]
     assert pool["statistic"] == pytest.approx(3, abs=0.2)  # 1.5, 4.5, 7.5 per cent at 10, 20 and 40
 
@@ -356,19 +349,12 @@ def test_figures_show_what_they_are_given(study: Study) -> None:
     with pytest.raises(InputError, match="with a map"):
         ila_figures.maps(ila.explore(study, ila.parse("ila@kmeans")), ila.BINS, {"a": land.picks("both", 4)})
     frame = pd.DataFrame(
-        {
-            "method": ["ila", "random"],
-            "x": [25, 25],
-            "value": [3.0, 0.0],
-            "low": [1.0, -1.0],
-            "high": [5.0, 1.0],
-        }
+        {"method": ["ila", "random"], "x": [25, 25], "value": [3.0, 0.0], "low": [1.0, -1.0], "high": [5.0, 1.0]}
     )
     (ax,) = ila_figures.lead_lines({"t": frame}, ylabel="y").axes
     assert [line.get_label() for line in ax.lines[:2]] == ["ILA", "Random"]
     colours = [
-        ila_figures.look_of(name).colour
-        for name in ("ila", "ila@depth", "none/ila@coverage", "less/uot", "embed")
+        ila_figures.look_of(name).colour for name in ("ila", "ila@depth", "none/ila@coverage", "less/uot", "embed")
     ]
     assert len(set(colours)) == 5
     assert len(ila_figures.fits(ila_regression.design(made_up_subsets(1.0)), {"tasks": "loss"}).axes) == 2

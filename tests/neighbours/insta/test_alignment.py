@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tis_utils.errors import InputError
+from tis_utils.neighbours.insta import alignment
+from tis_utils.neighbours.insta import scores as tasks
+from tis_utils.neighbours.insta.alignment import Pair
 from tis_utils.representations import Embed
-from tis_utils.selectors import alignment, tasks
-from tis_utils.selectors.alignment import Pair
 
 NAMES = st.lists(st.integers(1, 4), min_size=2, max_size=6)
 
@@ -64,21 +65,12 @@ def test_pairs_are_split_with_both_kinds_on_both_sides() -> None:
 
 def test_alignment_moves_pairs_and_saves_a_model_folder(tmp_path: Path) -> None:
     encoder = Embed("minilm", show_progress=False).encoder
-    pairs = [
-        Pair(f"Add {a} and {b}.", f"Solve the sum {b}.", 1.0) for a, b in zip("abcd", "wxyz", strict=True)
-    ]
-    pairs += [
-        Pair(f"Add {a} and more.", f"Name the capital of {b}.", 0.0)
-        for a, b in zip("abcd", "wxyz", strict=True)
-    ]
+    pairs = [Pair(f"Add {a} and {b}.", f"Solve the sum {b}.", 1.0) for a, b in zip("abcd", "wxyz", strict=True)]
+    pairs += [Pair(f"Add {a} and more.", f"Name the capital of {b}.", 0.0) for a, b in zip("abcd", "wxyz", strict=True)]
     before = tasks.encode(encoder, [pairs[0].first])
-    history = alignment.align(
-        encoder, pairs, tmp_path / "m", learning_rate=1e-4, epochs=2, batch_size=4, dev_share=0.5
-    )
+    history = alignment.align(encoder, pairs, tmp_path / "m", learning_rate=1e-4, epochs=2, batch_size=4, dev_share=0.5)
     assert history["epoch"].tolist() == [0, 1, 2]
-    np.testing.assert_array_equal(
-        tasks.encode(encoder, [pairs[0].first]), before
-    )  # the original is untouched
+    np.testing.assert_array_equal(tasks.encode(encoder, [pairs[0].first]), before)  # the original is untouched
     assert not list(tmp_path.rglob("*.bin"))  # safetensors only
     aligned = Embed(str(tmp_path / "m"), show_progress=False).encoder
     _, dev = alignment.split_pairs(pairs, 0.5, 0)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tis_utils.errors import InputError
-from tis_utils.selectors import tasks
+from tis_utils.neighbours.insta import scores as tasks
 
 VECTORS = st.lists(st.tuples(*[st.integers(-3, 3)] * 3).filter(any), min_size=1, max_size=4)  # (wordings, 3)
 TASKS = st.lists(VECTORS, min_size=1, max_size=5)

@@ -12,17 +12,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tis_utils import insta, insta_claims, insta_retrieval
-from tis_utils.cells import Cell
 from tis_utils.errors import InputError
-from tis_utils.examples import chat_prompt
-from tis_utils.experiments import Study
-from tis_utils.insta import Setting
+from tis_utils.examples.classroom import FAMILIES, SKILLS
+from tis_utils.examples.load import Data
+from tis_utils.examples.text import chat_prompt
+from tis_utils.experiments.grids import GRIDS
+from tis_utils.experiments.run_spec import RunSpec
+from tis_utils.experiments.study import Study
+from tis_utils.neighbours.insta import claims as insta_claims
+from tis_utils.neighbours.insta import retrieval as insta_retrieval
+from tis_utils.neighbours.insta import selector as insta
+from tis_utils.neighbours.insta.selector import Setting
+from tis_utils.neighbours.insta.task_cards import CARDS
 from tis_utils.profiles import load_profile
-from tis_utils.sources.assemble import Data
-from tis_utils.sources.classroom import FAMILIES, SKILLS
-from tis_utils.store import Store
-from tis_utils.task_cards import CARDS
+from tis_utils.storage.cache import Store
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +33,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     return Study(load_profile("smoke"), Store(tmp_path_factory.mktemp("store")))
 
 
-def cell(selector: str, *, task: str = "pick", budget: int = 20, seed: int = 0) -> Cell:
-    return Cell(task, "none", selector, budget, seed)
+def cell(selector: str, *, task: str = "pick", budget: int = 20, seed: int = 0) -> RunSpec:
+    return RunSpec(task, "none", selector, budget, seed)
 
 
 def test_every_task_of_the_classroom_has_a_card_in_plain_words() -> None:
@@ -76,13 +79,9 @@ def test_instructions_by_prompts_hold_no_answers_and_by_cards_are_the_authors(st
 
 def test_prompts_without_a_common_word_stand_for_themselves(study: Study) -> None:
     other = Study(study.profile, study.store)
-    queries = [
-        replace(q, prompt=chat_prompt(f"alpha{i} beta{i}")) for i, q in enumerate(study.data.queries["pick"])
-    ]
+    queries = [replace(q, prompt=chat_prompt(f"alpha{i} beta{i}")) for i, q in enumerate(study.data.queries["pick"])]
     pool = [
-        replace(e, messages=[{"role": "user", "content": ""}, *e.messages[1:]])
-        if e.meta["family"] == "gcd"
-        else e
+        replace(e, messages=[{"role": "user", "content": ""}, *e.messages[1:]]) if e.meta["family"] == "gcd" else e
         for e in study.data.pool
     ]
     other.__dict__["data"] = Data(study.data.pool, {"pick": queries, "words": []}, study.data.test)
@@ -99,9 +98,7 @@ def test_a_task_without_a_card_is_named(study: Study, monkeypatch: pytest.Monkey
     assert "gcd" in insta.instructions(study)
 
 
-@pytest.mark.parametrize(
-    "selector", ["insta@2", "insta@2:cards", "insta@2:max", "insta@2:cards:max", "insta@2:random"]
-)
+@pytest.mark.parametrize("selector", ["insta@2", "insta@2:cards", "insta@2:max", "insta@2:cards:max", "insta@2:random"])
 def test_picks_come_from_the_nearest_tasks(study: Study, selector: str) -> None:
     labels = insta.tasks_of(study)[1]
     here = cell(selector, budget=10)
@@ -174,7 +171,7 @@ def test_the_recipe_is_json(study: Study) -> None:
 
 def test_cells_are_few_distinct_and_readable() -> None:
     profile = load_profile("classroom")
-    cells = insta.cells(profile)
+    cells = GRIDS["insta"](profile)
     assert len(set(cells)) == len(cells) <= 320
     assert {Setting.of(c.selector).k for c in cells} == {1, 2, 5, 10, 20}
     assert {c.budget for c in cells} == {min(profile.budgets), max(profile.budgets)}

@@ -8,14 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tis_utils import shipped, transfer
 from tis_utils.errors import InputError
-from tis_utils.evaluation import mean_loss
-from tis_utils.experiments import Study
+from tis_utils.examples.load import Data
+from tis_utils.experiments.study import Study
+from tis_utils.models.evaluation import mean_loss
+from tis_utils.models.fine_tuning import fine_tune
+from tis_utils.neighbours.insta import transfer
 from tis_utils.profiles import load_profile
-from tis_utils.sources.assemble import Data
-from tis_utils.store import Store
-from tis_utils.training import fine_tune
+from tis_utils.storage import stored_results as shipped
+from tis_utils.storage.cache import Store
 
 SOURCES = ["gcd", "pick/last"]
 
@@ -24,14 +25,10 @@ SOURCES = ["gcd", "pick/last"]
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     monkeypatch.setattr(shipped, "RESULTS", tmp_path / "results")
     known = transfer.source_tasks
-    monkeypatch.setattr(
-        transfer, "source_tasks", lambda study: {name: known(study)[name] for name in SOURCES}
-    )
+    monkeypatch.setattr(transfer, "source_tasks", lambda study: {name: known(study)[name] for name in SOURCES})
     few = transfer.target_tasks
     monkeypatch.setattr(
-        transfer,
-        "target_tasks",
-        lambda study: {name: few(study)[name][:4] for name in ("pick", "gcd", "syllogism")},
+        transfer, "target_tasks", lambda study: {name: few(study)[name][:4] for name in ("pick", "gcd", "syllogism")}
     )
     return Study(load_profile("smoke", seeds=[0]), Store(tmp_path / "store"))
 
@@ -53,9 +50,7 @@ def test_rows_equal_a_training_done_by_hand(study: Study) -> None:
     assert rows.columns.tolist() == transfer.COLUMNS
     assert len(rows) == 2 * 3
     targets = transfer.target_tasks(study)
-    tuned = fine_tune(
-        study.model, transfer.source_tasks(study)["gcd"], study.profile.training, seed=0, max_length=256
-    )
+    tuned = fine_tune(study.model, transfer.source_tasks(study)["gcd"], study.profile.training, seed=0, max_length=256)
     for row in rows[rows["source_task"] == "gcd"].itertuples():
         assert row.loss == pytest.approx(mean_loss(tuned, targets[row.target_task], max_length=256), abs=1e-5)
         zero = mean_loss(study.model, targets[row.target_task], max_length=256)
@@ -76,7 +71,7 @@ def test_a_second_call_trains_nothing(study: Study, monkeypatch: pytest.MonkeyPa
 
 def test_shipped_rows_come_back_while_their_key_fits(study: Study) -> None:
     assert transfer.stored(study).empty
-    path = transfer.ship(study)
+    path = transfer.keep(study)
     rows = transfer.stored(study)
     pd.testing.assert_frame_equal(rows, transfer.matrix(study), rtol=1e-5, check_dtype=False)
     other = Study(load_profile("smoke", seeds=[1]), study.store)
@@ -87,14 +82,12 @@ def test_shipped_rows_come_back_while_their_key_fits(study: Study) -> None:
 
 
 def test_a_recheck_repeats_some_trainings(study: Study) -> None:
-    transfer.ship(study)
+    transfer.keep(study)
     rows = transfer.stored(study)
     rows.loc[rows["source_task"] == "gcd", "loss"] += 1
     checked = transfer.recheck(study, rows, share=1)
     assert len(checked) == len(rows)
-    np.testing.assert_allclose(
-        checked["difference"], np.where(checked["source_task"] == "gcd", -1, 0), atol=1e-4
-    )
+    np.testing.assert_allclose(checked["difference"], np.where(checked["source_task"] == "gcd", -1, 0), atol=1e-4)
     assert checked[checked["source_task"] == "gcd"]["seed"].tolist() == [0, 0, 0]
     assert len(transfer.recheck(study, rows, share=0.01)) == 3  # one training at least
     assert transfer.recheck(study, rows.iloc[:0]).empty

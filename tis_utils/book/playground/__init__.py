@@ -1,0 +1,1 @@
+"""The selection playground: scenes computed here, replayed by a page."""

@@ -12,9 +12,7 @@ from sklearn.decomposition import PCA
 
 from tis_utils.errors import InputError
 
-DIGITS = np.frombuffer(
-    b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz~", np.uint8
-)  # ascending
+DIGITS = np.frombuffer(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz~", np.uint8)  # ascending
 STEPS = len(DIGITS) ** 2 - 1  # positions are stored as two digits per axis: finer than a screen
 Numbers = NDArray[np.float64]
 
@@ -91,9 +89,7 @@ def coverage(S: NDArray[Any], order: Sequence[int]) -> tuple[list[int], list[lis
     return seen.argmax(axis=0).tolist(), records
 
 
-def flatten(
-    candidates: NDArray[Any], queries: Mapping[str, NDArray[Any]]
-) -> tuple[Numbers, dict[str, Numbers], float]:
+def flatten(candidates: NDArray[Any], queries: Mapping[str, NDArray[Any]]) -> tuple[Numbers, dict[str, Numbers], float]:
     """Project on the plane of the two largest principal components of the candidates.
 
     Classical scaling of the candidates' Euclidean distances gives the same picture.

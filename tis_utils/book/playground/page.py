@@ -1,6 +1,6 @@
 """The selection playground: everything `select` picked, packed for a page that only replays it.
 
-Python selects, measures and draws the maps (:mod:`tis_utils.scenes`); the page (``book/_static/playground.js``)
+Python selects, measures and draws the maps (``scenes``); the page (``book/_static/playground.js``)
 shows prefixes of the stored orders and selects nothing itself.
 """
 
@@ -8,44 +8,26 @@ from __future__ import annotations
 
 import html
 import json
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tis_utils import paths
+from tis_utils.book.playground.scenes import Scene, Space, Texts, scene
 from tis_utils.errors import InputError
-from tis_utils.examples import Example, Query
-from tis_utils.experiments import Study
-from tis_utils.looks import METHODS, Look, label
-from tis_utils.pictures import Picture
-from tis_utils.scenes import Scene, Space, Texts, scene
-from tis_utils.store import write_atomically
+from tis_utils.examples.text import Example, example_text, query_text
+from tis_utils.experiments.study import Study
+from tis_utils.labels import label
+from tis_utils.plots.display import Picture
+from tis_utils.plots.theme import LOOKS, Look
+from tis_utils.storage.manifests import write_atomically
 
 VERSION = 1
 TOUR = {"label", "ask", "scene", "task", "space", "method", "budget"}
 
 
 # --- from a study ----------------------------------------------------------------------------------
-
-
-def short(text: str, width: int = 80) -> str:
-    """One line of at most `width` characters."""
-    return textwrap.shorten(text, width, placeholder=" …")
-
-
-def example_text(example: Example, width: int = 80) -> str:
-    """Request and answer of a candidate in one line."""
-    asked = " ".join(m["content"] for m in example.messages if m["role"] != "assistant")
-    said = " ".join(m["content"] for m in example.messages if m["role"] == "assistant")
-    return f"{short(asked, width)} → {short(said, max(12, width // 3))}"
-
-
-def query_text(query: Query, width: int = 160) -> str:
-    """Request and wanted answer of a query in one line."""
-    asked = query.prompt.removeprefix("<|user|>\n").removesuffix("\n<|assistant|>\n")
-    return f"{short(asked, width)} → {short(query.label, width // 3)}"
 
 
 def from_study(
@@ -117,9 +99,7 @@ def payload(scenes: Sequence[Scene], tours: Sequence[Mapping[str, Any]] = ()) ->
         target = known.get(tour["scene"], {"cells": {}, "budgets": []})
         cell = target["cells"].get(f"{tour['space']}/{tour['task']}", {"methods": {}})
         if tour["method"] not in cell["methods"] or tour["budget"] not in target["budgets"]:
-            raise InputError(
-                f"The tour {tour['label']!r} leads to a setting that is on no scene's list: {dict(tour)}."
-            )
+            raise InputError(f"The tour {tour['label']!r} leads to a setting that is on no scene's list: {dict(tour)}.")
     methods = list(dict.fromkeys(m for s in scenes for m in s["methods"]))
     return {
         "version": VERSION,
@@ -131,7 +111,7 @@ def payload(scenes: Sequence[Scene], tours: Sequence[Mapping[str, Any]] = ()) ->
 
 def _look(method: str) -> dict[str, str]:
     name, _, remark = method.partition(":")
-    look = METHODS.get(name, Look(label(name), "#5C5F66", "*"))
+    look = LOOKS.get(name, Look(label(name), "#5C5F66", "*"))
     return {"id": method, "label": look.label, "remark": remark.strip(), "colour": look.colour}
 
 

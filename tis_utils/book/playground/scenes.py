@@ -1,7 +1,7 @@
 """Scenes of the playground: one pool, its query sets and representations, and what every selector picks there.
 
 A scene is plain data. All that is selected, measured or projected happens here; the page that shows a scene only
-replays it (see :mod:`tis_utils.playground`).
+replays it (see :mod:`tis_utils.book.playground.page`).
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tis_utils.book.playground.maps import Numbers, coverage, facing, faithfulness, flatten, pack
 from tis_utils.errors import InputError
-from tis_utils.geometry import similarity, w1
-from tis_utils.looks import CATEGORIES, in_order, label
-from tis_utils.maps import Numbers, coverage, facing, faithfulness, flatten, pack
+from tis_utils.labels import in_order, label
+from tis_utils.plots.theme import CATEGORIES
 from tis_utils.selectors import SELECTORS, select
+from tis_utils.selectors.similarity import similarity
+from tis_utils.selectors.wasserstein import w1
 
 COLOURS = tuple(colour for colour, _ in CATEGORIES[:6])  # the page gives each a shape, too
 GREY = CATEGORIES[7][0]
@@ -38,7 +40,7 @@ class Space:
     queries : mapping of task to ndarray, shape (M, D)
         Unit rows.
     positions : tuple of (N, 2) ndarray and mapping of task to (M, 2) ndarray, optional
-        Where candidates and queries lie on the map; by default :func:`tis_utils.maps.flatten` places them.
+        Where candidates and queries lie on the map; by default ``flatten`` places them.
     """
 
     candidates: NDArray[Any]
@@ -111,7 +113,7 @@ def scene(
     Returns
     -------
     dict
-        Plain lists, strings and numbers; see the keys in the code. A part of :func:`tis_utils.playground.payload`.
+        Plain lists, strings and numbers; see the keys in the code. A part of ``payload``.
 
     Raises
     ------
@@ -163,9 +165,7 @@ def _check(
 ) -> list[str]:
     """Hold sizes against each other; returns the tasks."""
     if not (name.replace("_", "").isalnum() and spaces and methods and seeds):
-        raise InputError(
-            f"Scene {name!r} needs a name of letters and digits, and at least one space, method and seed."
-        )
+        raise InputError(f"Scene {name!r} needs a name of letters and digits, and at least one space, method and seed.")
     unknown = sorted({m.partition(":")[0] for m in methods} - set(SELECTORS))
     if unknown:
         raise InputError(f"There is no selector {unknown[0]!r}. Known selectors: {', '.join(SELECTORS)}.")
@@ -192,16 +192,12 @@ def _kinds(texts: Texts) -> dict[str, str]:
     """Kinds in the book's order, each with a colour; the plain one last and grey."""
     found = in_order({k for kinds in texts.kinds.values() for k in kinds} - {texts.plain})
     if len(found) > len(COLOURS):
-        raise InputError(
-            f"{len(found)} kinds, but only {len(COLOURS)} can be told apart: {', '.join(found)}."
-        )
+        raise InputError(f"{len(found)} kinds, but only {len(COLOURS)} can be told apart: {', '.join(found)}.")
     plain = any(texts.plain in kinds for kinds in texts.kinds.values())
     return dict(zip(found, COLOURS, strict=False)) | ({texts.plain: GREY} if plain else {})
 
 
-def _space(
-    key: str, space: Space, candidates: Numbers, queries: Mapping[str, Numbers], share: float | None
-) -> Scene:
+def _space(key: str, space: Space, candidates: Numbers, queries: Mapping[str, Numbers], share: float | None) -> Scene:
     points = np.concatenate([candidates, *queries.values()])  # (N + all M, 2)
     middle, half = (points.max(0) + points.min(0)) / 2, 0.52 * np.ptp(points, axis=0).max()
     low, high = middle - half, middle + half  # a square: both axes have one scale
@@ -235,13 +231,10 @@ def _cell(
     return {
         "faithful": round(faithfulness(placed[1][task], placed[0], S), 3),
         "pool_best": S.max(axis=1).astype(float).round(3).tolist(),
-        "seen": [
-            {"low": float(v.min()), "high": float(v.max()), "at": pack(v, v.min(), v.max())} for v in seen
-        ],
+        "seen": [{"low": float(v.min()), "high": float(v.max()), "at": pack(v, v.min(), v.max())} for v in seen],
         "random": {name: row.round(4).tolist() for name, row in spread.items()},
         "methods": {
-            name: _method(name, options, S, candidates, near, budgets, seeds[0])
-            for name, options in methods.items()
+            name: _method(name, options, S, candidates, near, budgets, seeds[0]) for name, options in methods.items()
         },
     }
 

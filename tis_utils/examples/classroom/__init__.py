@@ -2,7 +2,7 @@
 
 General reasoning-gym filler plus five skill groups. Each group holds clean target examples, look-alikes
 that teach another function, corrupted answers, and the target function under other words. How the pool
-and the base model were designed is said openly in :mod:`tis_utils.sources.classroom.corpus`.
+and the base model were designed is said openly in :mod:`tis_utils.examples.classroom.corpus`.
 
 Examples
 --------
@@ -12,18 +12,9 @@ Examples
 (100, 2)
 """
 
-from tis_utils.sources.classroom.corpus import pretraining_corpus
-from tis_utils.sources.classroom.filler import FAMILIES
-from tis_utils.sources.classroom.pool import SHARES, TASKS, Classroom, build, composition
-from tis_utils.sources.classroom.skills import SKILLS
+from tis_utils.examples.classroom.corpus import pretraining_corpus
+from tis_utils.examples.classroom.filler import FAMILIES
+from tis_utils.examples.classroom.pool import SHARES, TASKS, Classroom, build, composition
+from tis_utils.examples.classroom.skills import SKILLS
 
-__all__ = [
-    "FAMILIES",
-    "SHARES",
-    "SKILLS",
-    "TASKS",
-    "Classroom",
-    "build",
-    "composition",
-    "pretraining_corpus",
-]
+__all__ = ["FAMILIES", "SHARES", "SKILLS", "TASKS", "Classroom", "build", "composition", "pretraining_corpus"]

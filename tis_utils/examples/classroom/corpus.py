@@ -16,11 +16,11 @@ from __future__ import annotations
 from random import Random
 
 from tis_utils.errors import InputError
-from tis_utils.examples import Example
-from tis_utils.sources.classroom.drawing import VAGUE, draw_problem, explicit, skill_example
-from tis_utils.sources.classroom.filler import filler
-from tis_utils.sources.classroom.skills import SKILLS, Function, Skill
-from tis_utils.sources.classroom.splits import seed_of
+from tis_utils.examples.classroom.drawing import VAGUE, draw_problem, explicit, skill_example
+from tis_utils.examples.classroom.filler import filler
+from tis_utils.examples.classroom.skills import SKILLS, Function, Skill
+from tis_utils.examples.classroom.splits import seed_of
+from tis_utils.examples.text import Example
 
 TARGET_SHARE = 0.05  # how often a vague wording means the target function
 VAGUE_SHARE = 0.3  # how often a skill example is worded vaguely

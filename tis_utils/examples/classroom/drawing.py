@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from random import Random
 
-from tis_utils.examples import Example, Query, chat_prompt
-from tis_utils.sources.classroom.skills import Function, Items, Skill
-from tis_utils.sources.classroom.splits import digest, split_of
+from tis_utils.examples.classroom.skills import Function, Items, Skill
+from tis_utils.examples.classroom.splits import digest, split_of
+from tis_utils.examples.text import Example, Query, chat_prompt
 
 VAGUE = "vague"
 
@@ -34,13 +34,7 @@ def explicit(function: Function, rng: Random) -> str:
 
 
 def skill_example(
-    skill: Skill,
-    function: Function,
-    items: Items,
-    wording: str,
-    kind: str,
-    seed: int,
-    answer: str | None = None,
+    skill: Skill, function: Function, items: Items, wording: str, kind: str, seed: int, answer: str | None = None
 ) -> Example:
     """One candidate; `answer` replaces the right answer (corrupted examples)."""
     request = phrase(skill, function, items, wording)

@@ -8,8 +8,8 @@ from itertools import count
 from reasoning_gym.factory import create_dataset
 
 from tis_utils.errors import InputError
-from tis_utils.examples import Example
-from tis_utils.sources.classroom.splits import digest, seed_of, split_of
+from tis_utils.examples.classroom.splits import digest, seed_of, split_of
+from tis_utils.examples.text import Example
 
 FAMILIES = (
     "base_conversion",

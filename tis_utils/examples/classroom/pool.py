@@ -9,21 +9,16 @@ from random import Random
 import pandas as pd
 
 from tis_utils.errors import InputError
-from tis_utils.examples import Example, Query
-from tis_utils.sources.classroom.drawing import VAGUE, draw_problem, explicit, skill_example, skill_query
-from tis_utils.sources.classroom.filler import filler
-from tis_utils.sources.classroom.skills import SKILLS, Skill
-from tis_utils.sources.classroom.splits import seed_of
+from tis_utils.examples.classroom.drawing import VAGUE, draw_problem, explicit, skill_example, skill_query
+from tis_utils.examples.classroom.filler import filler
+from tis_utils.examples.classroom.skills import SKILLS, Skill
+from tis_utils.examples.classroom.splits import seed_of
+from tis_utils.examples.text import Example, Query
 
 TASKS: tuple[str, ...] = tuple(SKILLS)
 MIN_POOL = 100
 # Share of the pool per skill group and kind; what is left is filler (60 % with five groups).
-SHARES: Mapping[str, float] = {
-    "clean": 0.016,
-    "other_function": 0.030,
-    "corrupted": 0.014,
-    "other_wording": 0.020,
-}
+SHARES: Mapping[str, float] = {"clean": 0.016, "other_function": 0.030, "corrupted": 0.014, "other_wording": 0.020}
 
 
 @dataclass(frozen=True)
@@ -53,7 +48,7 @@ def build(
     function), the same wording with *other functions*, the same wording and function with *corrupted*
     answers (the answer to another problem), and the target function under *other wordings*. The rest is
     general filler. Problems are partitioned between pool, queries, test and the base model's
-    pre-training by a hash (:mod:`~tis_utils.sources.classroom.splits`), so no prompt is in two of them.
+    pre-training by a hash (:mod:`~tis_utils.examples.classroom.splits`), so no prompt is in two of them.
 
     Parameters
     ----------
@@ -76,9 +71,7 @@ def build(
         If a size or the seed is not an integer in range, a task is unknown, or the filler families
         cannot supply that many distinct prompts.
     """
-    _check_sizes(
-        pool_size=(pool_size, MIN_POOL), n_queries=(n_queries, 1), n_test=(n_test, 1), seed=(seed, 0)
-    )
+    _check_sizes(pool_size=(pool_size, MIN_POOL), n_queries=(n_queries, 1), n_test=(n_test, 1), seed=(seed, 0))
     _check_tasks(tasks)
     return Classroom(
         pool=_pool(pool_size, seed),
@@ -114,9 +107,7 @@ def _group(skill: Skill, size: int, seed: int) -> list[Example]:
     rng, taken = Random(group_seed), set[str]()
     counts = {kind: max(1, round(share * size)) for kind, share in SHARES.items()}
     return [
-        _candidate(skill, kind, nth, rng, taken, group_seed)
-        for kind, count in counts.items()
-        for nth in range(count)
+        _candidate(skill, kind, nth, rng, taken, group_seed) for kind, count in counts.items() for nth in range(count)
     ]
 
 

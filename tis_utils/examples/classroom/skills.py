@@ -91,9 +91,7 @@ def _mixture(rng: Random) -> Items:
 
 def _pairs(rng: Random) -> Items:
     count = rng.randint(3, 4)
-    return tuple(
-        f"{a}={b}" for a, b in zip(rng.sample(NAMES, count), rng.sample(COLOURS, count), strict=True)
-    )
+    return tuple(f"{a}={b}" for a, b in zip(rng.sample(NAMES, count), rng.sample(COLOURS, count), strict=True))
 
 
 def _join(order: Callable[[Items], Items]) -> Callable[[Items], str]:
@@ -132,11 +130,7 @@ WORDS = Skill(
             _join(lambda items: (items[-1], *items[1:-1], items[0])),
             ("Swap the first and the last word: {}", "Exchange the two outer words: {}"),
         ),
-        Function(
-            "copy",
-            _join(lambda items: items),
-            ("Copy the words unchanged: {}", "Repeat this as it is: {}"),
-        ),
+        Function("copy", _join(lambda items: items), ("Copy the words unchanged: {}", "Repeat this as it is: {}")),
     ),
 )
 NUMBERS = Skill(
@@ -160,9 +154,7 @@ NUMBERS = Skill(
             ("Add one to every number: {}", "Count each number up by one: {}"),
         ),
         Function(
-            "copy",
-            _join(lambda items: items),
-            ("Copy the numbers unchanged: {}", "Repeat the numbers as they are: {}"),
+            "copy", _join(lambda items: items), ("Copy the numbers unchanged: {}", "Repeat the numbers as they are: {}")
         ),
     ),
 )
@@ -172,9 +164,7 @@ FILTER = Skill(
     "Filter the list: {}",
     (
         Function(
-            "keep_numbers",
-            _keep(str.isdigit),
-            ("Keep only the numbers: {}", "Write out the items made of digits: {}"),
+            "keep_numbers", _keep(str.isdigit), ("Keep only the numbers: {}", "Write out the items made of digits: {}")
         ),
         Function(
             "keep_names",
@@ -182,14 +172,10 @@ FILTER = Skill(
             ("Keep only the names: {}", "Write out the items with a capital letter: {}"),
         ),
         Function(
-            "keep_nouns",
-            _keep(str.islower),
-            ("Keep only the things: {}", "Write out the items in small letters: {}"),
+            "keep_nouns", _keep(str.islower), ("Keep only the things: {}", "Write out the items in small letters: {}")
         ),
         Function(
-            "drop_numbers",
-            _keep(str.isalpha),
-            ("Drop the numbers: {}", "Leave out the items made of digits: {}"),
+            "drop_numbers", _keep(str.isalpha), ("Drop the numbers: {}", "Leave out the items made of digits: {}")
         ),
     ),
 )
@@ -198,21 +184,9 @@ PICK = Skill(
     _words(5, 7),
     "Pick one word: {}",
     (
-        Function(
-            "last",
-            lambda items: items[-1],
-            ("Say the last word: {}", "Which word ends the list? {}"),
-        ),
-        Function(
-            "first",
-            lambda items: items[0],
-            ("Say the first word: {}", "Which word opens the list? {}"),
-        ),
-        Function(
-            "second",
-            lambda items: items[1],
-            ("Say the second word: {}", "Which word follows the first one? {}"),
-        ),
+        Function("last", lambda items: items[-1], ("Say the last word: {}", "Which word ends the list? {}")),
+        Function("first", lambda items: items[0], ("Say the first word: {}", "Which word opens the list? {}")),
+        Function("second", lambda items: items[1], ("Say the second word: {}", "Which word follows the first one? {}")),
         Function(
             "second_last",
             lambda items: items[-2],
@@ -225,26 +199,14 @@ PAIRS = Skill(
     _pairs,
     "Read the pairs: {}",
     (
-        Function(
-            "values",
-            _each(_side(1)),
-            ("List what stands right of the signs: {}", "Write the colours: {}"),
-        ),
-        Function(
-            "keys",
-            _each(_side(0)),
-            ("List what stands left of the signs: {}", "Write the people: {}"),
-        ),
+        Function("values", _each(_side(1)), ("List what stands right of the signs: {}", "Write the colours: {}")),
+        Function("keys", _each(_side(0)), ("List what stands left of the signs: {}", "Write the people: {}")),
         Function(
             "swap_sides",
             _each(lambda pair: f"{_side(1)(pair)}={_side(0)(pair)}"),
             ("Turn every pair around: {}", "Swap left and right: {}"),
         ),
-        Function(
-            "last_pair",
-            lambda items: items[-1],
-            ("Give the final pair: {}", "Copy the pair at the end: {}"),
-        ),
+        Function("last_pair", lambda items: items[-1], ("Give the final pair: {}", "Copy the pair at the end: {}")),
     ),
 )
 

@@ -1,0 +1,1 @@
+"""ILA: select by coverage and depth, without queries (METHODS §8)."""

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from tis_utils import ila, ila_subsets, stats
-from tis_utils.claims import COLUMNS, judged
-from tis_utils.crossing import Cube, cube
 from tis_utils.errors import InputError
-from tis_utils.grids import GRIDS
-from tis_utils.ila_regression import CLAIMED, design, explained
-from tis_utils.ila_subsets import TARGETS
-from tis_utils.selectors import landscape
-from tis_utils.stats import Floats
-
-if TYPE_CHECKING:
-    from tis_utils.experiments import Study
+from tis_utils.evidence import statistics as stats
+from tis_utils.evidence.claims import COLUMNS, judged
+from tis_utils.evidence.crossing import Cube, cube
+from tis_utils.evidence.statistics import Floats
+from tis_utils.experiments.grids import GRIDS, ILA_RULES
+from tis_utils.experiments.study import Study
+from tis_utils.neighbours.ila import coverage_depth as landscape
+from tis_utils.neighbours.ila import designed_subsets as ila_subsets
+from tis_utils.neighbours.ila.designed_subsets import TARGETS
+from tis_utils.neighbours.ila.regression import CLAIMED, design, explained
 
 RANDOM, TARGETED = "none/random", "less/round_robin"
-ILA, DEPTH, COVERAGE = (f"none/{rule}" for rule in ila.RULES)
+ILA, DEPTH, COVERAGE = (f"none/{rule}" for rule in ILA_RULES)
 METRICS = ("test_loss", "general_loss")
 UNIT = "% of Random's loss"
 
@@ -145,9 +143,7 @@ class RunClaim:
 RUN_CLAIMS = (
     RunClaim("ILA beats Random", "ILA's subsets give a lower loss than Random's.", ILA, RANDOM),
     RunClaim("ILA beats depth alone", "Coverage adds to depth: ILA's loss is below depth's.", ILA, DEPTH),
-    RunClaim(
-        "ILA beats coverage alone", "Depth adds to coverage: ILA's loss is below coverage's.", ILA, COVERAGE
-    ),
+    RunClaim("ILA beats coverage alone", "Depth adds to coverage: ILA's loss is below coverage's.", ILA, COVERAGE),
     RunClaim(
         "ILA's gain grows with the budget",
         "The lead of ILA over Random is larger at the highest budget than at the lowest.",
@@ -167,19 +163,14 @@ RUN_CLAIMS = (
 
 def stored_rows(study: Study) -> pd.DataFrame:
     """Stored runs of ILA, Random, the targeted methods and the untuned model; nothing is trained."""
-    cells = [*ila.cells(study.profile), *GRIDS["budgets"](study.profile)]
+    cells = [*GRIDS["ila"](study.profile), *GRIDS["budgets"](study.profile)]
     return study.stored(list(dict.fromkeys(cells)))
 
 
 def claims(study: Study, draws: int = 2000, seed: int = 0) -> pd.DataFrame:
     """ILA's claims, judged on the stored runs of a profile; see :func:`judge`."""
     return judge(
-        stored_rows(study),
-        ila_subsets.stored(study),
-        study.profile.name,
-        study.profile.pool_size,
-        draws,
-        seed,
+        stored_rows(study), ila_subsets.stored(study), study.profile.name, study.profile.pool_size, draws, seed
     )
 
 
@@ -193,7 +184,7 @@ def judge(
     rows : DataFrame
         Tidy runs of ILA, Random and LESS with round-robin.
     subsets : DataFrame
-        From :func:`tis_utils.ila_subsets.table`.
+        From :func:`tis_utils.neighbours.ila.designed_subsets.table`.
     source : str
         Name of the profile.
     pool_size : int
@@ -203,7 +194,7 @@ def judge(
     Returns
     -------
     DataFrame
-        Columns of :func:`tis_utils.claims.scorecard`. Every statistic is positive where the claim is right. Claims
+        Columns of ``scorecard``. Every statistic is positive where the claim is right. Claims
         without the runs they need are "not testable".
     """
     by_metric = {"test_loss": rows, "general_loss": general_rows(subsets)}

@@ -15,6 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
 from tis_utils.errors import InputError
+from tis_utils.storage.keys import step
+
+VERSION = step("coverage_depth", 1)
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +125,7 @@ def project(rows: ArrayLike, method: Projection = "pca", *, seed: int = 0) -> Fl
 
 
 def grid_cells(points: ArrayLike, bins: int) -> Ints:
-    """Cell of each point in a uniform grid of `bins` × `bins` over the points' bounding box.
+    """RunSpec of each point in a uniform grid of `bins` × `bins` over the points' bounding box.
 
     Points that coincide on both axes make one cell: coverage says nothing then, and selection goes by depth alone;
     the log says so.
@@ -146,9 +149,7 @@ def grid_cells(points: ArrayLike, bins: int) -> Ints:
     row, column = np.minimum(steps.astype(np.int64), bins - 1).T  # the highest point belongs to the last cell
     cells = row * bins + column
     if len(points) > 1 and bins > 1 and np.ptp(cells) == 0:
-        log.warning(
-            "All %d candidates lie in one cell: coverage says nothing, depth alone decides.", len(points)
-        )
+        log.warning("All %d candidates lie in one cell: coverage says nothing, depth alone decides.", len(points))
     return cells
 
 
@@ -167,7 +168,7 @@ def coverage(cells: ArrayLike, picks: ArrayLike) -> float:
     Parameters
     ----------
     cells : array_like of int, shape (N,)
-        Cell of each candidate.
+        RunSpec of each candidate.
     picks : array_like of int, shape (B,)
         Indices into the pool.
     """
@@ -205,9 +206,7 @@ def rounds(cells: ArrayLike, depths: ArrayLike, budget: int | None = None, *, se
     free = np.flatnonzero(~np.isnan(depths))  # (n,)
     budget = checked_budget(budget, len(free))
     _, cell = np.unique(cells[free], return_inverse=True)  # (n,) 0 … C - 1
-    turn = np.random.default_rng(seed).permutation(cell.max() + 1)[
-        cell
-    ]  # (n,) when its cell is asked in a round
+    turn = np.random.default_rng(seed).permutation(cell.max() + 1)[cell]  # (n,) when its cell is asked in a round
     sorted_ = np.lexsort((free, -depths[free], turn))  # cell after cell, the deepest first
     counts = np.bincount(turn)  # (C,)
     number = np.arange(len(free)) - np.repeat(np.cumsum(counts) - counts, counts)  # round of each
@@ -320,12 +319,7 @@ def _folded(y: Floats, design: Floats, fold: Ints) -> Floats:
 
 
 def _check_regression(y: Floats, X: NDArray[Any]) -> None:
-    if (
-        X.ndim != 2
-        or len(X) != len(y)
-        or len(y) < 2 * FOLDS
-        or not (np.isfinite(y).all() and np.isfinite(X).all())
-    ):
+    if X.ndim != 2 or len(X) != len(y) or len(y) < 2 * FOLDS or not (np.isfinite(y).all() and np.isfinite(X).all()):
         raise InputError(
             f"The regression needs at least {2 * FOLDS} rows without missing values, as many losses as rows; found "
             f"{len(y)} losses and predictors of shape {X.shape}."

@@ -9,26 +9,25 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
-from tis_utils import ila, runs, shipped
-from tis_utils.batching import progress
-from tis_utils.evaluation import mean_loss
-from tis_utils.examples import Query, chat_prompt
-from tis_utils.selectors import landscape
-from tis_utils.selectors.landscape import Ints
-from tis_utils.store import code_version, digest
-from tis_utils.training import fine_tune
-
-if TYPE_CHECKING:
-    from tis_utils.experiments import Study
+from tis_utils.examples.text import Query, chat_prompt
+from tis_utils.experiments.study import Study
+from tis_utils.models.batching import progress
+from tis_utils.models.evaluation import mean_loss
+from tis_utils.models.fine_tuning import fine_tune
+from tis_utils.neighbours.ila import coverage_depth as landscape
+from tis_utils.neighbours.ila import selector as ila
+from tis_utils.neighbours.ila.coverage_depth import Ints
+from tis_utils.storage.keys import digest, step, versions
+from tis_utils.storage.stored_results import read_keyed, write_keyed
 
 NAME = "ila_subsets"
-CODE = (NAME, *ila.CODE, *runs.CODE)
+VERSION = step("designed_subsets", 1)
 DESIGNED = 49  # subsets of the design, as many as the authors published rows; one fine-tuning run each
 METHODS = ("ila", "ila@depth", "ila@coverage", "ila@random")
 GENERAL_EXAMPLES = 140
@@ -57,12 +56,10 @@ def general_examples(study: Study) -> list[Query]:
     """Held-out examples of the pool's general families, none of them in the pool; empty outside the classroom."""
     if study.profile.pool != "classroom":
         return []
-    from tis_utils.sources.classroom.filler import filler
+    from tis_utils.examples.classroom.filler import filler
 
     made = filler(GENERAL_EXAMPLES, "test", 0)
-    return [
-        Query(e.id, chat_prompt(e.messages[0]["content"]), e.messages[1]["content"], "general") for e in made
-    ]
+    return [Query(e.id, chat_prompt(e.messages[0]["content"]), e.messages[1]["content"], "general") for e in made]
 
 
 def plan(study: Study, draws: int | None = None) -> list[tuple[str, int, int, int, Ints]]:
@@ -73,8 +70,7 @@ def plan(study: Study, draws: int | None = None) -> list[tuple[str, int, int, in
     land, profile = ila.explore(study, ila.Settings()), study.profile
     most = max(profile.budgets)
     made: list[tuple[str, int, int, int, Ints]] = [
-        ("designed", draw, most, 0, designed(land, most, draw))
-        for draw in range(DESIGNED if draws is None else draws)
+        ("designed", draw, most, 0, designed(land, most, draw)) for draw in range(DESIGNED if draws is None else draws)
     ]
     return made + [
         (name, -1, budget, seed, land.picks(ila.parse(name).rule, budget, seed))
@@ -95,7 +91,7 @@ def table(study: Study, draws: int | None = None) -> pd.DataFrame:
 
 def stored(study: Study) -> pd.DataFrame:
     """The table if it came with the repository and its key fits; else an empty one. Nothing is trained."""
-    found = None if study.live else shipped.read_keyed(study.profile.name, NAME, _key(study))
+    found = None if study.live else read_keyed(study.profile.name, NAME, _key(study))
     return pd.DataFrame(columns=COLUMNS) if found is None else found
 
 
@@ -108,15 +104,13 @@ def compute(study: Study, wanted: Iterable[tuple[str, int, int, int, Ints]]) -> 
         known = dict(zip(("coverage", "depth"), land.measure(picks), strict=True))
         losses = _losses(study, picks, seed, test)
         tasks = float(np.mean([losses[task] for task in study.profile.tasks]))
-        lines.append(
-            {"name": name, "draw": draw, "budget": budget, "seed": seed, **known, "tasks": tasks, **losses}
-        )
+        lines.append({"name": name, "draw": draw, "budget": budget, "seed": seed, **known, "tasks": tasks, **losses})
     return pd.DataFrame(lines)
 
 
-def ship(study: Study) -> Path:
+def keep(study: Study) -> Path:
     """Store the table with its manifest."""
-    return shipped.write_keyed(study.profile.name, NAME, compute(study, plan(study)), _key(study))
+    return write_keyed(study.profile.name, NAME, compute(study, plan(study)), _key(study))
 
 
 def _losses(study: Study, picks: Ints, seed: int, test: dict[str, list[Query]]) -> dict[str, float]:
@@ -136,7 +130,7 @@ def _losses(study: Study, picks: Ints, seed: int, test: dict[str, list[Query]]) 
 
 
 def _fixed(study: Study) -> dict[str, Any]:
-    return study.run_settings | {"code": code_version(*runs.CODE)}
+    return study.run_settings | {"versions": versions("run")}
 
 
 @functools.lru_cache(maxsize=4)
@@ -150,5 +144,5 @@ def _key(study: Study) -> dict[str, Any]:
         "budgets": list(profile.budgets),
         "seeds": list(profile.seeds),
         "design": DESIGNED,
-        "code": code_version(*CODE),
+        "versions": versions("designed_subsets"),
     }

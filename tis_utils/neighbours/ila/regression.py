@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from tis_utils import stats
-from tis_utils.ila_subsets import TARGETS
-from tis_utils.selectors import landscape
-from tis_utils.stats import Floats
+from tis_utils.evidence import statistics as stats
+from tis_utils.evidence.statistics import Floats
+from tis_utils.neighbours.ila import coverage_depth as landscape
+from tis_utils.neighbours.ila.designed_subsets import TARGETS
 
 CLAIMED = 0.7  # share of the variance of the dev loss that the authors say coverage and depth explain
 # Least squares refitted to the rows that the authors published, no run of ours.
@@ -39,7 +39,7 @@ def explained(rows: pd.DataFrame, target: str, draws: int = 2000, seed: int = 0)
     Parameters
     ----------
     rows : DataFrame
-        From :func:`tis_utils.ila_subsets.table`.
+        From :func:`tis_utils.neighbours.ila.designed_subsets.table`.
     target : {"general", "tasks"}
     draws : int
         Bootstrap draws of the subsets. In-sample the model is fitted again in each draw; out of sample the subsets

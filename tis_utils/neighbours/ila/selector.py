@@ -8,8 +8,6 @@ After ``@`` stand settings, joined by ``+``:
   embeddings, as many as the PCA map has cells;
 - ``grid6``: cells per axis; ``pool750``: a random part of the pool, drawn with the cell's seed; ``words``: ability
   labels counted by words; ``tuned1``: another random subset tuned the model.
-
-Changing this module's code makes stored runs of ILA stale.
 """
 
 from __future__ import annotations
@@ -17,31 +15,25 @@ from __future__ import annotations
 import functools
 import re
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
-from tis_utils.batching import batches, example_losses
-from tis_utils.cells import NONE, Cell, grid
 from tis_utils.errors import InputError
-from tis_utils.examples import IGNORE, Example, encode_all
-from tis_utils.models import LanguageModel
-from tis_utils.profiles import Profile
-from tis_utils.selectors import landscape
-from tis_utils.selectors.landscape import Floats, Ints
-from tis_utils.store import code_version, digest
-from tis_utils.training import fine_tune
+from tis_utils.examples.text import IGNORE, Example, encode_all
+from tis_utils.experiments.run_spec import RunSpec
+from tis_utils.experiments.study import Study
+from tis_utils.models.batching import batches, example_losses
+from tis_utils.models.fine_tuning import fine_tune
+from tis_utils.models.load import LanguageModel
+from tis_utils.neighbours.ila import coverage_depth as landscape
+from tis_utils.neighbours.ila.coverage_depth import Floats, Ints
+from tis_utils.storage.keys import digest, step, versions
 
-if TYPE_CHECKING:
-    from tis_utils.experiments import Study
-
-CODE = ("ila", "selectors.landscape")
+VERSION = step("ila", 1)
 BINS = 12  # cells per axis of the map
 TUNED_SHARE = 0.1  # of the pool tunes the model that measures depth, and is never selected
-POOL_SHARES = (8, 4, 2)  # the pool is divided by these
-RULES = ("ila", "ila@depth", "ila@coverage")
-VARIANTS = ("ila@tsne", "ila@tsne1", "ila@kmeans", "ila@grid6", "ila@grid24", "ila@words", "ila@tuned1")
 # One label for each different word of these in the request, at least one: an ad hoc count, as every one is here.
 SKILL_WORDS = {
     "add", "answer", "arithmetic", "calculate", "cipher", "common", "compute", "convert", "count",
@@ -104,7 +96,7 @@ class Landscape:
         return landscape.coverage(self.cells, place), float(np.nanmean(self.depths[place]))
 
 
-def picks(study: Study, cell: Cell) -> Ints:
+def picks(study: Study, cell: RunSpec) -> Ints:
     """Indices into the pool that a cell trains on, best first, int64 (B,).
 
     Raises
@@ -114,31 +106,14 @@ def picks(study: Study, cell: Cell) -> Ints:
     """
     settings = parse(cell.selector)
     if cell.experiment != "budget":
-        raise InputError(
-            f"ILA has no queries and no distance, so it cannot run the {cell.experiment} experiment."
-        )
+        raise InputError(f"ILA has no queries and no distance, so it cannot run the {cell.experiment} experiment.")
     return explore(study, settings, cell.seed).picks(settings.rule, cell.budget, cell.seed)
 
 
-def recipe(study: Study, cell: Cell) -> dict[str, Any]:
+def recipe(study: Study, cell: RunSpec) -> dict[str, Any]:
     """What the picks depend on besides cell, pool, base model and training settings."""
     settings = parse(cell.selector)
-    return {"settings": asdict(settings), "embed": embed_key(study), "code": code_version(*CODE)}
-
-
-def cells(profile: Profile) -> list[Cell]:
-    """ILA, depth alone and coverage alone at every budget; smaller pools and other maps at some."""
-    tasks, budgets, seeds = profile.tasks, profile.budgets, profile.seeds
-    made = grid(tasks, [(NONE, rule) for rule in RULES], budgets, seeds, baselines=False)
-    sizes = [s for s in pool_sizes(profile) if s >= max(budgets)]
-    pools, ends = [(NONE, f"ila@pool{size}") for size in sizes], sorted({min(budgets), max(budgets)})
-    made += grid(tasks, pools, ends, seeds, baselines=False)
-    return made + grid(tasks, [(NONE, name) for name in VARIANTS], [max(budgets)], seeds, baselines=False)
-
-
-def pool_sizes(profile: Profile) -> list[int]:
-    """Sizes of the smaller pools, increasing."""
-    return [profile.pool_size // share for share in POOL_SHARES]
+    return {"settings": asdict(settings), "embed": embed_key(study), "versions": versions("ila")}
 
 
 def parse(selector: str) -> Settings:
@@ -213,11 +188,9 @@ def absolute_depths(study: Study, tuned: int = 0, labels: str = "one") -> tuple[
         "dtype": study.profile.dtype,
         "max_length": study.profile.max_length,
         "training": study.profile.training.model_dump(),
-        "code": code_version("examples", "batching", "training", "ila"),
+        "versions": versions("ila"),
     }
-    base, after, tokens = study.store.array(
-        "ila_losses", key, lambda: _losses(study, tuning, tuned)
-    )  # (N,) each
+    base, after, tokens = study.store.array("ila_losses", key, lambda: _losses(study, tuning, tuned))  # (N,) each
     return landscape.depth(base * tokens, after * tokens, tokens, label_counts(pool, labels)), tuning
 
 
@@ -262,18 +235,11 @@ def embed_key(study: Study) -> dict[str, Any]:
 
 
 def _cells(study: Study, settings: Settings, index: Ints) -> tuple[Ints, Floats]:
-    """Cell of each candidate (n,), and the map (n, 2)."""
+    """RunSpec of each candidate (n,), and the map (n, 2)."""
     rows = study.features("embed")[0][index]  # (n, D)
     if settings.projection == "tsne":
-        key = {
-            "embed": embed_key(study),
-            "index": index,
-            "seed": settings.map_seed,
-            "code": code_version(*CODE),
-        }
-        points = study.store.array(
-            "ila_map", key, lambda: landscape.project(rows, "tsne", seed=settings.map_seed)
-        )
+        key = {"embed": embed_key(study), "index": index, "seed": settings.map_seed, "versions": versions("ila")}
+        points = study.store.array("ila_map", key, lambda: landscape.project(rows, "tsne", seed=settings.map_seed))
         return landscape.grid_cells(points, settings.bins), points
     points = landscape.project(rows, "pca")
     on_grid = landscape.grid_cells(points, settings.bins)

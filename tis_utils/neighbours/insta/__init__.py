@@ -1,0 +1,1 @@
+"""INSTA: select whole tasks by their instructions (METHODS §7)."""

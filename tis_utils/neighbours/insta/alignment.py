@@ -17,7 +17,10 @@ import numpy as np
 import pandas as pd
 
 from tis_utils.errors import InputError
-from tis_utils.selectors.tasks import Embedder, Instructions, checked, embed_tasks
+from tis_utils.neighbours.insta.scores import Embedder, Instructions, checked, embed_tasks
+from tis_utils.storage.keys import step
+
+VERSION = step("alignment", 1)
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,7 @@ def alignment_pairs(
     """
     rows = embed_tasks(instructions, embed)
     tidy, rng = checked(instructions), np.random.default_rng(seed)
-    known = [
-        (task, text, row) for task, texts in tidy.items() for text, row in zip(texts, rows[task], strict=True)
-    ]
+    known = [(task, text, row) for task, texts in tidy.items() for text, row in zip(texts, rows[task], strict=True)]
     same = [(i, j) for i, j in combinations(range(len(known)), 2) if known[i][0] == known[j][0]]
     same = [(i, j) for i, j in same if known[i][1] != known[j][1]]
     if not same:
@@ -165,10 +166,7 @@ def _trainer(
     seed: int,
 ) -> Any:
     from datasets import Dataset
-    from sentence_transformers import (
-        SentenceTransformerTrainer,
-        SentenceTransformerTrainingArguments,
-    )
+    from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
     from sentence_transformers.losses import CosineSimilarityLoss
     from transformers import PrinterCallback
 

@@ -1,7 +1,7 @@
 """What INSTA's authors claim, judged by this book's runs: one statistic each, positive where the claim is right.
 
-The rules are those of :mod:`tis_utils.claims`: losses in per cent of the loss, tasks averaged, a 95 % bootstrap
-interval over tasks and seeds, one verdict (:func:`tis_utils.stats.verdict`).
+The rules are those of ``claims``: losses in per cent of the loss, tasks averaged, a 95 % bootstrap
+interval over tasks and seeds, one verdict (:func:`tis_utils.evidence.statistics.verdict`).
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from tis_utils import stats
-from tis_utils.cells import NONE
-from tis_utils.claims import judged as judge
 from tis_utils.errors import InputError
-from tis_utils.tidy import aggregate
+from tis_utils.evidence import statistics as stats
+from tis_utils.evidence.claims import judged as judge
+from tis_utils.evidence.tables import aggregate
+from tis_utils.experiments.run_spec import NONE
 
 COLUMNS = ["claim", "statement", "source", "unit", "statistic", "low", "high", "verdict"]
 
@@ -45,38 +45,22 @@ VERSUS = tuple(
             f"{NONE}/insta@5:random",
         ),
         ("fewer tasks, less harm", "Five chosen tasks train better than twenty.", FEW + "{}", MANY + "{}"),
-        (
-            "no samples needed",
-            "Instructions do as well as samples read by the same model.",
-            FEW + "{}",
-            EMBED,
-        ),
+        ("no samples needed", "Instructions do as well as samples read by the same model.", FEW + "{}", EMBED),
         ("no samples needed, LESS", "Instructions do as well as gradients of samples.", FEW + "{}", LESS),
-        (
-            "alignment helps",
-            "The aligned selector's tasks train better.",
-            FEW + "{}:aligned",
-            FEW + "{}",
-        ),
+        ("alignment helps", "The aligned selector's tasks train better.", FEW + "{}:aligned", FEW + "{}"),
     )
 )
 
 
 def lead(
-    rows: pd.DataFrame,
-    better: str,
-    worse: str,
-    *,
-    metric: str = "test_loss",
-    draws: int = 2000,
-    seed: int = 0,
+    rows: pd.DataFrame, better: str, worse: str, *, metric: str = "test_loss", draws: int = 2000, seed: int = 0
 ) -> tuple[float, float, float]:
     """How far one method's loss lies below another's, per cent, with a 95 % interval.
 
     Parameters
     ----------
     rows : DataFrame
-        What :meth:`tis_utils.experiments.Study.run` returns; only tasks and budgets that both methods have count.
+        What :meth:`tis_utils.experiments.study.Study.run` returns; only tasks and budgets that both methods have count.
     better, worse : str
         ``representation/selector``.
     metric : str
@@ -126,15 +110,13 @@ def _lead(wide: pd.DataFrame, better: str, worse: str, draws: int, seed: int) ->
     return float(statistic(mean[0])), low, high
 
 
-def claims(
-    rows: pd.DataFrame, *, source: str = "classroom", draws: int = 2000, seed: int = 0
-) -> pd.DataFrame:
+def claims(rows: pd.DataFrame, *, source: str = "classroom", draws: int = 2000, seed: int = 0) -> pd.DataFrame:
     """Judge every claim that `rows` can judge.
 
     Parameters
     ----------
     rows : DataFrame
-        Runs of the cells of :func:`tis_utils.insta.cells` and of the budget sweep.
+        Runs of the cells of :func:`tis_utils.neighbours.insta.selector.cells` and of the budget sweep.
     source : str
         Goes into the column of that name.
 

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from tis_utils import insta, stats
-from tis_utils.selectors.tasks import embed_tasks, task_scores
-from tis_utils.stats import Floats
-from tis_utils.task_cards import CARDS
-
-if TYPE_CHECKING:
-    from tis_utils.experiments import Study
+from tis_utils.evidence import statistics as stats
+from tis_utils.evidence.statistics import Floats
+from tis_utils.experiments.study import Study
+from tis_utils.neighbours.insta import selector as insta
+from tis_utils.neighbours.insta.scores import embed_tasks, task_scores
+from tis_utils.neighbours.insta.task_cards import CARDS
 
 SHELF = 0.0  # learning rate of the model off the shelf
 
@@ -64,9 +62,7 @@ def retrieval(study: Study, rates: Sequence[float], *, count: int = 2, seed: int
     for held_out in folds(families, count, seed):
         seen = {name: CARDS[name] for name in families if name not in held_out}
         for rate in (SHELF, *rates):
-            embed = functools.partial(
-                insta.embedded, study, align_on=seen if rate else None, rate=rate, seed=seed
-            )
+            embed = functools.partial(insta.embedded, study, align_on=seen if rate else None, rate=rate, seed=seed)
             lines += [(rate, *line) for line in _ranks(by_prompts, held_out, embed)]
     return pd.DataFrame(lines, columns=["rate", "family", "rank", "found", "neighbour"])
 
@@ -113,7 +109,7 @@ def transfer_correlations(study: Study, gains: pd.DataFrame, *, cards: bool = Fa
     Parameters
     ----------
     gains : DataFrame
-        Sources × targets (:func:`tis_utils.transfer.gains`); a source that *is* the target does not count.
+        Sources × targets (``gains``); a source that *is* the target does not count.
 
     Returns
     -------
@@ -145,9 +141,7 @@ def score_table(study: Study, targets: Sequence[str], *, cards: bool = False) ->
     """INSTA's scores off the shelf: sources × targets."""
     known = insta.instructions(study, cards=cards)
     wanted = {
-        target: insta.target_instruction(study, target, cards=cards)
-        if target in study.data.queries
-        else known[target]
+        target: insta.target_instruction(study, target, cards=cards) if target in study.data.queries else known[target]
         for target in targets
     }
     texts = {f"pool {name}": found for name, found in known.items()} | wanted
@@ -162,7 +156,7 @@ def benchmark_instructions(name: str) -> dict[str, tuple[str, ...]]:
     The description is the first paragraph of a worked example's prompt. BBH has several sub-tasks with one and the same
     description; the first of them stands for all.
     """
-    from tis_utils.sources import benchmarks
+    from tis_utils.examples import benchmarks
 
     found: dict[str, str] = {}
     for query in benchmarks.queries(name):

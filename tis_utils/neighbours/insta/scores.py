@@ -1,7 +1,7 @@
 """INSTA: choose whole tasks by what their instructions say (METHODS §7; Lee et al. 2024, arXiv 2404.16418).
 
 A task is a name and several wordings of its instruction. No example of the target is looked at: two tasks are as
-near as the sentence embeddings of their wordings. :mod:`tis_utils.selectors.alignment` adapts the embedding model to
+near as the sentence embeddings of their wordings. ``alignment`` adapts the embedding model to
 a style of instructions.
 """
 
@@ -14,6 +14,9 @@ from typing import Any, Literal
 import numpy as np
 
 from tis_utils.errors import InputError
+from tis_utils.storage.keys import step
+
+VERSION = step("insta_scores", 1)
 
 Instructions = Mapping[str, Sequence[str]]
 Embedder = Callable[[Sequence[str]], np.ndarray]

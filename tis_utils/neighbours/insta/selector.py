@@ -3,9 +3,9 @@
 The selector of a cell is ``insta@K`` with options after colons: ``insta@5:cards:aligned``.
 
 * without ``cards`` a task's instruction is what its prompts in the pool have in common, and the target's is what its
-  query prompts have in common (:func:`tis_utils.selectors.tasks.wordings`), or the first few prompts where they have
+  query prompts have in common (``wordings``), or the first few prompts where they have
   nothing in common; no answer is read;
-* ``cards``: task and target are described by an author's sentences (:mod:`tis_utils.task_cards`);
+* ``cards``: task and target are described by an author's sentences (:mod:`tis_utils.neighbours.insta.task_cards`);
 * ``max``: max-of-max instead of the mean over pairs of wordings;
 * ``aligned``: with a selector aligned on the tasks that belong to no target's skill group;
 * ``random``: K tasks by chance, the baseline.
@@ -23,18 +23,17 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from tis_utils.cells import NONE, Cell
 from tis_utils.errors import InputError
-from tis_utils.examples import Query
-from tis_utils.insta_claims import claims
-from tis_utils.profiles import Profile
-from tis_utils.representations import Embed
-from tis_utils.selectors.alignment import align, alignment_pairs
-from tis_utils.selectors.tasks import (
+from tis_utils.examples.text import Query
+from tis_utils.experiments.grids import INSTA_TASKS
+from tis_utils.experiments.run_spec import RunSpec
+from tis_utils.experiments.study import Study
+from tis_utils.neighbours.insta.alignment import align, alignment_pairs
+from tis_utils.neighbours.insta.scores import (
     MOST,
     Instructions,
     checked,
@@ -45,17 +44,13 @@ from tis_utils.selectors.tasks import (
     top_tasks,
     wordings,
 )
-from tis_utils.store import code_version, digest
-from tis_utils.task_cards import CARDS
-
-if TYPE_CHECKING:
-    from tis_utils.experiments import Study
+from tis_utils.neighbours.insta.task_cards import CARDS
+from tis_utils.representations import Embed
+from tis_utils.storage.keys import digest, step, versions
 
 log = logging.getLogger(__name__)
 
-__all__ = ["Setting", "cells", "claims", "picks", "recipe"]
-
-K = 5  # as for P3 in the paper
+VERSION = step("insta", 1)
 RATE = 2e-5  # of alignment; the authors' 1e-6 hardly moves a model in the few steps that 28 families give
 OPTIONS = ("cards", "max", "aligned", "random")
 
@@ -64,7 +59,7 @@ OPTIONS = ("cards", "max", "aligned", "random")
 class Setting:
     """What a selector's name says."""
 
-    k: int = K
+    k: int = INSTA_TASKS
     cards: bool = False
     max: bool = False
     aligned: bool = False
@@ -80,7 +75,7 @@ class Setting:
             If it says something else.
         """
         number, *options = selector.removeprefix("insta").removeprefix("@").split(":")
-        number = number or str(K)
+        number = number or str(INSTA_TASKS)
         unknown = [option for option in options if option not in OPTIONS]
         if unknown or not number.isdigit() or int(number) < 1:
             raise InputError(
@@ -140,8 +135,8 @@ def _request(messages: Sequence[Any]) -> str:
 def _card(task: str) -> tuple[str, ...]:
     if task not in CARDS:
         raise InputError(
-            f"Task {task!r} has no card. Add one to tis_utils.task_cards.CARDS, or leave out the option ':cards': then "
-            "the instruction is what the task's prompts have in common."
+            f"Task {task!r} has no card. Add one to CARDS in tis_utils.neighbours.insta.task_cards, or leave out the "
+            "option ':cards': then the instruction is what the task's prompts have in common."
         )
     return CARDS[task]
 
@@ -176,12 +171,7 @@ def _embedder(name: str) -> tuple[Embed, str]:
 
 
 def embedded(
-    study: Study,
-    texts: Sequence[str],
-    *,
-    align_on: Instructions | None = None,
-    rate: float = RATE,
-    seed: int = 0,
+    study: Study, texts: Sequence[str], *, align_on: Instructions | None = None, rate: float = RATE, seed: int = 0
 ) -> np.ndarray:
     """Embeddings of `texts`, float32 unit rows (U, D), kept in the study's store.
 
@@ -194,7 +184,7 @@ def embedded(
         "align_on": align_on,
         "rate": rate if align_on else None,
         "seed": seed if align_on else None,
-        "code": code_version("selectors.tasks", "selectors.alignment"),
+        "versions": versions("insta"),
     }
 
     def compute() -> np.ndarray:
@@ -232,7 +222,7 @@ def scores(study: Study, task: str, setting: Setting) -> np.ndarray:
     return task_scores(rows[f"{setting.cards} target {task}"], pool, "max" if setting.max else "mean")
 
 
-def task_order(study: Study, cell: Cell) -> np.ndarray:
+def task_order(study: Study, cell: RunSpec) -> np.ndarray:
     """All tasks, nearest first, int64 (K,)."""
     names, _ = tasks_of(study)
     setting = Setting.of(cell.selector)
@@ -245,7 +235,7 @@ def task_order(study: Study, cell: Cell) -> np.ndarray:
 # --- what a cell asks for -----------------------------------------------------------------------------
 
 
-def picks(study: Study, cell: Cell) -> np.ndarray:
+def picks(study: Study, cell: RunSpec) -> np.ndarray:
     """Indices into the pool, int64 (B,): drawn by the cell's seed from its `k` tasks.
 
     Where these hold fewer than the budget, the next tasks of the order fill up.
@@ -264,25 +254,6 @@ def picks(study: Study, cell: Cell) -> np.ndarray:
     return draw_examples(labels, order.tolist(), setting.k, cell.budget, cell.seed)
 
 
-def recipe(study: Study, cell: Cell) -> dict[str, Any]:
+def recipe(study: Study, cell: RunSpec) -> dict[str, Any]:
     """What the picks depend on besides the cell, the pool and the queries."""
-    return {
-        "embedder": _embedder(study.profile.embedder)[1],
-        "cards": digest(CARDS),
-        "code": code_version("insta", "selectors.tasks", "selectors.alignment", "representations.embed"),
-    }
-
-
-def cells(profile: Profile) -> list[Cell]:
-    """INSTA with growing numbers of tasks, random tasks, and at the largest budget max-of-max and alignment."""
-    low, high = min(profile.budgets), max(profile.budgets)
-    counts = sorted({K, *profile.task_counts})
-    sweep = [f"insta@{k}{cards}" for cards in ("", ":cards") for k in counts] + [f"insta@{K}:random"]
-    once = [f"insta@{K}{cards}:{option}" for cards in ("", ":cards") for option in ("max", "aligned")]
-    grid = [(name, b) for b in dict.fromkeys((low, high)) for name in sweep] + [(name, high) for name in once]
-    return [
-        Cell(task, NONE, name, budget, seed)
-        for task in profile.tasks
-        for name, budget in grid
-        for seed in profile.seeds
-    ]
+    return {"embedder": _embedder(study.profile.embedder)[1], "cards": digest(CARDS), "versions": versions("insta")}

@@ -7,7 +7,10 @@ looked at, and say what to do, not how the prompts of the family are phrased.
 
 from __future__ import annotations
 
-from tis_utils.sources.classroom import SKILLS
+from tis_utils.examples.classroom import SKILLS
+from tis_utils.storage.keys import step
+
+VERSION = step("task_cards", 1)
 
 _FILLER: dict[str, tuple[str, ...]] = {
     "base_conversion": (
@@ -105,11 +108,7 @@ _FILLER: dict[str, tuple[str, ...]] = {
         "Compute an exponential and round it.",
         "Evaluate a base with an exponent.",
     ),
-    "products": (
-        "Multiply two numbers.",
-        "Give the product of two integers.",
-        "Do a multiplication.",
-    ),
+    "products": ("Multiply two numbers.", "Give the product of two integers.", "Do a multiplication."),
     "rotate_matrix": (
         "Turn a square grid of numbers by a multiple of ninety degrees.",
         "Rotate a table clockwise.",

@@ -9,25 +9,24 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
-from tis_utils import insta, shipped
-from tis_utils.batching import progress
 from tis_utils.errors import InputError
-from tis_utils.evaluation import query_losses
-from tis_utils.examples import Example, Query, chat_prompt
-from tis_utils.runs import CODE
-from tis_utils.store import code_version, digest
-from tis_utils.training import fine_tune
-
-if TYPE_CHECKING:
-    from tis_utils.experiments import Study
+from tis_utils.examples.text import Example, Query, chat_prompt
+from tis_utils.experiments.study import Study
+from tis_utils.models.batching import progress
+from tis_utils.models.evaluation import query_losses
+from tis_utils.models.fine_tuning import fine_tune
+from tis_utils.neighbours.insta import selector as insta
+from tis_utils.storage.keys import digest, step, versions
+from tis_utils.storage.stored_results import read_keyed, write_keyed
 
 NAME = "transfer"
+VERSION = step("transfer", 1)
 COLUMNS = ["source_task", "target_task", "seed", "loss", "zero_shot_loss"]
 MOST = 30  # examples of each source task; fewer where the smallest task has fewer
 PER_FAMILY, PER_TASK = 16, 48  # held-out examples of a filler family, of a target task
@@ -38,9 +37,7 @@ def source_tasks(study: Study) -> dict[str, list[Example]]:
     """Training examples of every task in the pool, equally many of each, the first in the pool's order."""
     names, labels = insta.tasks_of(study)
     size = min(MOST, int(np.bincount(labels).min()))
-    return {
-        name: [study.data.pool[i] for i in np.flatnonzero(labels == t)[:size]] for t, name in enumerate(names)
-    }
+    return {name: [study.data.pool[i] for i in np.flatnonzero(labels == t)[:size]] for t, name in enumerate(names)}
 
 
 def target_tasks(study: Study) -> dict[str, list[Query]]:
@@ -53,15 +50,13 @@ def target_tasks(study: Study) -> dict[str, list[Query]]:
     """
     found = {task: study.data.test[task][:PER_TASK] for task in study.profile.tasks}
     if empty := [task for task, queries in found.items() if not queries]:
-        raise InputError(
-            f"There are no held-out examples of {', '.join(empty)}: transfer to it cannot be measured."
-        )
+        raise InputError(f"There are no held-out examples of {', '.join(empty)}: transfer to it cannot be measured.")
     return found | (_filler_targets() if study.profile.pool == "classroom" else {})
 
 
 def _filler_targets() -> dict[str, list[Query]]:
     """Examples of the test split: problems that are in no pool."""
-    from tis_utils.sources.classroom.filler import FAMILIES, filler
+    from tis_utils.examples.classroom.filler import FAMILIES, filler
 
     found: dict[str, list[Query]] = {}
     for e in filler(PER_FAMILY * len(FAMILIES), "test", 0):
@@ -70,9 +65,7 @@ def _filler_targets() -> dict[str, list[Query]]:
     return found
 
 
-def matrix(
-    study: Study, *, sources: Sequence[str] | None = None, seeds: Sequence[int] | None = None
-) -> pd.DataFrame:
+def matrix(study: Study, *, sources: Sequence[str] | None = None, seeds: Sequence[int] | None = None) -> pd.DataFrame:
     """Measure transfer here; finished trainings are read from the study's store.
 
     Parameters
@@ -108,11 +101,7 @@ def matrix(
 
 
 def _losses(
-    study: Study,
-    source: str | None,
-    subset: Sequence[Example],
-    seed: int,
-    targets: Mapping[str, Sequence[Query]],
+    study: Study, source: str | None, subset: Sequence[Example], seed: int, targets: Mapping[str, Sequence[Query]]
 ) -> pd.DataFrame:
     """Mean loss on every target after one training (none without a subset)."""
     key = _fixed(study) | {"seed": seed, "subset": digest(subset), "targets": digest(targets)}
@@ -132,7 +121,7 @@ def _losses(
 
 def _fixed(study: Study) -> dict[str, Any]:
     """What every training of the matrix depends on besides its examples and seed."""
-    return study.run_settings | {"code": code_version(*CODE, "transfer")}
+    return study.run_settings | {"versions": versions("transfer")}
 
 
 # --- the stored matrix --------------------------------------------------------------------------------
@@ -147,14 +136,14 @@ def recipe(study: Study) -> dict[str, Any]:
     }
 
 
-def ship(study: Study) -> Path:
+def keep(study: Study) -> Path:
     """Measure the whole matrix and store it with its manifest."""
-    return shipped.write_keyed(study.profile.name, NAME, matrix(study), recipe(study))
+    return write_keyed(study.profile.name, NAME, matrix(study), recipe(study))
 
 
 def stored(study: Study) -> pd.DataFrame:
-    """The stored matrix of the study's profile, if it belongs to today's data, model and code; else no rows."""
-    found = None if study.live else shipped.read_keyed(study.profile.name, NAME, recipe(study))
+    """The stored matrix of the study's profile, if it belongs to today's data, model and steps; else no rows."""
+    found = None if study.live else read_keyed(study.profile.name, NAME, recipe(study))
     return pd.DataFrame(columns=COLUMNS) if found is None else found
 
 

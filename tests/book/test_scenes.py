@@ -15,15 +15,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tis_utils import maps, paths
+from tis_utils import paths
+from tis_utils.book.playground import maps
+from tis_utils.book.playground.page import Playground, as_json, from_study, payload
+from tis_utils.book.playground.scenes import COLOURS, SIX, Space, Texts, scene
 from tis_utils.errors import InputError
-from tis_utils.examples import Example, Query, chat_prompt
-from tis_utils.geometry import similarity, w1
-from tis_utils.looks import METHODS
-from tis_utils.pictures import Picture
-from tis_utils.playground import Playground, as_json, example_text, from_study, payload, query_text
-from tis_utils.scenes import COLOURS, SIX, Space, Texts, scene
+from tis_utils.examples.text import Example, Query, chat_prompt, example_text, query_text
+from tis_utils.plots.display import Picture
+from tis_utils.plots.theme import LOOKS
 from tis_utils.selectors import SELECTORS, select
+from tis_utils.selectors.similarity import similarity
+from tis_utils.selectors.wasserstein import w1
 
 HOSTILE = "</script><script>alert(1)</script><!-- & \u2028 <img src=x onerror=alert(2)>"
 N, M = 40, 4
@@ -60,9 +62,7 @@ METHODS7 = {**SIX, "knn_uniform: alpha 0.9": {"alpha": 0.9}}
 
 @pytest.fixture(scope="module")
 def made(spaces: dict[str, Space]) -> dict[str, Any]:
-    return scene(
-        "mine", "My pool", spaces, texts(), budgets=BUDGETS, about="x", methods=METHODS7, seeds=[5, 6]
-    )
+    return scene("mine", "My pool", spaces, texts(), budgets=BUDGETS, about="x", methods=METHODS7, seeds=[5, 6])
 
 
 @pytest.fixture(scope="module")
@@ -179,10 +179,7 @@ def test_random_is_summarised_over_all_seeds(made, spaces):
     space = spaces["less"]
     blank = np.zeros((1, N))
     for at, b in enumerate(BUDGETS):
-        each = [
-            w1(space.candidates[select("random", blank, b, seed=seed)], space.queries["pick"])
-            for seed in (5, 6)
-        ]
+        each = [w1(space.candidates[select("random", blank, b, seed=seed)], space.queries["pick"]) for seed in (5, 6)]
         spread = made["cells"]["less/pick"]["random"]
         assert spread["low"][at] == pytest.approx(min(each), abs=1e-4)
         assert spread["mean"][at] == pytest.approx(np.mean(each), abs=1e-4)
@@ -212,9 +209,7 @@ def test_the_view_of_the_queries_is_exact(made, spaces):
 
 def test_given_positions_are_kept_and_no_variance_is_claimed(spaces):
     at = np.random.default_rng(0).uniform(size=(N, 2))
-    space = Space(
-        spaces["embed"].candidates, spaces["embed"].queries, (at, {"words": at[:M], "pick": at[:5]})
-    )
+    space = Space(spaces["embed"].candidates, spaces["embed"].queries, (at, {"words": at[:M], "pick": at[:5]}))
     stored = scene("own", "Own", {"ball": space}, texts(), budgets=[3])["spaces"][0]
     assert stored["share"] is None
     back = np.stack([maps.unpack(column, 0, 1) for column in stored["map"]], axis=1)
@@ -248,10 +243,7 @@ def test_a_selector_that_runs_short_leaves_a_note(spaces):
         ({"texts": texts(candidates=["a"] * (N - 1))}, "texts of 39 candidates"),
         ({"texts": texts(queries={"words": ["q"] * M})}, "disagree"),
         ({"texts": texts(kinds={"words": ["a"] * N})}, "disagree"),
-        (
-            {"texts": texts(kinds={key: [str(j % 7) for j in range(N)] for key in ("words", "pick")})},
-            "7 kinds",
-        ),
+        ({"texts": texts(kinds={key: [str(j % 7) for j in range(N)] for key in ("words", "pick")})}, "7 kinds"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(spaces, change, told):
@@ -307,7 +299,7 @@ def test_methods_look_as_everywhere(playground):
     looks = {m["id"]: m for m in playground.data["methods"]}
     assert list(looks) == list(METHODS7)
     for name in SELECTORS:
-        assert (looks[name]["label"], looks[name]["colour"]) == (METHODS[name].label, METHODS[name].colour)
+        assert (looks[name]["label"], looks[name]["colour"]) == (LOOKS[name].label, LOOKS[name].colour)
     variant = looks["knn_uniform: alpha 0.9"]
     assert (variant["label"], variant["remark"]) == ("KNN-Uniform", "alpha 0.9")
 
@@ -360,10 +352,7 @@ def test_a_candidate_costs_little():
 
 def example(text: str) -> Example:
     return Example(
-        "e",
-        [{"role": "user", "content": text}, {"role": "assistant", "content": "42"}],
-        "mine",
-        {"kind": "k"},
+        "e", [{"role": "user", "content": text}, {"role": "assistant", "content": "42"}], "mine", {"kind": "k"}
     )
 
 
@@ -387,9 +376,7 @@ def test_a_scene_of_a_study_uses_its_features_texts_and_kinds(spaces):
     def kind(e: Example, task: str) -> str:
         return f"{e.meta['kind']} for {task}"
 
-    made = from_study(
-        study, kind, representations=["less"], name="s", title="S", budgets=[1, 4], methods={"uot": {}}
-    )
+    made = from_study(study, kind, representations=["less"], name="s", title="S", budgets=[1, 4], methods={"uot": {}})
     assert made["texts"][7] == "question 7 → 42"
     assert [k["label"] for k in made["kinds"]] == ["k for pick", "k for words"]
     S = similarity(spaces["less"].queries["words"], spaces["less"].candidates)
@@ -407,7 +394,7 @@ def luminance(rgb: list[float]) -> float:
 def test_lightened_colours_stand_out_on_a_dark_page():
     css = (Path(paths.BOOK) / "_static" / "playground.css").read_text(encoding="utf-8")
     fade = int(re.findall(r'data-theme="dark"\] \.tis-playground \{ --fade: (\d+)%', css)[0]) / 100
-    lines = [METHODS[name].colour for name in SELECTORS]
+    lines = [LOOKS[name].colour for name in SELECTORS]
     for colour, share in [(c, fade) for c in lines] + [(c, fade / 2) for c in COLOURS]:
         rgb = [int(colour[i : i + 2], 16) / 255 * (1 - share) + share for i in (1, 3, 5)]
         assert (luminance(rgb) + 0.05) / (luminance([0x12 / 255] * 3) + 0.05) >= 3, colour

@@ -12,7 +12,8 @@ from joblib import cpu_count
 from jupyter_client.provisioning.local_provisioner import LocalPortCache
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from tis_utils import driver, paths
+from tis_utils import paths
+from tis_utils.book import driver
 from tis_utils.errors import InputError, RunError
 from tis_utils.profiles import load_profile
 
@@ -68,18 +69,12 @@ def test_values_of_the_command_line(text: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (
-            {"wrod": "b"},
-            r"has no parameter 'wrod'; it has: profile, budgets, tasks, word\. Did you mean 'word'\?",
-        ),
+        ({"wrod": "b"}, r"has no parameter 'wrod'; it has: profile, budgets, tasks, word\. Did you mean 'word'\?"),
         ({"budgets": -5}, r"budgets\.0 = -5"),
         ({"budgets": [10, 0]}, r"budgets\.1 = 0"),
         ({"profile": "nope"}, "no profile 'nope'"),
         ({"tasks": ["words", "nope"]}, "'smoke' has no queries for a task 'nope'.*'classroom', has words"),
-        (
-            {"profile": "smollm2", "tasks": "words"},
-            "no queries for a task 'words'.*'benchmarks', has .*gsm8k",
-        ),
+        ({"profile": "smollm2", "tasks": "words"}, "no queries for a task 'words'.*'benchmarks', has .*gsm8k"),
     ],
 )
 def test_bad_parameters_are_refused_before_anything_runs(folder: Path, given: dict, message: str) -> None:
@@ -137,9 +132,7 @@ def test_an_executed_notebook_has_values_but_no_times_and_no_noise(folder: Path)
 @pytest.mark.slow
 def test_a_failing_cell_names_itself_its_error_and_the_partial_notebook(folder: Path) -> None:
     path = notebook(folder / "00_x.ipynb", "print('before')", "{}['missing']", "print('never')")
-    with pytest.raises(
-        RunError, match=r"00_x\.ipynb stopped at code cell 4: KeyError: 'missing'.* is "
-    ) as caught:
+    with pytest.raises(RunError, match=r"00_x\.ipynb stopped at code cell 4: KeyError: 'missing'.* is ") as caught:
         driver.execute(path, folder / "out.ipynb", {"word": "b"}, progress=False)
     partial = Path(str(caught.value).rsplit(" is ", 1)[1].rstrip("."))
     assert "before" in partial.read_text()
@@ -151,11 +144,7 @@ def test_a_failing_cell_names_itself_its_error_and_the_partial_notebook(folder: 
 def test_a_kernel_that_is_given_a_taken_port_starts_again(
     taken_times: int, folder: Path, monkeypatch, caplog, capfd
 ) -> None:
-    path, usual, given = (
-        notebook(folder / "00_x.ipynb", "print(6 * 7)"),
-        LocalPortCache.find_available_port,
-        [],
-    )
+    path, usual, given = (notebook(folder / "00_x.ipynb", "print(6 * 7)"), LocalPortCache.find_available_port, [])
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def find(cache: LocalPortCache, ip: str) -> int:
@@ -167,9 +156,7 @@ def test_a_kernel_that_is_given_a_taken_port_starts_again(
             driver.execute(path, folder / "out.ipynb", {}, progress=False)
             assert "42" in (folder / "out.ipynb").read_text(encoding="utf-8")
         else:  # a kernel takes five ports
-            with pytest.raises(
-                RunError, match=r"00_x\.ipynb: its Python process did not start in 3 tries: .*died"
-            ):
+            with pytest.raises(RunError, match=r"00_x\.ipynb: its Python process did not start in 3 tries: .*died"):
                 driver.execute(path, folder / "out.ipynb", {}, progress=False)
     assert "Address already in use" in capfd.readouterr().err
     assert "trying again" in caplog.text
@@ -179,9 +166,7 @@ def test_a_kernel_that_is_given_a_taken_port_starts_again(
 def test_a_kernel_that_dies_in_a_cell_is_named_and_not_run_again(folder: Path) -> None:
     cells = ("open('tries', 'a').write('x')", "import os; os._exit(1)")
     path = notebook(folder / "00_x.ipynb", *cells)
-    with pytest.raises(
-        RunError, match=r"00_x\.ipynb: its Python process ended in the middle of a cell.* is "
-    ) as told:
+    with pytest.raises(RunError, match=r"00_x\.ipynb: its Python process ended in the middle of a cell.* is ") as told:
         driver.execute(path, folder / "out.ipynb", {}, progress=False)
     assert (folder / "tries").read_text(encoding="utf-8") == "x"
     assert Path(str(told.value).rsplit(" is ", 1)[1].rstrip(".")).is_file()
@@ -235,9 +220,7 @@ def test_fresh_books_run_all_grids_first_and_hide_stored_results(folder: Path, m
     done = []
     monkeypatch.setenv("TIS_FRESH", "")
     monkeypatch.setattr(driver, "Store", lambda: SimpleNamespace(forget=lambda: done.append("forgotten")))
-    monkeypatch.setattr(
-        driver, "recompute", lambda profile: done.append((profile.name, os.environ["TIS_FRESH"]))
-    )
+    monkeypatch.setattr(driver, "recompute", lambda profile: done.append((profile.name, os.environ["TIS_FRESH"])))
     monkeypatch.setattr(driver, "execute_all", lambda *args: done.append("chapters") or [])
     monkeypatch.setattr(driver, "chapters", list)
     monkeypatch.setattr(driver, "render", lambda folder: done.append("rendered"))

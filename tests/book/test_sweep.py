@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tis_utils import driver
+from tis_utils.book import driver
+from tis_utils.book.sweep import INDEX, combinations, parse_values, sweep
 from tis_utils.errors import InputError
-from tis_utils.notebook_sweeps import INDEX, combinations, parse_values, sweep
 
 
 @pytest.mark.parametrize(
@@ -58,9 +58,7 @@ def notebook(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_every_combination_is_run_once_and_a_failure_is_a_row(
-    notebook: Path, tmp_path: Path, monkeypatch
-) -> None:
+def test_every_combination_is_run_once_and_a_failure_is_a_row(notebook: Path, tmp_path: Path, monkeypatch) -> None:
     folder = tmp_path / "out"
     index = sweep(notebook, {"number": [2, 0], "word": ["x", "y"]}, folder, profile="smoke", jobs=2)
     assert index[["number", "word", "status"]].to_numpy().tolist() == [

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tis_utils import ceiling
+from tis_utils.book import limits as ceiling
 from tis_utils.errors import InputError
 
 LIMITED = pytest.mark.skipif(ceiling.resource is None, reason="this system has no limits on memory")
@@ -42,17 +42,12 @@ def test_above_the_ceiling_nothing_is_allocated() -> None:
     done = run(code)
     assert done.returncode == 1
     assert "MemoryError" in done.stderr
-    assert (
-        run("from tis_utils import ceiling; ceiling.limit(0.25); import numpy; numpy.ones(10**6)").returncode
-        == 0
-    )
+    assert run("from tis_utils import ceiling; ceiling.limit(0.25); import numpy; numpy.ones(10**6)").returncode == 0
 
 
 def test_who_says_that_memory_ran_out() -> None:
     assert ceiling.is_exhausted(MemoryError())
-    assert ceiling.is_exhausted(
-        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried")
-    )
+    assert ceiling.is_exhausted(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"))
     assert not ceiling.is_exhausted(RuntimeError("a matrix is singular"))
 
 
@@ -61,12 +56,8 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Files of 100,000 candidates and 100 queries, and features of both."""
     folder, rng = tmp_path_factory.mktemp("large"), np.random.default_rng(0)
     for name, count in (("pool", COUNT), ("queries", QUERIES)):
-        records = (
-            {"prompt": f"{name} {i}: what is {i} plus {i}?", "response": str(2 * i)} for i in range(count)
-        )
-        (folder / f"{name}.jsonl").write_text(
-            "".join(json.dumps(r) + "\n" for r in records), encoding="utf-8"
-        )
+        records = ({"prompt": f"{name} {i}: what is {i} plus {i}?", "response": str(2 * i)} for i in range(count))
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records), encoding="utf-8")
         np.save(folder / f"{name}.npy", rng.normal(size=(count, WIDTH)).astype(np.float32))
     return folder
 
@@ -104,9 +95,7 @@ def test_a_hundred_thousand_candidates_fit_below_four_gib(large: Path) -> None:
     unit = [rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in
             (np.load(large / "queries.npy"), np.load(large / "pool.npy"))]  # fmt: skip
     nearest = int((unit[0][0] @ unit[1].T).argmax())
-    assert picked[0]["prompt"].startswith(
-        f"pool {nearest}:"
-    )  # round-robin starts with the first query's nearest
+    assert picked[0]["prompt"].startswith(f"pool {nearest}:")  # round-robin starts with the first query's nearest
 
 
 @pytest.mark.slow

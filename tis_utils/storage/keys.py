@@ -1,0 +1,90 @@
+"""Keys of results: content of the inputs, settings, and the version of every step that was passed.
+
+A step is a module whose code decides numbers. It says so beside its code, ``VERSION = step("embed", 1)``; whoever
+changes what it computes raises the number and stores its golden output anew (``tests/test_golden.py``). Source text is
+in no key: moving, renaming and rewording code costs nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_TRAINING = ("text", "load", "batching", "fine_tuning")
+_SELECT = ("select", "similarity")
+# Which steps enter which key; tests/test_versions.py compares it with what the modules import.
+STEPS: dict[str, tuple[str, ...]] = {
+    "embed": ("text", "embed"),
+    "rds": ("text", "load", "batching", "rds"),
+    "less": ("text", "load", "batching", "gradients", "sketch", "warmup", "less"),
+    "random": (*_SELECT, "random"),
+    "round_robin": (*_SELECT, "greedy"),
+    "doubly_greedy": (*_SELECT, "greedy"),
+    "knn_uniform": (*_SELECT, "mass_order", "neighbours"),
+    "knn_kde": (*_SELECT, "mass_order", "neighbours", "density"),
+    "uot": (*_SELECT, "mass_order", "transport"),
+    "subset": ("text", "run_spec", "subset"),
+    "run": (*_TRAINING, "evaluation", "run"),
+    "downstream": ("text", "load", "batching", "evaluation", "downstream"),
+    "insta": ("text", "embed", "insta_scores", "alignment", "task_cards", "insta"),
+    "transfer": (*_TRAINING, "evaluation", "transfer"),
+    "ila": (*_TRAINING, "coverage_depth", "ila"),
+    "designed_subsets": (*_TRAINING, "evaluation", "coverage_depth", "ila", "designed_subsets"),
+}
+_NUMBERS: dict[str, int] = {}
+
+
+def step(name: str, version: int) -> int:
+    """Announce a step and its version; the version comes back, for ``VERSION = step("embed", 1)``.
+
+    Raises
+    ------
+    ValueError
+        If the version is not a whole number of at least 1, or no key of `STEPS` knows the step.
+    """
+    known = {member for members in STEPS.values() for member in members}
+    if name not in known or type(version) is not int or version < 1:
+        raise ValueError(f"Step {name!r}, version {version!r}: name it in STEPS and give a whole number of at least 1.")
+    _NUMBERS[name] = version
+    return version
+
+
+def versions(*keys: str) -> dict[str, int]:
+    """Versions of the steps that enter the named keys, all together; their modules must have been imported."""
+    return {name: _NUMBERS[name] for key in keys for name in STEPS.get(key, ())}
+
+
+def plain(value: Any) -> Any:
+    """Turn nested settings into JSON-able data; arrays and long lists of examples become digests."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in sorted(value.items(), key=lambda kv: str(kv[0]))}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, np.ndarray):
+        head = f"{value.dtype.str}{value.shape}".encode()
+        return "array:" + hashlib.sha256(head + np.ascontiguousarray(value).tobytes()).hexdigest()
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Path):
+        return str(value)
+    return value
+
+
+def digest(*parts: Any) -> str:
+    """SHA-256 (hex) of any nesting of dataclasses, mappings, sequences, arrays and scalars."""
+    text = json.dumps([plain(p) for p in parts], sort_keys=True, ensure_ascii=False, allow_nan=True)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 (hex) of one file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
