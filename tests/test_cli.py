@@ -103,7 +103,7 @@ FULL_DISK = """
 import pathlib, sys
 import numpy as np
 from tis_utils import cli
-from tis_utils.store import Store
+from tis_utils.storage.cache import Store
 
 usual = pathlib.Path.open
 

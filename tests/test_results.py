@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from tis_utils.examples.text import encode_all
-from tis_utils.experiments.run_spec import SPEC_COLUMNS
-from tis_utils.experiments.study import RunSpec, Study
+from tis_utils.experiments.run_spec import SPEC_COLUMNS, RunSpec
+from tis_utils.experiments.study import Study
 from tis_utils.neighbours.ila import designed_subsets as ila_subsets
 from tis_utils.neighbours.insta import transfer
 from tis_utils.profiles import load_profile

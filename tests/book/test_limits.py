@@ -38,11 +38,16 @@ def test_systems_without_limits_say_so(monkeypatch) -> None:
 
 @LIMITED
 def test_above_the_ceiling_nothing_is_allocated() -> None:
-    code = "from tis_utils import ceiling; ceiling.limit(0.25); import numpy; numpy.ones(10**9)"
+    code = "from tis_utils.book import limits as ceiling; ceiling.limit(0.25); import numpy; numpy.ones(10**9)"
     done = run(code)
     assert done.returncode == 1
     assert "MemoryError" in done.stderr
-    assert run("from tis_utils import ceiling; ceiling.limit(0.25); import numpy; numpy.ones(10**6)").returncode == 0
+    assert (
+        run(
+            "from tis_utils.book import limits as ceiling; ceiling.limit(0.25); import numpy; numpy.ones(10**6)"
+        ).returncode
+        == 0
+    )
 
 
 def test_who_says_that_memory_ran_out() -> None:

@@ -16,6 +16,7 @@ from tis_utils.errors import InputError
 from tis_utils.evidence import crossing
 from tis_utils.evidence.claim_statistics import RANDOM
 from tis_utils.evidence.published_analysis import ZERO_SHOT
+from tis_utils.selectors import overlap
 
 VALUES = st.floats(-5, 5, allow_subnormal=False)
 TABLES = hnp.arrays(float, st.tuples(*[st.integers(2, 4)] * 3), elements=VALUES)  # (T, R, S)
@@ -149,14 +150,14 @@ def test_interaction_test_needs_two_seeds() -> None:
 @given(st.sets(st.integers(0, 9)), st.sets(st.integers(0, 9)))
 def test_jaccard_is_intersection_over_union(a: set[int], b: set[int]) -> None:
     expected = len(a & b) / len(a | b) if a | b else 1
-    assert crossing.jaccard(sorted(a), sorted(b)) == expected
+    assert overlap.jaccard(sorted(a), sorted(b)) == expected
 
 
 @pytest.mark.parametrize(("pool", "size"), [(4, 1), (5, 2), (6, 3), (4, 4)])
 def test_chance_jaccard_equals_all_pairs_of_subsets(pool: int, size: int) -> None:
     subsets = [set(c) for c in itertools.combinations(range(pool), size)]
     expected = mean(len(a & b) / len(a | b) for a in subsets for b in subsets)
-    assert crossing.chance_jaccard(pool, size) == pytest.approx(expected)
+    assert overlap.chance_jaccard(pool, size) == pytest.approx(expected)
 
 
 def test_spread_finds_the_standard_deviations_it_was_given() -> None:

@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 
 from tis_utils.errors import InputError
 from tis_utils.evidence.w1_correlation import add_w1, distinct_subsets, predictor_table, sweep_frame
-from tis_utils.experiments.study import grid
+from tis_utils.experiments.run_spec import grid
 from tis_utils.selectors.wasserstein import w1
 
 

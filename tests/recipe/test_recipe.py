@@ -255,7 +255,7 @@ class TestRelease:
         assert (tmp_path / "m" / "model.safetensors").is_file()
 
 
-MODELS = Path(__file__).parents[1] / "data" / "models"
+MODELS = Path(__file__).parents[2] / "data" / "models"
 SMALLER = {"hidden": 64, "layers": 2, "feed_forward": 168, "threads": 1}  # what `make mini-model` sets
 
 

@@ -19,6 +19,7 @@ from scipy.stats import wasserstein_distance
 import tis_utils
 from tis_utils.errors import InputError, RunError
 from tis_utils.selectors import similarity as geometry
+from tis_utils.selectors import wasserstein
 from tis_utils.selectors.similarity import largest, nearest, similarity
 from tis_utils.selectors.wasserstein import w1
 
@@ -181,6 +182,6 @@ def test_w1_explains_misuse(a: Any, b: Any, sentence: str) -> None:
 
 @pytest.mark.filterwarnings("ignore:numItermax reached")
 def test_w1_says_when_the_optimum_was_not_reached(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(geometry, "ITERATIONS", 1)
+    monkeypatch.setattr(wasserstein, "ITERATIONS", 1)
     with pytest.raises(RunError, match="was not reached"):
         w1(unit(0, 40, 3), unit(1, 50, 3))

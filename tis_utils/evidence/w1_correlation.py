@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from tis_utils.errors import InputError
-from tis_utils.experiments.study import RunSpec, Study
+from tis_utils.experiments.run_spec import RunSpec
+from tis_utils.experiments.study import Study
 from tis_utils.selectors.wasserstein import w1
 
 KEYS = ["representation", "selector", "task", "budget"]

@@ -13,7 +13,8 @@ from tis_utils.errors import InputError
 from tis_utils.examples.load import Data
 from tis_utils.examples.text import Query, chat_prompt
 from tis_utils.experiments.grids import GRIDS, ILA_RULES, ILA_VARIANTS
-from tis_utils.experiments.study import NONE, RunSpec, Study
+from tis_utils.experiments.run_spec import NONE, RunSpec
+from tis_utils.experiments.study import Study
 from tis_utils.models.evaluation import query_losses
 from tis_utils.models.fine_tuning import fine_tune
 from tis_utils.neighbours.ila import claims as ila_claims
