@@ -29,13 +29,13 @@ STEPS: dict[str, tuple[str, ...]] = {
     "knn_uniform": (*_SELECT, "mass_order", "neighbours"),
     "knn_kde": (*_SELECT, "mass_order", "neighbours", "density"),
     "uot": (*_SELECT, "mass_order", "transport"),
-    "subset": ("text", "run_spec", "subset"),
+    "subset": ("text", "load", "run_spec", "subset"),
     "run": (*_TRAINING, "evaluation", "run"),
     "downstream": ("text", "load", "batching", "evaluation", "downstream"),
-    "insta": ("text", "embed", "insta_scores", "alignment", "task_cards", "insta"),
+    "insta": ("text", "run_spec", "embed", "insta_scores", "alignment", "task_cards", "insta"),
     "transfer": (*_TRAINING, "evaluation", "transfer"),
-    "ila": (*_TRAINING, "coverage_depth", "ila"),
-    "designed_subsets": (*_TRAINING, "evaluation", "coverage_depth", "ila", "designed_subsets"),
+    "ila": (*_TRAINING, "run_spec", "coverage_depth", "ila"),
+    "designed_subsets": (*_TRAINING, "run_spec", "evaluation", "coverage_depth", "ila", "designed_subsets"),
 }
 _NUMBERS: dict[str, int] = {}
 

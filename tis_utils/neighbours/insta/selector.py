@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from tis_utils.errors import InputError
-from tis_utils.examples.text import Query
+from tis_utils.examples.text import request, turns
 from tis_utils.experiments.grids import INSTA_TASKS
 from tis_utils.experiments.run_spec import RunSpec
 from tis_utils.experiments.study import Study
@@ -45,7 +45,7 @@ from tis_utils.neighbours.insta.scores import (
     wordings,
 )
 from tis_utils.neighbours.insta.task_cards import CARDS
-from tis_utils.representations import Embed
+from tis_utils.representations.embed import Embed
 from tis_utils.storage.keys import digest, step, versions
 
 log = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ def instructions(study: Study, *, cards: bool = False) -> dict[str, tuple[str, .
     names, labels = tasks_of(study)
     if cards:
         return {name: _card(name) for name in names}
-    prompts = [_request(example.messages) for example in study.data.pool]
+    prompts = [turns(example, "user") for example in study.data.pool]
     members = [[prompts[i] for i in np.flatnonzero(labels == t)] for t in range(len(names))]
     return checked({name: _said(texts) for name, texts in zip(names, members, strict=True)})
 
@@ -126,10 +126,6 @@ def instructions(study: Study, *, cards: bool = False) -> dict[str, tuple[str, .
 def _said(prompts: Sequence[str]) -> tuple[str, ...]:
     """What prompts have in common; where that is nothing, the first of them as they are."""
     return wordings(prompts) or tuple(dict.fromkeys(prompts))[:MOST]
-
-
-def _request(messages: Sequence[Any]) -> str:
-    return "\n".join(m["content"] for m in messages if m["role"] == "user")
 
 
 def _card(task: str) -> tuple[str, ...]:
@@ -146,11 +142,7 @@ def target_instruction(study: Study, task: str, *, cards: bool = False) -> tuple
     queries = study.data.queries[task]
     if cards:
         return _card(str(queries[0].meta.get("family", task)))
-    return checked({task: _said([_question(query) for query in queries])})[task]
-
-
-def _question(query: Query) -> str:
-    return query.prompt.removeprefix("<|user|>\n").removesuffix("\n<|assistant|>\n")
+    return checked({task: _said([request(query) for query in queries])})[task]
 
 
 def alignment_tasks(study: Study) -> dict[str, tuple[str, ...]]:
