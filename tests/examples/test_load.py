@@ -11,7 +11,7 @@ from tis_utils.errors import InputError
 from tis_utils.examples import benchmarks
 from tis_utils.examples.jsonl import write_examples
 from tis_utils.examples.load import Data, load_data, spread, unused
-from tis_utils.examples.text import Query, chat_text
+from tis_utils.examples.text import Query, chat_text, request
 from tis_utils.profiles import load_profile
 from tis_utils.storage.keys import digest
 from tis_utils.storage.stored_results import feature_file
@@ -102,8 +102,7 @@ class TestHeldOutOfTheRealModel:
         assert not held_out & {query.prompt for part in data.queries.values() for query in part}
         pool = [chat_text(example) for example in data.pool]
         for query in data.test[task]:
-            request = query.prompt.removeprefix("<|user|>\n").removesuffix("\n<|assistant|>\n")
-            assert not any(request in text for text in pool), query.id
+            assert not any(request(query) in text for text in pool), query.id
 
     @pytest.mark.parametrize("task", ["bbh", "mmlu"])
     def test_it_is_of_the_queries_subjects(self, data: Data, task: str) -> None:

@@ -7,7 +7,19 @@ from hypothesis import strategies as st
 
 from tests_support import byte_tokenizer
 from tis_utils.errors import InputError
-from tis_utils.examples.text import IGNORE, Example, Query, chat_prompt, chat_text, encode_example, encode_query
+from tis_utils.examples.text import (
+    IGNORE,
+    Example,
+    Query,
+    answer,
+    as_query,
+    chat_prompt,
+    chat_text,
+    encode_example,
+    encode_query,
+    request,
+    turns,
+)
 
 TOKENIZER = byte_tokenizer()
 TEXT = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="<"), max_size=20)
@@ -47,10 +59,10 @@ def test_chat_text_is_written_out_as_in_the_methods() -> None:
 def test_queries_keep_the_label_and_mask_the_prompt(prompt: str, label: str, limit: int) -> None:
     encoded = encode_query(Query("q", prompt, label, "t"), TOKENIZER, limit)
     whole = list(TOKENIZER(prompt)["input_ids"])
-    answer = [*TOKENIZER(label)["input_ids"], TOKENIZER.eos_token_id]
-    assert len(encoded.ids) == min(limit, len(whole) + len(answer))
-    assert list(encoded.ids[encoded.labels != IGNORE]) == answer[:limit]
-    kept = len(encoded.ids) - min(limit, len(answer))
+    learnt = [*TOKENIZER(label)["input_ids"], TOKENIZER.eos_token_id]
+    assert len(encoded.ids) == min(limit, len(whole) + len(learnt))
+    assert list(encoded.ids[encoded.labels != IGNORE]) == learnt[:limit]
+    kept = len(encoded.ids) - min(limit, len(learnt))
     assert list(encoded.ids[:kept]) == whole[len(whole) - kept :]
 
 
@@ -74,3 +86,22 @@ def test_truncation_can_leave_nothing_to_learn() -> None:
 def test_impossible_chats_are_refused(messages: list, reason: str) -> None:
     with pytest.raises(InputError, match=reason):
         Example("x7", messages, "s")
+
+
+SPOKEN = [("system", "Be kind."), ("user", "Hi"), ("assistant", "Hello"), ("user", "Who wrote Emma?")]
+CHAT = Example("c", [{"role": role, "content": text} for role, text in [*SPOKEN, ("assistant", "Austen")]], "s")
+
+
+def test_what_is_asked_and_what_is_answered() -> None:
+    assert request(CHAT) == "Be kind.\nHi\nWho wrote Emma?"
+    assert answer(CHAT) == "Hello\nAusten"
+    assert turns(CHAT, "user") == "Hi\nWho wrote Emma?"
+    assert request(Query("q", chat_prompt("Why?\n\nBecause", system="Short."), "No.", "t")) == "Short.\nWhy?\n\nBecause"
+    assert answer(Query("q", "p", " No.", "t")) == " No."
+
+
+def test_the_last_turn_of_a_candidate_can_be_asked_for() -> None:
+    query = as_query(CHAT, "trivia")
+    assert (query.id, query.label, query.task, query.meta) == ("c", "Austen", "trivia", {})
+    assert query.prompt + "Austen\n" == chat_text(CHAT)
+    assert request(query) == "\n".join(text for _, text in SPOKEN)

@@ -14,7 +14,7 @@ from reasoning_gym.factory import create_dataset
 
 from tis_utils.errors import InputError
 from tis_utils.examples import benchmarks
-from tis_utils.examples.text import Example, Query
+from tis_utils.examples.text import Example, Query, request
 
 # Near GSM8K, near BBH, near code, and general. Left out: codeio (it runs code snippets to make an example) and
 # list_functions (its draws do not follow the seed).
@@ -59,7 +59,7 @@ def load_pool(
     if size < 1:
         raise InputError(f"size = {size}: a pool needs at least one candidate.")
     reserved = list(reserved)
-    taken = {text for query in reserved for text in (query.prompt, _request(query))}
+    taken = {text for query in reserved for text in (query.prompt, request(query))}
     subjects = {query.meta["subject"] for query in reserved if query.task == "mmlu"}
     found = [*_benchmark("codex", taken)]
     if subjects or "mmlu" not in tasks:
@@ -75,11 +75,7 @@ def _benchmark(task: str, taken: set[str]) -> Iterator[Example]:
     for query in queries:
         if query.prompt not in taken:
             taken.add(query.prompt)
-            yield _example(query.id, _request(query), query.label, task, str(query.meta["subject"]))
-
-
-def _request(query: Query) -> str:
-    return query.prompt.removeprefix("<|user|>\n").removesuffix("\n<|assistant|>\n")
+            yield _example(query.id, request(query), query.label, task, str(query.meta["subject"]))
 
 
 def _family(name: str, seed: int, taken: set[str]) -> Iterator[Example]:

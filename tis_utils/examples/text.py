@@ -6,6 +6,7 @@ prompt with the answer we want; queries say what the target task looks like.
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ VERSION = step("text", 1)
 
 ROLES = ("system", "user", "assistant")
 IGNORE = -100  # label id that the cross-entropy of PyTorch and transformers leaves out
+_HEADER = re.compile(rf"<\|(?:{'|'.join(ROLES)})\|>\n")
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,28 @@ def _spans(example: Example, eos: str) -> list[tuple[str, bool]]:
     return pieces
 
 
+def turns(example: Example, *roles: str) -> str:
+    """Contents of all turns that have one of these roles, a line break between them."""
+    return "\n".join(message["content"] for message in example.messages if message["role"] in roles)
+
+
+def request(item: Example | Query) -> str:
+    """What is asked, without role headers: a candidate's system and user turns, the whole prompt of a query."""
+    return _HEADER.sub("", item.prompt).strip() if isinstance(item, Query) else turns(item, "system", "user")
+
+
+def answer(item: Example | Query) -> str:
+    """What is answered: a candidate's assistant turns, the label of a query."""
+    return item.label if isinstance(item, Query) else turns(item, "assistant")
+
+
+def as_query(example: Example, task: str) -> Query:
+    """Ask for the last turn of a candidate, given all turns before it; its ``meta`` is left behind."""
+    *context, last = example.messages
+    prompt = "".join(f"<|{message['role']}|>\n{message['content']}\n" for message in context) + "<|assistant|>\n"
+    return Query(example.id, prompt, last["content"], task)
+
+
 def encode_example(example: Example, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoded:
     """Tokenise a candidate; labels only on assistant content and its EOS (METHODS §1).
 
@@ -170,12 +194,9 @@ def short(text: str, width: int = 80) -> str:
 
 def example_text(example: Example, width: int = 80) -> str:
     """Request and answer of a candidate in one line."""
-    asked = " ".join(m["content"] for m in example.messages if m["role"] != "assistant")
-    said = " ".join(m["content"] for m in example.messages if m["role"] == "assistant")
-    return f"{short(asked, width)} → {short(said, max(12, width // 3))}"
+    return f"{short(request(example), width)} → {short(answer(example), max(12, width // 3))}"
 
 
 def query_text(query: Query, width: int = 160) -> str:
     """Request and wanted answer of a query in one line."""
-    asked = query.prompt.removeprefix("<|user|>\n").removesuffix("\n<|assistant|>\n")
-    return f"{short(asked, width)} → {short(query.label, width // 3)}"
+    return f"{short(request(query), width)} → {short(query.label, width // 3)}"

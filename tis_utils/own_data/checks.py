@@ -8,13 +8,12 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from tis_utils.examples.text import Example, Query
+from tis_utils.examples.text import Example, Query, answer, as_query, request
 from tis_utils.own_data.select import Selection
 
 FEW_QUERIES = 10
 N_GRAM = 13  # words in a row that two texts share by accident only rarely
 CLOSE = 0.99  # cosine from which two picks count as near duplicates
-_ROLE = re.compile(r"<\|(?:system|user|assistant)\|>\n")
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -23,26 +22,6 @@ def words(text: str) -> tuple[str, ...]:
     Signs count: in code, arithmetic and bracket puzzles they are what differs.
     """
     return tuple(re.findall(r"\w+|[^\w\s.,;:!?'\"]", text.lower()))
-
-
-def request(example: Example) -> str:
-    """What is asked: all turns but the assistant's."""
-    return "\n".join(m["content"] for m in example.messages if m["role"] != "assistant")
-
-
-def before(example: Example) -> str:
-    """All turns before the last answer, as :func:`asked` has them of a query."""
-    return "\n".join(m["content"] for m in example.messages[:-1])
-
-
-def answer(example: Example) -> str:
-    """What is said: the assistant's turns."""
-    return "\n".join(m["content"] for m in example.messages if m["role"] == "assistant")
-
-
-def asked(query: Query) -> str:
-    """The prompt of a query without role headers."""
-    return _ROLE.sub("", query.prompt).strip()
 
 
 def duplicates(pool: Sequence[Example]) -> list[list[int]]:
@@ -66,17 +45,18 @@ def contaminated(pool: Sequence[Example], queries: Sequence[Query], n: int = N_G
     runs: dict[tuple[str, ...], int] = {}
     whole: dict[tuple[str, ...], int] = {}
     for place, query in enumerate(queries):
-        text = words(asked(query)) + words(query.label)
+        text = words(request(query)) + words(query.label)
         for run in _runs(text, n):
             runs.setdefault(run, place)
         if len(text) < n:
-            whole.setdefault(words(asked(query)), place)
+            whole.setdefault(words(request(query)), place)
     found = {}
     for place, example in enumerate(pool):
         text = words(request(example)) + words(answer(example))
         hits = [runs[run] for run in _runs(text, n) if run in runs]
-        if not hits and words(before(example)) in whole:
-            hits = [whole[words(before(example))]]
+        before = words(request(as_query(example, "")))
+        if not hits and before in whole:
+            hits = [whole[before]]
         if hits:
             found[place] = min(hits)
     return found

@@ -12,10 +12,10 @@ import numpy as np
 from jinja2 import Environment
 
 from tis_utils.examples.jsonl import FORMATS
-from tis_utils.examples.text import Example, example_text, query_text
+from tis_utils.examples.text import Example, answer, example_text, query_text, request
 from tis_utils.experiments.subset import CHOOSERS
 from tis_utils.labels import label
-from tis_utils.own_data.checks import answer, request, warnings, words
+from tis_utils.own_data.checks import warnings, words
 from tis_utils.own_data.select import Selection, overlap
 from tis_utils.storage.manifests import write_atomically
 

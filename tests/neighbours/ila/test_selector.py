@@ -11,7 +11,7 @@ import pytest
 from tests_support import example, query
 from tis_utils.errors import InputError
 from tis_utils.examples.load import Data
-from tis_utils.examples.text import Query, chat_prompt
+from tis_utils.examples.text import as_query
 from tis_utils.experiments.grids import GRIDS, ILA_RULES, ILA_VARIANTS
 from tis_utils.experiments.run_spec import NONE, RunSpec
 from tis_utils.experiments.study import Study
@@ -63,9 +63,7 @@ def test_depth_is_the_fall_of_the_mean_token_loss(study: Study) -> None:
     depths, tuning = ila.absolute_depths(study)
     chosen = [study.data.pool[i] for i in tuning]
     tuned = fine_tune(study.model, chosen, study.profile.training, seed=0, max_length=64)
-    queries = [
-        Query(e.id, chat_prompt(e.messages[0]["content"]), e.messages[1]["content"], "x") for e in study.data.pool
-    ]
+    queries = [as_query(e, "x") for e in study.data.pool]
     before, after = (query_losses(model, queries, max_length=64) for model in (study.model, tuned))
     np.testing.assert_allclose(depths, before - after, atol=1e-5)
     assert np.ptp(depths) > 1e-3

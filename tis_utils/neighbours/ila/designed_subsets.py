@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from tis_utils.examples.text import Query, chat_prompt
+from tis_utils.examples.text import Query, as_query
 from tis_utils.experiments.study import Study
 from tis_utils.models.batching import progress
 from tis_utils.models.evaluation import mean_loss
@@ -59,7 +59,7 @@ def general_examples(study: Study) -> list[Query]:
     from tis_utils.examples.classroom.filler import filler
 
     made = filler(GENERAL_EXAMPLES, "test", 0)
-    return [Query(e.id, chat_prompt(e.messages[0]["content"]), e.messages[1]["content"], "general") for e in made]
+    return [as_query(e, "general") for e in made]
 
 
 def plan(study: Study, draws: int | None = None) -> list[tuple[str, int, int, int, Ints]]:

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from tis_utils.errors import InputError
-from tis_utils.examples.text import IGNORE, Example, encode_all
+from tis_utils.examples.text import IGNORE, Example, encode_all, turns
 from tis_utils.experiments.run_spec import RunSpec
 from tis_utils.experiments.study import Study
 from tis_utils.models.batching import batches, example_losses
@@ -203,7 +203,7 @@ def label_counts(examples: list[Example], kind: str) -> Floats:
     """Ability labels of each candidate, (N,): "one", or the "words" of the request that name a skill (at least 1)."""
     if kind == "one":
         return np.ones(len(examples))
-    texts = (" ".join(m["content"] for m in e.messages if m["role"] == "user").lower() for e in examples)
+    texts = (turns(e, "user").lower() for e in examples)
     return np.array([max(1.0, len(SKILL_WORDS & set(re.findall(r"[a-z]+", text)))) for text in texts])
 
 

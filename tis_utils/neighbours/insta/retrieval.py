@@ -15,6 +15,7 @@ import pandas as pd
 
 from tis_utils.evidence import statistics as stats
 from tis_utils.evidence.statistics import Floats
+from tis_utils.examples.text import request
 from tis_utils.experiments.study import Study
 from tis_utils.neighbours.insta import selector as insta
 from tis_utils.neighbours.insta.scores import embed_tasks, task_scores
@@ -160,7 +161,7 @@ def benchmark_instructions(name: str) -> dict[str, tuple[str, ...]]:
 
     found: dict[str, str] = {}
     for query in benchmarks.queries(name):
-        text = query.prompt.removeprefix("<|user|>\n").partition("\n\n")[0]
+        text = request(query).partition("\n\n")[0]
         found.setdefault(str(query.meta["subject"]), " ".join(text.split()))
     first = {text: subject for subject, text in reversed(found.items())}
     return {subject: (text,) for text, subject in sorted(first.items(), key=lambda kv: kv[1])}

@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 
 from tis_utils.errors import InputError
-from tis_utils.examples.text import Example, Query, chat_prompt
+from tis_utils.examples.text import Example, Query, as_query
 from tis_utils.experiments.study import Study
 from tis_utils.models.batching import progress
 from tis_utils.models.evaluation import query_losses
@@ -60,7 +60,7 @@ def _filler_targets() -> dict[str, list[Query]]:
 
     found: dict[str, list[Query]] = {}
     for e in filler(PER_FAMILY * len(FAMILIES), "test", 0):
-        query = Query(e.id, chat_prompt(e.messages[0]["content"]), e.messages[1]["content"], e.meta["family"])
+        query = as_query(e, e.meta["family"])
         found.setdefault(query.task, []).append(query)
     return found
 
