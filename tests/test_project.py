@@ -137,6 +137,25 @@ def test_examples_in_docstrings_run() -> None:
     assert tried > 0
 
 
+def test_the_page_of_functions_names_what_is_there() -> None:
+    """Every name of book/api.md can be imported from where the page says, and its example runs."""
+    page = ROOT / "book" / "api.md"
+    room, names = "", []
+    for kind, name in re.findall(
+        r"^\.\. (currentmodule|auto\w+|py:data):: (\S+)$", page.read_text("utf-8"), re.MULTILINE
+    ):
+        if kind == "currentmodule":
+            room = name
+        else:
+            names.append(name if "." in name else f"{room}.{name}")
+    for name in names:
+        module, _, attribute = name.rpartition(".")
+        assert getattr(importlib.import_module(module), attribute).__doc__, name
+    assert {f"tis_utils.{name}" for name in tis_utils.__all__} <= set(names)
+    example = doctest.testfile(str(page), module_relative=False, encoding="utf-8")
+    assert (example.failed, example.attempted) == (0, 3)
+
+
 def test_every_requirement_is_in_the_lock_with_a_version_it_allows() -> None:
     for requirement in requirements("smollm2", "dev"):
         pinned = LOCK.get(canonicalize_name(requirement.name))
@@ -198,8 +217,8 @@ def test_public_names_are_where_the_contract_says() -> None:
     assert set(tis_utils.REPRESENTATIONS) >= {"embed", "rds", "less"}
     names = {"random", "round_robin", "doubly_greedy", "knn_uniform", "knn_kde", "uot"}
     assert set(tis_utils.SELECTORS) >= names
-    assert callable(tis_utils.select)
-    assert callable(tis_utils.similarity)
+    for name in ("published_figures", "scorecard", "select", "similarity"):
+        assert callable(getattr(tis_utils, name))
     with pytest.raises(AttributeError, match="no attribute 'selct'"):
         tis_utils.selct  # noqa: B018
 
