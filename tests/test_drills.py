@@ -29,6 +29,7 @@ from tis_utils import cli
 from tis_utils.examples.load import Data
 from tis_utils.experiments import grids
 from tis_utils.experiments import study as experiments
+from tis_utils.experiments.reproduce import keep
 from tis_utils.experiments.run_spec import RunSpec, grid
 from tis_utils.experiments.study import Study
 from tis_utils.profiles import Profile
@@ -65,7 +66,7 @@ def finish(folder: Path, name: str, cells: list[RunSpec] = CELLS) -> None:
     shipped.RESULTS = folder / name / "results"
     study = Study(Profile(**settings(folder)), Store(folder / name / "cache"))
     study.run(cells, jobs=1)
-    study.keep("budgets", cells)
+    keep(study, "budgets", cells)
 
 
 @dataclass
@@ -141,7 +142,7 @@ def kills(folder: Path) -> list[dict[str, Any]]:
             child = forked(lambda n=name: finish(folder, n), moment)
             if child.code != -signal.SIGKILL:
                 break
-            killed.append(len(list((folder / name / "cache").glob("cells/*.json"))))
+            killed.append(len(list((folder / name / "cache").glob("runs/*.json"))))
             left -= 1
         else:
             child = forked(lambda n=name: finish(folder, n))
@@ -207,7 +208,7 @@ def command(folder: Path, name: str) -> None:
 def interrupt(folder: Path) -> dict[str, Any]:
     """Ctrl-C after three cells, then the same command again; and the command without any trouble."""
     (folder / "drill.yaml").write_text(yaml.safe_dump(settings(folder)), encoding="utf-8")
-    cells = folder / "stopped" / "cells"
+    cells = folder / "stopped" / "runs"
     stopped = forked(lambda: command(folder, "stopped"), lambda: len(list(cells.glob("*.json"))) >= 3, signal.SIGINT)
     before = {path.name: path.stat().st_mtime_ns for path in cells.glob("*.json")}
     again = forked(lambda: command(folder, "stopped"))

@@ -14,6 +14,7 @@ from tis_utils.examples.load import Data
 from tis_utils.experiments import run as runs
 from tis_utils.experiments import subset as picks
 from tis_utils.experiments.grids import GRIDS
+from tis_utils.experiments.reproduce import keep, recheck
 from tis_utils.experiments.run_spec import NONE, ROW_COLUMNS, RunSpec, grid
 from tis_utils.experiments.study import Study
 from tis_utils.profiles import Profile
@@ -50,10 +51,10 @@ def study(tmp_path: Path, profile: Profile) -> Study:
 
 
 def test_a_grid_has_every_cell_once_and_never_forgets_the_baselines() -> None:
-    cells = grid(["a", "b"], [("less", "round_robin"), ("rds", "uot")], [5, 9], [0, 1, 2])
-    assert len(cells) == len(set(cells)) == 2 + 2 * 3 * 2 * 3
-    assert {(c.representation, c.selector) for c in cells if c.budget == 0} == {(NONE, NONE)}
-    assert sum(c.selector == "random" for c in cells) == 2 * 2 * 3
+    specs = grid(["a", "b"], [("less", "round_robin"), ("rds", "uot")], [5, 9], [0, 1, 2])
+    assert len(specs) == len(set(specs)) == 2 + 2 * 3 * 2 * 3
+    assert {(c.representation, c.selector) for c in specs if c.budget == 0} == {(NONE, NONE)}
+    assert sum(c.selector == "random" for c in specs) == 2 * 2 * 3
     assert all(c.selector == "uot" for c in grid(["a"], [("rds", "uot")], [5], [0], baselines=False))
 
 
@@ -94,8 +95,8 @@ def test_random_is_seeded_and_nested(study: Study) -> None:
 
 
 def test_rows_are_tidy_and_the_zero_shot_row_is_the_untuned_model(study: Study) -> None:
-    cells = grid(["digits", "letters"], [("rds", "round_robin")], [2], [0])
-    rows = study.run(cells, jobs=1)
+    specs = grid(["digits", "letters"], [("rds", "round_robin")], [2], [0])
+    rows = study.run(specs, jobs=1)
     assert list(rows.columns) == ROW_COLUMNS
     assert not rows.duplicated(["task", "representation", "selector", "budget", "seed", "metric"]).any()
     zero = rows.query("task == 'digits' and budget == 0 and metric == 'query_loss'")["value"].item()
@@ -108,22 +109,22 @@ def test_rows_are_tidy_and_the_zero_shot_row_is_the_untuned_model(study: Study) 
 
 @pytest.mark.slow  # two worker processes import everything
 def test_finished_cells_are_not_run_again_and_jobs_do_not_change_numbers(study: Study, tmp_path, monkeypatch) -> None:
-    cells = grid(["digits"], [("rds", "round_robin")], [2, 4], [0, 1])
-    alone = study.run(cells, jobs=1)
+    specs = grid(["digits"], [("rds", "round_robin")], [2, 4], [0, 1])
+    alone = study.run(specs, jobs=1)
     other = Study(study.profile, Store(tmp_path / "other"))
     other.__dict__["data"] = study.data
-    pd.testing.assert_frame_equal(other.run(cells, jobs=2), alone)
+    pd.testing.assert_frame_equal(other.run(specs, jobs=2), alone)
     monkeypatch.setattr(runs, "_train_and_evaluate", lambda task: pytest.fail("run again"))
-    pd.testing.assert_frame_equal(study.run(cells, jobs=1), alone)
+    pd.testing.assert_frame_equal(study.run(specs, jobs=1), alone)
 
 
 def test_a_changed_setting_is_another_cell(study: Study) -> None:
-    cell = RunSpec("digits", NONE, "random", 3, 0)
-    first = study.run([cell], jobs=1)
+    spec = RunSpec("digits", NONE, "random", 3, 0)
+    first = study.run([spec], jobs=1)
     slower = study.profile.training.model_copy(update={"learning_rate": 3e-3})
     changed = Study(study.profile.model_copy(update={"training": slower}), study.store)
     changed.__dict__["data"] = study.data
-    assert not changed.run([cell], jobs=1)["value"].equals(first["value"])
+    assert not changed.run([spec], jobs=1)["value"].equals(first["value"])
 
 
 def test_a_diverging_run_is_kept_with_its_status(study: Study) -> None:
@@ -148,17 +149,17 @@ def own_features(study: Study, seed: int) -> tuple[np.ndarray, dict[str, np.ndar
 
 def test_features_of_your_own_are_compared_like_the_others(study: Study) -> None:
     task = study.profile.tasks[0]
-    cell = RunSpec(task, "mine", "round_robin", 3, 0)
+    spec = RunSpec(task, "mine", "round_robin", 3, 0)
     keys = set()
     for seed in (0, 1):  # the second set replaces the first
         candidates, queries = own_features(study, seed)
         study.add_features("mine", candidates, queries)
         S = similarity(queries[task], candidates)
-        assert study.picks(cell).tolist() == select("round_robin", S, 3).tolist()
+        assert study.picks(spec).tolist() == select("round_robin", S, 3).tolist()
         assert study.order("mine", task).tolist() == select("round_robin", S, None).tolist()
-        keys.add(digest(study.recipe(cell)))
+        keys.add(digest(study.recipe(spec)))
     assert len(keys) == 2
-    assert set(study.run([cell])["representation"]) == {"mine"}
+    assert set(study.run([spec])["representation"]) == {"mine"}
 
 
 def test_features_that_do_not_fit_are_refused(study: Study) -> None:
@@ -181,9 +182,9 @@ def test_unknown_representation(study: Study) -> None:
 
 def test_manifests_hold_the_whole_key(study: Study) -> None:
     study.run([RunSpec("digits", NONE, "random", 3, 0)], jobs=1)
-    manifest = json.loads(next((study.store.root / "cells").glob("*.json")).read_text())
+    manifest = json.loads(next((study.store.root / "runs").glob("*.json")).read_text())
     assert manifest["key"]["seed"] == 0
-    assert {"subset", "queries", "test", "model", "training", "code"} <= set(manifest["key"])
+    assert {"subset", "queries", "test", "model", "training", "versions"} <= set(manifest["key"])
 
 
 class TestExperiments:
@@ -199,8 +200,8 @@ class TestExperiments:
     def test_bins_cut_the_round_robin_order_and_the_last_takes_the_rest(self, study: Study, monkeypatch) -> None:
         monkeypatch.setattr(picks, "BINS", 5)  # 12 candidates: 2 2 2 2 4
         order = self.order(study)
-        cells = [RunSpec("letters", "rds", "round_robin", 9, 0, "quantile", b) for b in range(5)]
-        assert [study.picks(cell).tolist() for cell in cells] == [*(order[i : i + 2] for i in (0, 2, 4, 6)), order[8:]]
+        specs = [RunSpec("letters", "rds", "round_robin", 9, 0, "quantile", b) for b in range(5)]
+        assert [study.picks(spec).tolist() for spec in specs] == [*(order[i : i + 2] for i in (0, 2, 4, 6)), order[8:]]
 
     def test_focus_cuts_the_nearest_bin_again(self) -> None:
         order = np.random.default_rng(0).permutation(237)
@@ -237,11 +238,11 @@ class TestExperiments:
         calls = []
         train = runs._train_and_evaluate
         monkeypatch.setattr(runs, "_train_and_evaluate", lambda task: calls.append(1) or train(task))
-        cells = [
+        specs = [
             RunSpec("letters", "rds", "round_robin", 1, 0),
             RunSpec("letters", "rds", "round_robin", 1, 0, "quantile", 0),
         ]
-        rows = study.run(cells, jobs=1)
+        rows = study.run(specs, jobs=1)
         assert len(calls) == 1
         assert rows["experiment"].unique().tolist() == ["budget", "quantile"]
 
@@ -253,58 +254,58 @@ class TestExperiments:
 
     def test_grids_by_name(self, profile: Profile) -> None:
         small = profile.model_copy(update={"bin_budget": 1, "proxy": "mini", "sweep_budgets": (1, 3)})
-        cells = {name: make(small) for name, make in GRIDS.items()}
-        assert all(len(set(found)) == len(found) for found in cells.values())
-        assert len(cells["quantiles"]) == 2 * (1 + 3 * 10 * 2 + 2)  # tasks x (zero-shot, bins, Random)
-        assert {c.budget for c in cells["budgets"]} == {0, 1, 3}
-        assert {c.representation for c in cells["budgets"]} == {NONE, "embed", "rds", "less", "less_proxy"}
-        assert len({(c.representation, c.selector) for c in cells["cross"]}) == 15 + 2
-        assert {c.experiment for c in cells["tokens"]} == {"tokens", "zero_shot"}
-        assert {c.draw for c in cells["resample"]} == set(range(6))
+        specs = {name: make(small) for name, make in GRIDS.items()}
+        assert all(len(set(found)) == len(found) for found in specs.values())
+        assert len(specs["quantiles"]) == 2 * (1 + 3 * 10 * 2 + 2)  # tasks x (zero-shot, bins, Random)
+        assert {c.budget for c in specs["budgets"]} == {0, 1, 3}
+        assert {c.representation for c in specs["budgets"]} == {NONE, "embed", "rds", "less", "less_proxy"}
+        assert len({(c.representation, c.selector) for c in specs["cross"]}) == 15 + 2
+        assert {c.experiment for c in specs["tokens"]} == {"tokens", "zero_shot"}
+        assert {c.draw for c in specs["resample"]} == set(range(6))
         with pytest.raises(InputError, match="Unknown experiment 'bins'"):
             grid(["a"], [], [1], [0], experiment="bins")
 
 
 class TestStoredCells:
     @pytest.fixture
-    def cells(self, study: Study, tmp_path, monkeypatch) -> list[RunSpec]:
+    def specs(self, study: Study, tmp_path, monkeypatch) -> list[RunSpec]:
         monkeypatch.setattr(shipped, "RESULTS", tmp_path / "results")
-        cells = grid(["digits", "letters"], [("rds", "round_robin")], [2, 3], [0])
-        study.keep("budgets", cells)
-        return cells
+        specs = grid(["digits", "letters"], [("rds", "round_robin")], [2, 3], [0])
+        keep(study, "budgets", specs)
+        return specs
 
     def again(self, study: Study, tmp_path: Path, **options) -> Study:
         other = Study(study.profile, Store(tmp_path / "empty"), **options)
         other.__dict__["data"] = study.data
         return other
 
-    def test_stored_cells_are_shown_without_training(self, study, cells, tmp_path, monkeypatch) -> None:
+    def test_stored_cells_are_shown_without_training(self, study, specs, tmp_path, monkeypatch) -> None:
         monkeypatch.setattr(runs, "_train_and_evaluate", lambda task: pytest.fail("trained"))
-        expected = study.run(cells)
-        found = self.again(study, tmp_path).run(cells, jobs=1)
+        expected = study.run(specs)
+        found = self.again(study, tmp_path).run(specs, jobs=1)
         pd.testing.assert_frame_equal(found, expected, rtol=1e-7)
 
-    def test_a_changed_setting_or_a_damaged_file_means_training(self, study, cells, tmp_path, caplog) -> None:
+    def test_a_changed_setting_or_a_damaged_file_means_training(self, study, specs, tmp_path, caplog) -> None:
         faster = study.profile.training.model_copy(update={"learning_rate": 2e-3})
         changed = self.again(study, tmp_path)
-        assert len(changed.stored_runs(cells)) == len(cells)
+        assert len(changed.stored_runs(specs)) == len(specs)
         changed.profile = study.profile.model_copy(update={"training": faster})
-        assert self.again(changed, tmp_path).stored_runs(cells) == {}
+        assert self.again(changed, tmp_path).stored_runs(specs) == {}
         file = tmp_path / "results/test/budgets.csv"
         file.write_text(file.read_text().replace("ok", "OK"))
-        assert self.again(study, tmp_path).stored_runs(cells) == {}
+        assert self.again(study, tmp_path).stored_runs(specs) == {}
         assert "does not match its checksum" in caplog.text
 
-    def test_fresh_and_live_ignore_them(self, study, cells, tmp_path, monkeypatch) -> None:
-        assert self.again(study, tmp_path, live=True).stored_runs(cells) == {}
+    def test_fresh_and_live_ignore_them(self, study, specs, tmp_path, monkeypatch) -> None:
+        assert self.again(study, tmp_path, live=True).stored_runs(specs) == {}
         monkeypatch.setenv("TIS_FRESH", "1")
-        assert self.again(study, tmp_path).stored_runs(cells) == {}
-        assert self.again(study, tmp_path, compute=False).stored_runs(cells) != {}
+        assert self.again(study, tmp_path).stored_runs(specs) == {}
+        assert self.again(study, tmp_path, compute=False).stored_runs(specs) != {}
 
-    def test_recheck_runs_a_sample_and_finds_what_differs(self, study, cells, tmp_path) -> None:
-        checked = self.again(study, tmp_path).recheck(cells, share=0.3, seed=4)
+    def test_recheck_runs_a_sample_and_finds_what_differs(self, study, specs, tmp_path) -> None:
+        checked = recheck(self.again(study, tmp_path), specs, share=0.3, seed=4)
         drawn = checked[["task", "selector", "budget"]].drop_duplicates()
-        assert len(drawn) == int(np.ceil(0.3 * len(cells)))
+        assert len(drawn) == int(np.ceil(0.3 * len(specs)))
         assert checked["difference"].abs().max() < 1e-6
         assert checked["same_subset"].all()
         file = tmp_path / "results/test/budgets.csv"
@@ -315,7 +316,7 @@ class TestStoredCells:
         manifest = file.with_suffix(".json")
         facts = json.loads(manifest.read_text()) | {"sha256": hashlib.sha256(payload).hexdigest()}
         manifest.write_text(json.dumps(facts))
-        checked = self.again(study, tmp_path).recheck(cells, share=1.0, seed=4)
+        checked = recheck(self.again(study, tmp_path), specs, share=1.0, seed=4)
         np.testing.assert_allclose(checked["difference"].dropna(), -0.25, atol=1e-6)
         assert (checked["same_subset"] == (checked["budget"] != 2)).all()
 

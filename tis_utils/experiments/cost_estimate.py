@@ -7,12 +7,14 @@ throughput that the profile's ``plan`` assumes. They are for deciding whether to
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import pandas as pd
 
 from tis_utils.errors import InputError
 from tis_utils.experiments.run_spec import NONE, RunSpec
 from tis_utils.profiles import Plan, Profile
+from tis_utils.storage.manifests import write_table
 
 COLUMNS = ["job", "task", "representation", "selector", "budget", "bin", "seed", "gpu_hours", "disk_gb"]
 FORWARD, BACKWARD = 2, 4  # floating-point operations per parameter and token
@@ -69,6 +71,16 @@ def _cell(profile: Profile, sizes: Plan, cell: RunSpec) -> dict[str, object]:
     shown = {"task": cell.task, "representation": cell.representation, "selector": cell.selector, "seed": cell.seed}
     shown |= {"budget": cell.budget, "bin": cell.bin if cell.bin >= 0 else pd.NA}
     return {"job": cell.experiment, **shown, "gpu_hours": seconds / _HOUR, "disk_gb": 1e-6}  # a few rows of text
+
+
+def report(profile: Profile, specs: Sequence[RunSpec], output: Path | None = None) -> str:
+    """The plan as text, every job a line; with `output` the jobs go to that CSV file instead."""
+    jobs = plan(profile, specs)
+    if output:
+        write_table(output, jobs)
+        return f"{summary(jobs, profile)}\nEvery job is in {output}"
+    table = jobs.round({"gpu_hours": 2, "disk_gb": 1}).to_string(index=False, na_rep="")
+    return f"{table}\n\n{summary(jobs, profile)}"
 
 
 def summary(jobs: pd.DataFrame, profile: Profile) -> str:

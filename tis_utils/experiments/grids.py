@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
+from tis_utils.errors import InputError
 from tis_utils.experiments.run_spec import BINS, NONE, RunSpec, grid, quantile_grid
 from tis_utils.profiles import Profile
 
@@ -99,3 +100,18 @@ GRIDS: dict[str, Callable[[Profile], list[RunSpec]]] = {
     "insta": insta,
     "ila": ila,
 }
+
+
+def specs_of(name: str, profile: Profile, tasks: Collection[str] = ()) -> list[RunSpec]:
+    """Specs of the named grid, of all tasks of the profile or only of some.
+
+    Raises
+    ------
+    InputError
+        If there is no such grid, or the profile has no such task.
+    """
+    if name not in GRIDS:
+        raise InputError(f"There is no grid {name!r}; known: {', '.join(GRIDS)}.")
+    if unknown := [task for task in tasks if task not in profile.tasks]:
+        raise InputError(f"Profile {profile.name!r} has no task {unknown[0]!r}; it has {', '.join(profile.tasks)}.")
+    return [spec for spec in GRIDS[name](profile) if not tasks or spec.task in tasks]

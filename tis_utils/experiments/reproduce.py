@@ -1,19 +1,33 @@
-"""Stored runs repeated on the machine that builds a page, and what the page says about it."""
+"""Runs stored with the repository, repeated on the machine that builds a page, and what the page says about it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from tis_utils.experiments.run_spec import SPEC_COLUMNS, RunSpec
+from tis_utils.experiments.run import distinct
+from tis_utils.experiments.run_spec import ROW_COLUMNS, SPEC_COLUMNS, RunSpec
 from tis_utils.experiments.study import Study, labelled
+from tis_utils.storage.stored_results import run_key, write_runs
 
 # Nats. LESS features move in the last digits with threads and processor, and now and then a pick with them.
 TOLERANCE = 0.02
+
+
+def keep(study: Study, name: str, specs: Sequence[RunSpec]) -> Path:
+    """Store the runs of one grid in ``data/results/<profile>/<name>.csv``."""
+    rows = {
+        spec: frame.assign(subset=study.subset(spec), key=run_key(study.recipe(spec)))
+        for spec, frame in study.finished(specs).items()
+    }
+    tasks = distinct(study.task_of(spec) for spec in specs)  # runs that several specs share count once
+    seconds = sum(float(study.store.manifest("runs", task.key, ".csv")["seconds"]) for task in tasks)
+    return write_runs(study.profile.name, name, labelled(rows, [*ROW_COLUMNS, "subset", "key"]), seconds)
 
 
 def recheck(study: Study, specs: Sequence[RunSpec], *, share: float = 0.05, seed: int = 0) -> pd.DataFrame:

@@ -7,42 +7,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tis_utils.examples.load import Data
-from tis_utils.examples.text import IGNORE, encode_all
 from tis_utils.experiments.run_spec import BINS, NONE, RunSpec
-from tis_utils.models.load import LanguageModel
-from tis_utils.profiles import Profile
+from tis_utils.experiments.similarities import Similarities
 from tis_utils.selectors import select
 from tis_utils.storage.keys import step
 
 VERSION = step("subset", 1)
-
-
-class Shared(Protocol):
-    """What choosing needs of a :class:`tis_utils.experiments.study.Study`."""
-
-    profile: Profile
-
-    @property
-    def data(self) -> Data:
-        """Pool, queries and held-out examples."""
-
-    @property
-    def model(self) -> LanguageModel:
-        """The untuned base model."""
-
-    @property
-    def answer_tokens(self) -> np.ndarray:
-        """Tokens of each candidate that carry a loss, int64 (N,)."""
-
-    def features(self, name: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Candidate features (N, D) and, per task, query features (M, D)."""
-
-    def similarity(self, representation: str, task: str) -> np.ndarray:
-        """Similarity matrix of one task, float32 (M, N)."""
-
-    def order(self, representation: str, task: str) -> np.ndarray:
-        """The whole pool in round-robin order, int64 (N,)."""
 
 
 class Chooser(Protocol):
@@ -64,7 +34,7 @@ def chooser_of(spec: RunSpec) -> Chooser | None:
     return CHOOSERS.get(spec.selector.partition("@")[0])
 
 
-def picks(study: Shared, spec: RunSpec) -> np.ndarray:
+def picks(study: Similarities, spec: RunSpec) -> np.ndarray:
     """Indices into the pool, best first, int64 (B,); see :class:`RunSpec` for the experiments."""
     if chooser := chooser_of(spec):
         return chooser.picks(study, spec)
@@ -96,13 +66,7 @@ def half_of(queries: int, draw: int) -> np.ndarray:
     return np.sort(np.random.default_rng(draw).choice(queries, max(1, queries // 2), replace=False))
 
 
-def answer_tokens(study: Shared) -> np.ndarray:
-    """Tokens of each candidate that carry a loss, int64 (N,)."""
-    encoded = encode_all(study.data.pool, study.model.tokenizer, study.profile.max_length)
-    return np.array([(text.labels != IGNORE).sum() for text in encoded])
-
-
-def _select(study: Shared, spec: RunSpec, budget: int) -> np.ndarray:
+def _select(study: Similarities, spec: RunSpec, budget: int) -> np.ndarray:
     if spec.representation == NONE:
         blank = np.zeros((1, len(study.data.pool)), dtype=np.float32)  # Random looks at nothing
         return select(spec.selector, blank, budget, seed=spec.seed)

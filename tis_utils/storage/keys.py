@@ -29,7 +29,7 @@ STEPS: dict[str, tuple[str, ...]] = {
     "knn_uniform": (*_SELECT, "mass_order", "neighbours"),
     "knn_kde": (*_SELECT, "mass_order", "neighbours", "density"),
     "uot": (*_SELECT, "mass_order", "transport"),
-    "subset": ("text", "load", "run_spec", "subset"),
+    "subset": ("run_spec", "subset"),
     "run": (*_TRAINING, "evaluation", "run"),
     "downstream": ("text", "load", "batching", "evaluation", "downstream"),
     "insta": ("text", "run_spec", "embed", "insta_scores", "alignment", "task_cards", "insta"),
