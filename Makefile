@@ -46,10 +46,10 @@ bench: setup ## Time the fast code against plain baselines, as ratios
 	@for script in tests/benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 tiny-model: setup ## Pre-train the tiny base model again (about 8 minutes on 2 cores)
-	@$(BIN)/python -m tis_utils.pretraining --out data/models/tiny
+	@PYTHONPATH=data/models $(BIN)/python -m recipe --out data/models/tiny
 
 mini-model: setup ## Pre-train the smaller proxy model again (about 6 minutes on 1 core)
-	@$(BIN)/python -m tis_utils.pretraining --out data/models/mini --threads 1 --hidden 64 --layers 2 --feed-forward 168
+	@PYTHONPATH=data/models $(BIN)/python -m recipe --out data/models/mini --threads 1 --hidden 64 --layers 2 --feed-forward 168
 
 clean: ## Remove what was built, keep .venv and the results cache
 	@rm -rf build book/_build book/chapters tests/artifacts
