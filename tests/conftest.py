@@ -23,6 +23,10 @@ settings.register_profile(
 settings.load_profile("tis")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--store-golden", action="store_true", help="store golden outputs of steps whose VERSION is new")
+
+
 @pytest.fixture(scope="session")
 def tokenizer() -> PreTrainedTokenizerFast:
     return byte_tokenizer()
