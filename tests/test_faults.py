@@ -30,7 +30,7 @@ import test_drills as drills
 import yaml
 
 from tis_utils import cli, paths
-from tis_utils.book import driver
+from tis_utils.book import execute
 from tis_utils.experiments import study as experiments
 from tis_utils.experiments.run_spec import grid
 from tis_utils.experiments.study import Study
@@ -109,7 +109,7 @@ def damaged(folder: Path) -> list[dict[str, Any]]:
                 shutil.rmtree(folder / name / "results")
             if kind.startswith("warm"):
                 shutil.rmtree(folder / name / "cache" / "features" / "less")
-                shutil.rmtree(folder / name / "cache" / "cells")
+                shutil.rmtree(folder / name / "cache" / "runs")
             child = drills.forked(lambda n=name: read(folder, n))
             seen.append({"kind": kind, "how": how, "name": name, **vars(child)})
     return seen
@@ -257,15 +257,15 @@ def book(folder: Path) -> dict[str, Any]:
     nbformat.write(note, made / "00_x.ipynb")
 
     def run(output: str, die: bool = False) -> None:
-        usual = driver.write_atomically
+        usual = execute.describe
 
-        def write(path: Path, payload: bytes) -> str:
-            if die and path.name.endswith(".run.json"):
+        def describe(*words: Any) -> None:
+            if die:
                 os.kill(os.getpid(), signal.SIGKILL)
-            return usual(path, payload)
+            usual(*words)
 
-        driver.write_atomically = write  # type: ignore[assignment]
-        done = driver.execute_stale(
+        execute.describe = describe  # type: ignore[assignment]
+        done = execute.execute_stale(
             made / "00_x.ipynb", made / output / "00_x.ipynb", {"profile": "smoke"}, progress=False
         )
         (made / "executed").write_text(str(done.fresh), encoding="utf-8")  # a kernel may print too, as it ends
@@ -452,26 +452,26 @@ def executed(folder: Path, monkeypatch) -> tuple[Path, Path]:
     source, output = folder / "00_x.ipynb", folder / "out" / "00_x.ipynb"
     source.write_text("{}", encoding="utf-8")
 
-    def execute(notebook: Path, target: Path, given: Any, **_: Any) -> float:
+    def stand_in(notebook: Path, target: Path, given: Any, **_: Any) -> float:
         target.parent.mkdir(exist_ok=True)
         target.write_text('{"cells": [], "answer": 42}', encoding="utf-8")
         return 1.0
 
-    monkeypatch.setattr(driver, "execute", execute)
-    driver.execute_stale(source, output, {"profile": "smoke"})
+    monkeypatch.setattr(execute, "execute", stand_in)
+    execute.execute_stale(source, output, {"profile": "smoke"})
     return source, output
 
 
 @pytest.mark.parametrize("how", DAMAGES)
-@pytest.mark.parametrize("suffix", [".ipynb", ".run.json"])
+@pytest.mark.parametrize("suffix", [".ipynb", ".json"])
 def test_damaged_chapters_are_executed_again(suffix: str, how: str, tmp_path: Path, monkeypatch) -> None:
     source, output = executed(tmp_path, monkeypatch)
-    assert not driver.execute_stale(source, output, {"profile": "smoke"}).fresh
+    assert not execute.execute_stale(source, output, {"profile": "smoke"}).fresh
     foreign = tmp_path / "foreign"
-    foreign.write_text('{"key": {"notebook": "other"}, "output": "", "seconds": 1}', encoding="utf-8")
+    foreign.write_text('{"key": {"notebook": "other"}, "sha256": "", "seconds": 1}', encoding="utf-8")
     damage(output.with_suffix(suffix), how, foreign)
-    damaged_record = suffix == ".run.json" and how == "flipped"
-    again = driver.execute_stale(source, output, {"profile": "smoke"})
+    damaged_record = suffix == ".json" and how == "flipped"
+    again = execute.execute_stale(source, output, {"profile": "smoke"})
     assert again.fresh or damaged_record  # a flipped bit in what a record says of the machine is no matter
     assert '"answer": 42' in output.read_text(encoding="utf-8")
 

@@ -49,7 +49,7 @@ def test_resident_memory_stays_flat_over_five_hundred_runs(tmp_path: Path, rando
     tasks = [replace(first, seed=seed) for seed in range(RUNS)]
     done = run_all(watched, tasks, jobs=2)
     assert len({loss for _, _, loss in done}) > 1  # the order of the examples follows the seed
-    assert len(list((tmp_path / "cache" / "cells").glob("*.csv"))) == RUNS
+    assert len(list((tmp_path / "cache" / "runs").glob("*.csv"))) == RUNS
     workers = {pid: [size for owner, size, _ in done if owner == pid] for pid, _, _ in done}
     assert len(workers) == 2
     for sizes in workers.values():

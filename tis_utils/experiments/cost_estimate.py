@@ -22,8 +22,8 @@ EMBED_WIDTH, BYTES = 768, 4
 _HOUR, _GB = 3600, 1e9
 
 
-def plan(profile: Profile, cells: Sequence[RunSpec]) -> pd.DataFrame:
-    """One row per job: the features that the cells need, then the cells.
+def plan(profile: Profile, specs: Sequence[RunSpec]) -> pd.DataFrame:
+    """One row per job: the features that the runs need, then the runs.
 
     Returns
     -------
@@ -40,9 +40,9 @@ def plan(profile: Profile, cells: Sequence[RunSpec]) -> pd.DataFrame:
             f"Profile {profile.name!r} has no `plan`, so nothing can be estimated. Add parameters, tokens and "
             "throughput; notebooks/profiles/paper.yaml shows how."
         )
-    names = dict.fromkeys(cell.representation for cell in cells if cell.representation != NONE)
+    names = dict.fromkeys(spec.representation for spec in specs if spec.representation != NONE)
     rows = [_features(profile, profile.plan, name) for name in names]
-    rows += [_cell(profile, profile.plan, cell) for cell in dict.fromkeys(cells)]
+    rows += [_run(profile, profile.plan, spec) for spec in dict.fromkeys(specs)]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -63,14 +63,14 @@ def _features(profile: Profile, sizes: Plan, name: str) -> dict[str, object]:
     return {"job": "features", "representation": name, "gpu_hours": hours, "disk_gb": texts * width * BYTES / _GB}
 
 
-def _cell(profile: Profile, sizes: Plan, cell: RunSpec) -> dict[str, object]:
-    training = profile.training.epochs * cell.budget * sizes.tokens_per_example * (FORWARD + BACKWARD)
+def _run(profile: Profile, sizes: Plan, spec: RunSpec) -> dict[str, object]:
+    training = profile.training.epochs * spec.budget * sizes.tokens_per_example * (FORWARD + BACKWARD)
     losses = FORWARD * (profile.n_queries + sizes.evaluated) * sizes.tokens_per_example
-    writing = 0 if profile.metrics.get(cell.task) == "none" else FORWARD * sizes.evaluated * sizes.new_tokens
+    writing = 0 if profile.metrics.get(spec.task) == "none" else FORWARD * sizes.evaluated * sizes.new_tokens
     seconds = sizes.parameters * ((training + losses) / sizes.training_tflops + writing / sizes.writing_tflops) / 1e12
-    shown = {"task": cell.task, "representation": cell.representation, "selector": cell.selector, "seed": cell.seed}
-    shown |= {"budget": cell.budget, "bin": cell.bin if cell.bin >= 0 else pd.NA}
-    return {"job": cell.experiment, **shown, "gpu_hours": seconds / _HOUR, "disk_gb": 1e-6}  # a few rows of text
+    shown = {"task": spec.task, "representation": spec.representation, "selector": spec.selector, "seed": spec.seed}
+    shown |= {"budget": spec.budget, "bin": spec.bin if spec.bin >= 0 else pd.NA}
+    return {"job": spec.experiment, **shown, "gpu_hours": seconds / _HOUR, "disk_gb": 1e-6}  # a few rows of text
 
 
 def report(profile: Profile, specs: Sequence[RunSpec], output: Path | None = None) -> str:

@@ -49,7 +49,7 @@ def specs_of(study: Study) -> list[RunSpec]:
 
 
 def observe(study: Study) -> Measured:
-    """Similarities (M, N), picks (B,) and losses (2,) of every cell, by ``kind/representation/task``."""
+    """Similarities (M, N), picks (B,) and losses (2,) of every run, by ``kind/representation/task``."""
     specs = specs_of(study)
     place = {spec: f"{spec.representation}/{spec.task}" for spec in specs}
     found: Measured = {}
