@@ -15,7 +15,7 @@ from tis_utils.errors import InputError
 from tis_utils.models import permission
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = sorted((ROOT / "tis_utils").rglob("*.py"))
+SOURCES = sorted(path for folder in ("tis_utils", "data") for path in (ROOT / folder).rglob("*.py"))
 UNIX_MODULES = {"fcntl", "grp", "posix", "pty", "pwd", "readline", "resource", "syslog", "termios", "tty"}
 UNIX_CALLS = {
     "os.fork", "os.forkpty", "os.getuid", "os.geteuid", "os.getgid", "os.killpg", "os.setsid", "os.statvfs", "os.uname",
@@ -62,7 +62,8 @@ def encodings(call: ast.Call) -> Iterator[str]:
 
 
 def test_the_package_names_encodings_and_calls_nothing_that_only_unix_has() -> None:
-    assert {path.name: found for path in SOURCES if (found := list(faults(path.read_text(encoding="utf-8"))))} == {}
+    sources = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in SOURCES}
+    assert {name: problems for name, source in sources.items() if (problems := list(faults(source)))} == {}
 
 
 @pytest.mark.parametrize(
@@ -127,23 +128,10 @@ def test_nothing_is_read_in_the_encoding_of_the_system(tmp_path: Path) -> None:
     text = '{"prompt": "Grüße, Ωμέγα, 你好 \U0001f600", "response": "ça va"}\n'
     (tmp_path / "pool.jsonl").write_text(text * 3, encoding="utf-8")
     words = ["select", "--pool", str(tmp_path / "pool.jsonl"), "-S", "random", "-B", "2", "-P", "smoke"]
-    command = [
-        sys.executable,
-        "-X",
-        "warn_default_encoding",
-        "-c",
-        SELECT,
-        *words,
-        "-o",
-        str(tmp_path / "out" / "é.jsonl"),
-    ]
-    plain = {
-        **os.environ,
-        "PYTHONUTF8": "0",
-        "LC_ALL": "C",
-        "PYTHONCOERCECLOCALE": "0",
-        "TIS_CACHE": str(tmp_path / "c"),
-    }
+    output = str(tmp_path / "out" / "é.jsonl")
+    command = [sys.executable, "-X", "warn_default_encoding", "-c", SELECT, *words, "-o", output]
+    ascii_only = {"PYTHONUTF8": "0", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}
+    plain = {**os.environ, **ascii_only, "TIS_CACHE": str(tmp_path / "c")}
     done = subprocess.run(command, capture_output=True, check=False, env=plain)
     assert done.returncode == 0, done.stderr
     assert done.stderr.decode("ascii", "replace").strip().splitlines()[-1] == "[]"

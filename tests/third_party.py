@@ -68,8 +68,8 @@ def licence(name: str) -> tuple[str, str]:
         return NAMED[name]
     about = importlib.metadata.metadata(name)
     classes = [text.split("::")[-1] for text in about.get_all("Classifier") or [] if text.startswith("License")]
-    told = about.get("License-Expression") or "; ".join(classes) or (about.get("License") or "")[:200]
-    kinds = [kind for pattern, kind in KNOWN if re.search(pattern, told)]
+    stated = about.get("License-Expression") or "; ".join(classes) or (about.get("License") or "")[:200]
+    kinds = [kind for pattern, kind in KNOWN if re.search(pattern, stated)]
     return (about.get("License-Expression") or (kinds[0] if kinds else "")), ""
 
 

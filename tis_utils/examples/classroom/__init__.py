@@ -6,7 +6,7 @@ and the base model were designed is said openly in :mod:`tis_utils.examples.clas
 
 Examples
 --------
->>> from tis_utils.sources import classroom
+>>> from tis_utils.examples import classroom
 >>> room = classroom.build(pool_size=100, n_queries=2, n_test=2, tasks=["pick"])
 >>> len(room.pool), len(room.queries["pick"])
 (100, 2)
