@@ -37,9 +37,7 @@ BENCHMARKS = {
     "mmlu": "0e8944addffc83991218235551887cc21d9266eae30a55bb2a0e1ddb6cc78ed3",
 }
 HELD_OUT = "b1bc458b8650bf314510600923a044c71e31a8057c1f4dc4fc0784fe2d4e17fe"  # of codex
-CORPUS = (
-    "d6de946fc67835a9cf6c8b326104e18aaca4cd3b3ec87365ed1cb1c45008cc8d"  # 1,000 examples as the tiny model learnt from
-)
+CORPUS = "d6de946fc67835a9cf6c8b326104e18aaca4cd3b3ec87365ed1cb1c45008cc8d"  # of the tiny model
 
 
 @pytest.mark.parametrize("name", PROFILES)

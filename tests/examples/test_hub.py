@@ -12,8 +12,7 @@ import pandas as pd
 import pytest
 
 from tis_utils.errors import InputError, RunError
-from tis_utils.examples import hub
-from tis_utils.examples import jsonl as files
+from tis_utils.examples import hub, jsonl
 from tis_utils.examples.text import Example, Query, chat_prompt
 
 
@@ -52,9 +51,9 @@ def test_limit_takes_the_first_rows(tmp_path: Path, limit: int) -> None:
     assert hub.load_pool(str(save(tmp_path / "pool", "train.parquet", ROWS)), limit=limit) == POOL[:limit]
 
 
-def test_pool_written_by_the_files_module_loads_the_same(tmp_path: Path) -> None:
-    files.write_examples(tmp_path / "pool" / "train.jsonl", POOL)
-    assert hub.load_pool(tmp_path / "pool") == files.read_examples(tmp_path / "pool" / "train.jsonl")
+def test_pool_written_as_jsonl_loads_the_same(tmp_path: Path) -> None:
+    jsonl.write_examples(tmp_path / "pool" / "train.jsonl", POOL)
+    assert hub.load_pool(tmp_path / "pool") == jsonl.read_examples(tmp_path / "pool" / "train.jsonl")
 
 
 def test_pool_without_id_and_source(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tis_utils.errors import InputError, RunError
-from tis_utils.examples import jsonl as files
+from tis_utils.examples import jsonl
 from tis_utils.examples.text import Example, Query, chat_prompt
 
 SEPARATORS = '\n\r\t\u2028\u2029\x85\x0b\x0c\x1c\ufeff\x00"\\{}é漢🙂'
@@ -40,15 +40,15 @@ FAST = settings(max_examples=60, deadline=None, suppress_health_check=[HealthChe
 @FAST
 @given(st.lists(EXAMPLE, min_size=1, max_size=4, unique_by=lambda e: e.id))
 def test_examples_come_back_equal(tmp_path: Path, examples: list[Example]) -> None:
-    files.write_examples(tmp_path / "pool.jsonl", examples)
-    assert files.read_examples(tmp_path / "pool.jsonl") == examples
+    jsonl.write_examples(tmp_path / "pool.jsonl", examples)
+    assert jsonl.read_examples(tmp_path / "pool.jsonl") == examples
 
 
 @FAST
 @given(st.lists(QUERY, min_size=1, max_size=4, unique_by=lambda q: q.id))
 def test_queries_come_back_equal(tmp_path: Path, queries: list[Query]) -> None:
-    files.write_queries(tmp_path / "queries.jsonl", queries)
-    assert files.read_queries(tmp_path / "queries.jsonl") == queries
+    jsonl.write_queries(tmp_path / "queries.jsonl", queries)
+    assert jsonl.read_queries(tmp_path / "queries.jsonl") == queries
 
 
 @pytest.fixture
@@ -77,19 +77,19 @@ CHAT = {"messages": [{"role": "user", "content": "u"}, {"role": "assistant", "co
     ],
 )
 def test_formats(write: Callable[..., Path], record: dict[str, Any], user: str, answer: str) -> None:
-    (example,) = files.read_examples(write(record))
+    (example,) = jsonl.read_examples(write(record))
     assert example == Example(
         "pool:1", [{"role": "user", "content": user}, {"role": "assistant", "content": answer}], "pool"
     )
-    (query,) = files.read_queries(write(record))
+    (query,) = jsonl.read_queries(write(record))
     assert query == Query("pool:1", chat_prompt(user), answer, "pool")
 
 
 def test_system_text_opens_the_chat(write: Callable[..., Path]) -> None:
     path = write({"prompt": "p", "response": "r", "system": "s"})
-    assert [m["role"] for m in files.read_examples(path)[0].messages] == ["system", "user", "assistant"]
-    assert files.read_queries(path)[0].prompt == chat_prompt("p", "s")
-    assert files.read_queries(write({"prompt": "p", "label": "r", "system": "s"}))[0].prompt == chat_prompt("p", "s")
+    assert [m["role"] for m in jsonl.read_examples(path)[0].messages] == ["system", "user", "assistant"]
+    assert jsonl.read_queries(path)[0].prompt == chat_prompt("p", "s")
+    assert jsonl.read_queries(write({"prompt": "p", "label": "r", "system": "s"}))[0].prompt == chat_prompt("p", "s")
 
 
 def test_optional_keys_defaults_and_meta(write: Callable[..., Path], caplog: pytest.LogCaptureFixture) -> None:
@@ -99,7 +99,7 @@ def test_optional_keys_defaults_and_meta(write: Callable[..., Path], caplog: pyt
         {"prompt": "p", "response": "r", "dataset": "flan"},
     )
     with caplog.at_level(logging.INFO, logger="tis_utils"):
-        first, second = files.read_examples(path)
+        first, second = jsonl.read_examples(path)
     assert (first.id, first.source, first.meta) == ("7", "web", {"difficulty": 3, "group": "x"})
     assert (second.id, second.source, second.meta) == ("pool:3", "flan", {})
     assert "2 lines read, format chat (1), response (1)" in caplog.text
@@ -111,14 +111,14 @@ def test_query_lines(write: Callable[..., Path]) -> None:
         {"prompt": "<|user|>\nrendered\n<|assistant|>\nA:", "label": "l"},
         name="dev.jsonl",
     )
-    plain, rendered = files.read_queries(path)
+    plain, rendered = jsonl.read_queries(path)
     assert plain == Query("q1", chat_prompt("plain"), "l", "sums")
     assert rendered == Query("dev:2", "<|user|>\nrendered\n<|assistant|>\nA:", "l", "dev")
 
 
 def test_multi_turn_query_keeps_the_earlier_turns_in_the_prompt(write: Callable[..., Path]) -> None:
     turns = [("system", "s"), ("user", "1"), ("assistant", "2"), ("user", "3"), ("assistant", "4")]
-    (query,) = files.read_queries(write({"messages": [{"role": r, "content": c} for r, c in turns]}))
+    (query,) = jsonl.read_queries(write({"messages": [{"role": r, "content": c} for r, c in turns]}))
     assert query.prompt == "<|system|>\ns\n<|user|>\n1\n<|assistant|>\n2\n<|user|>\n3\n<|assistant|>\n"
     assert query.label == "4"
 
@@ -127,13 +127,13 @@ def test_byte_order_mark_and_windows_line_ends_are_fine(tmp_path: Path) -> None:
     path = tmp_path / "pool.jsonl"
     line = json.dumps(CHAT).encode()
     path.write_bytes(b"\xef\xbb\xbf" + line + b"\r\n" + line + b"\r\n")
-    assert [e.id for e in files.read_examples(path)] == ["pool:1", "pool:2"]
+    assert [e.id for e in jsonl.read_examples(path)] == ["pool:1", "pool:2"]
 
 
 def test_raw_line_separators_inside_a_string_do_not_end_the_line(write: Callable[..., Path]) -> None:
     text = "a\u2028b\u2029c\x85d"
     path = write(json.dumps({"prompt": text, "response": "r"}, ensure_ascii=False))
-    assert files.read_examples(path)[0].messages[0]["content"] == text
+    assert jsonl.read_examples(path)[0].messages[0]["content"] == text
 
 
 GOOD = json.dumps(CHAT)
@@ -166,7 +166,7 @@ USER_ONLY = {"messages": [{"role": "user", "content": "u"}]}
 def test_mistakes_in_candidate_files(write: Callable[..., Path], lines: list[Any], expected: str) -> None:
     path = write(*lines)
     with pytest.raises(InputError, match=expected) as caught:
-        files.read_examples(path)
+        jsonl.read_examples(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -183,14 +183,14 @@ def test_mistakes_in_candidate_files(write: Callable[..., Path], lines: list[Any
 )
 def test_mistakes_in_query_files(write: Callable[..., Path], record: dict[str, Any], expected: str) -> None:
     with pytest.raises(InputError, match=expected):
-        files.read_queries(write(record))
+        jsonl.read_queries(write(record))
 
 
 def test_missing_file_and_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nope\.jsonl does not exist"):
-        files.read_examples(tmp_path / "nope.jsonl")
+        jsonl.read_examples(tmp_path / "nope.jsonl")
     with pytest.raises(InputError, match="is a folder"):
-        files.read_queries(tmp_path)
+        jsonl.read_queries(tmp_path)
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
@@ -198,22 +198,22 @@ def test_other_encodings_are_named_with_the_line(tmp_path: Path, encoding: str) 
     path = tmp_path / "pool.jsonl"
     path.write_text('{"prompt": "caf\u00e9", "response": "r"}\n', encoding=encoding)
     with pytest.raises(InputError, match=r"line 1: not UTF-8 .*Save the file in UTF-8"):
-        files.read_examples(path)
+        jsonl.read_examples(path)
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "pool.jsonl"
-    files.write_examples(path, [Example("1", CHAT["messages"], "s")])
+    jsonl.write_examples(path, [Example("1", CHAT["messages"], "s")])
     before = path.read_bytes()
     for value in (object(), "\ud800"):
         bad = [Example("1", CHAT["messages"], "s"), Example("2", CHAT["messages"], "s", {"x": value})]
         with pytest.raises(InputError, match="Keep only JSON values"):
-            files.write_examples(path, bad)
+            jsonl.write_examples(path, bad)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["pool.jsonl"]
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
-    with pytest.raises(RunError, match="could not be written"):
-        files.write_examples(tmp_path / "file" / "pool.jsonl", [Example("1", CHAT["messages"], "s")])
+    with pytest.raises(RunError, match="Cannot write"):
+        jsonl.write_examples(tmp_path / "file" / "pool.jsonl", [Example("1", CHAT["messages"], "s")])

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tis_utils.errors import InputError, RunError
-from tis_utils.examples.jsonl import to_example, to_query
+from tis_utils.examples.formats import to_example, to_query
 from tis_utils.examples.text import Example, Query
 
 log = logging.getLogger(__name__)

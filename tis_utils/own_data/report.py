@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment
+from jinja2 import Environment, PackageLoader
 
-from tis_utils.examples.jsonl import FORMATS
+from tis_utils.examples.formats import FORMATS
 from tis_utils.examples.text import Example, answer, example_text, query_text, request
 from tis_utils.experiments.subset import CHOOSERS
 from tis_utils.labels import label
 from tis_utils.own_data.checks import warnings, words
-from tis_utils.own_data.select import Selection, overlap
+from tis_utils.own_data.result import Selection
 from tis_utils.storage.manifests import write_atomically
 
+TEMPLATES = PackageLoader("tis_utils", "own_data")
 SOURCES = 20  # rows of the table of sources
 PAIRS = 10  # queries whose nearest picks are shown
 QUANTILES = (10, 50, 90)
@@ -38,14 +38,14 @@ def report(result: Selection, path: Path) -> None:
     RunError
         If the file cannot be written.
     """
-    template = resources.files("tis_utils").joinpath("own_data/report.html").read_text(encoding="utf-8")
-    page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(template)
-    write_atomically(path, page.render(facts(result)).encode("utf-8"))
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, loader=TEMPLATES)
+    page = environment.get_template("report.html").render(facts(result))
+    write_atomically(path, page.encode("utf-8"))
 
 
 def facts(result: Selection) -> dict[str, Any]:
     """Everything the page prints."""
-    chosen = [result.pool[i] for i in result.picks]
+    chosen = result.subset
     return {
         "settings": result.settings,
         "method": method(result.settings),
@@ -58,12 +58,16 @@ def facts(result: Selection) -> dict[str, Any]:
         "warnings": warnings(result),
         "sources": sources(result.pool, chosen, str(result.settings["pool"])),
         "lengths": lengths(result.pool, chosen),
-        "overlaps": [(label(name), overlap(result.picks, other)) for name, other in result.others.items()],
+        "overlaps": [(label(name), _shared(result.picks, other)) for name, other in result.others.items()],
         "distance": result.distance,
         "draws": len(result.by_chance),
         "by_chance": (min(result.by_chance), max(result.by_chance)) if result.by_chance else None,
         "pairs": pairs(result),
     }
+
+
+def _shared(picks: np.ndarray, other: np.ndarray) -> float:
+    return len(np.intersect1d(picks, other)) / len(picks)
 
 
 def method(settings: Mapping[str, object]) -> str:
