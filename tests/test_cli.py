@@ -11,7 +11,6 @@ import pytest
 
 from tis_utils import cli
 from tis_utils.book.doctor import Check, Report, examine
-from tis_utils.cli import join_pairs
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -28,20 +27,6 @@ def test_help_names_every_command() -> None:
     for command in ("book", "run", "sweep", "represent", "grid", "measure", "select", "doctor"):
         assert command in done.stdout
     assert tis().returncode == 2
-
-
-@pytest.mark.parametrize(
-    ("words", "joined"),
-    [
-        (["run", "00", "-p", "a", "1"], ["run", "00", "-p", "a=1"]),
-        (["run", "-p", "a", "-5", "-p", "b=2", "00"], ["run", "-p", "a=-5", "-p", "b=2", "00"]),
-        (["run", "--parameter", "a", "x y", "-P", "smoke"], ["run", "--parameter", "a=x y", "-P", "smoke"]),
-        (["run", "-p"], ["run", "-p"]),
-        (["run", "-p", "a"], ["run", "-p", "a"]),
-    ],
-)
-def test_parameters_are_given_as_name_and_value(words: list[str], joined: list[str]) -> None:
-    assert join_pairs(words) == joined
 
 
 def test_the_parameters_of_a_notebook_can_be_listed() -> None:
@@ -200,11 +185,3 @@ def test_a_relative_cache_is_one_folder_for_the_command_and_its_notebooks(tmp_pa
     monkeypatch.setattr(cli, "app", lambda words: None)
     cli.main()
     assert os.environ["TIS_CACHE"] == str(tmp_path / "mine")
-
-
-def test_files_of_the_current_folder_are_found_by_notebooks(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "my.yaml").touch()
-    (tmp_path / "words").touch()
-    assert cli._from_here("my.yaml") == str(tmp_path / "my.yaml")
-    assert [cli._from_here(text) for text in ("words", "0.5", "none.jsonl")] == ["words", "0.5", "none.jsonl"]

@@ -312,13 +312,15 @@ def test_nothing_of_the_data_runs_in_a_browser(pages: list[Path]) -> None:
 
 
 def test_every_template_escapes() -> None:
-    from tis_utils.own_data import report as selection_report
-
-    source = Path(selection_report.__file__).read_text(encoding="utf-8")
-    assert source.count("Environment(autoescape=True") == source.count("Environment(") == 1
-    template = (ROOT / "tis_utils" / "own_data" / "report.html").read_text(encoding="utf-8")
-    assert "|safe" not in template.replace(" ", "")
-    assert "<script" not in template
+    sources = [*(ROOT / "tis_utils").rglob("*.py"), *(ROOT / "book" / "_ext").glob("*.py")]
+    texts = [path.read_text(encoding="utf-8") for path in sources]
+    counts = [(text.count("Environment(autoescape=True"), text.count("Environment(")) for text in texts]
+    assert sum(escaped for escaped, _ in counts) > 0
+    assert all(escaped == total for escaped, total in counts)
+    for path in (ROOT / "tis_utils").rglob("*.html"):
+        template = path.read_text(encoding="utf-8")
+        assert "|safe" not in template.replace(" ", ""), path
+        assert "<script" not in template or path.parent.name == "playground", path
 
 
 # --- the network ------------------------------------------------------------------------------------

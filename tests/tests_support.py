@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import nbformat
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
@@ -25,3 +29,14 @@ def example(answer: str, *, prompt: str = "say it", name: str = "e0") -> Example
 
 def query(answer: str, *, prompt: str = "say it", name: str = "q0") -> Query:
     return Query(name, chat_prompt(prompt), answer, "test")
+
+
+def notebook(path: Path, *cells: str, tags: tuple[str, ...] = ("parameters",)) -> Path:
+    """Write a notebook with four parameters and the given cells of code."""
+    parameters = 'profile = "smoke"\nbudgets = None\ntasks = None\nword = "a"'
+    first = new_code_cell(parameters, metadata={"tags": list(tags)})
+    rest = [new_code_cell(source) for source in cells]
+    book = new_notebook(cells=[new_markdown_cell("# Title"), first, *rest])
+    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(book, path)
+    return path

@@ -1,4 +1,4 @@
-"""The two errors a user may meet: bad input, and a run that could not finish.
+"""The two errors a user may meet (bad input, and a run that could not finish), and what is printed for any other.
 
 Both carry one plain paragraph (what was wrong, what was expected, what to do next). The command line
 prints that paragraph without a traceback and exits with ``exit_code``.
@@ -21,3 +21,27 @@ class InputError(TisError, ValueError):
 
 class RunError(TisError, RuntimeError):
     """The request was fine, the run failed: a full disk, a broken file, a failing cell (exit code 1)."""
+
+
+MEMORY = ("can't allocate memory", "cannot allocate memory", "not enough memory")  # as libraries put it
+
+
+def is_exhausted(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, in Python's words or a library's."""
+    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in MEMORY)
+
+
+def in_words(error: Exception) -> str:
+    """What the command line prints for an error, whoever raised it."""
+    if isinstance(error, TisError):
+        return str(error)
+    if is_exhausted(error):
+        return (
+            "not enough memory, here or below --memory. Finished work is kept. Take a smaller pool, budget or model, "
+            "fewer --jobs, or allow more memory."
+        )
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    return (
+        f"stopped by an error that nobody foresaw: {what:.500}. Finished work is kept. Please report it with what "
+        "`tis --debug …` prints for the same command."
+    )

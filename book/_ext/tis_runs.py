@@ -7,9 +7,7 @@
 
 from __future__ import annotations
 
-import ast
 import json
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from sphinx.config import Config
 from sphinx.util.docutils import SphinxDirective
 
 from tis_utils import paths
+from tis_utils.book.arguments import run_line
 from tis_utils.plots.theme import LOOKS
 
 SECTION = "## Try other parameters\n"
@@ -33,34 +32,6 @@ GITHUB = "https://github.com/"
 # --- the command that repeats a page ------------------------------------------------------------------
 
 
-def as_flag(value: Any) -> str:
-    """Write a parameter so that ``tis run -p NAME VALUE`` reads it back."""
-    if isinstance(value, list):
-        inner = ",".join(as_flag(entry) for entry in value)
-        return inner if len(value) > 1 and "[" not in inner else f"[{inner}]"
-    return str(value)
-
-
-def command(stem: str, parameters: Mapping[str, Any]) -> str:
-    """Return the line that runs a notebook with these parameters."""
-    rest = {name: value for name, value in parameters.items() if name != "profile"}
-    words = ["tis", "run", stem, "--profile", str(parameters.get("profile", "classroom"))]
-    for name, value in rest.items():
-        words += ["-p", name, as_flag(value)]
-    return shlex.join(words)
-
-
-def injected(notebook: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters that papermill put into an executed notebook."""
-    found: dict[str, Any] = {}
-    for cell in notebook["cells"]:
-        if "injected-parameters" in cell["metadata"].get("tags", []):
-            for line in ast.parse("".join(cell["source"])).body:
-                if isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name):
-                    found[line.targets[0].id] = ast.literal_eval(line.value)
-    return found
-
-
 def rerun_box(stem: str, parameters: Mapping[str, Any], repository: str = "") -> str:
     """Markdown of the box; with a public repository also what a Colab notebook needs first."""
     lines = [
@@ -68,7 +39,7 @@ def rerun_box(stem: str, parameters: Mapping[str, Any], repository: str = "") ->
         ":class: tis-rerun",
         "",
         "```bash",
-        command(stem, parameters),
+        run_line(stem, parameters),
         "```",
         "",
         "These are the parameters of the page you see. How long it takes is on the [status page](../status.md).",
@@ -89,10 +60,11 @@ def rerun_box(stem: str, parameters: Mapping[str, Any], repository: str = "") ->
 
 def add_rerun_box(notebook: dict[str, Any], stem: str, repository: str = "") -> bool:
     """Put the box at the top of *Try other parameters*; return whether there is such a section."""
+    parameters = notebook["metadata"].get("parameters", {})
     for cell in notebook["cells"]:
         text = "".join(cell["source"])
         if cell["cell_type"] == "markdown" and SECTION in text:
-            box = rerun_box(stem, injected(notebook), repository)
+            box = rerun_box(stem, parameters, repository)
             cell["source"] = text.replace(SECTION, f"{SECTION}\n{box}", 1)
             return True
     return False
@@ -104,8 +76,9 @@ def on_source_read(app: Sphinx, docname: str, source: list[str]) -> None:
     if path.suffix != ".ipynb":
         return
     notebook = json.loads(source[0])
-    if add_rerun_box(notebook, path.stem, app.config.tis_repository):
-        source[0] = json.dumps(notebook)
+    add_rerun_box(notebook, path.stem, app.config.tis_repository)
+    notebook["metadata"].pop("parameters", None)  # else they would stand on the page
+    source[0] = json.dumps(notebook)
 
 
 # --- launch buttons -----------------------------------------------------------------------------------
@@ -162,7 +135,7 @@ def chapter_table(chapters: Path) -> list[str]:
     """Markdown: one row per executed chapter, then the environments they ran in."""
     rows, environments = ["| Chapter | Profile | Run time | Ran on (below) |", "|---|---|---:|---:|"], []
     for notebook in sorted(chapters.glob("*.ipynb")):
-        record = read_json(notebook.with_suffix(".run.json"))
+        record = read_json(notebook.with_suffix(".json"))
         link = f"[](chapters/{notebook.name})"
         if not record:
             rows.append(f"| {link} | no record | | |")

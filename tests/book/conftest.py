@@ -16,6 +16,8 @@ import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tis_utils import paths
+
 ROOT = Path(__file__).resolve().parents[2]
 SHOTS = ROOT / "tests" / "artifacts" / "book"
 # A page is loaded at the first width and then brought to the second, as a phone or a window is turned.
@@ -63,6 +65,14 @@ class Visit:
 
     def __str__(self) -> str:
         return f"{self.page} ({self.width} px, {self.scheme})"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch) -> Path:
+    """An empty folder of notebooks."""
+    monkeypatch.setattr(paths, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(paths, "NOTEBOOKS", tmp_path)
+    return tmp_path
 
 
 @pytest.fixture(scope="session")

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tis_utils.book import limits as ceiling
-from tis_utils.errors import InputError
+from tis_utils.book import limits
+from tis_utils.errors import InputError, is_exhausted
 
-LIMITED = pytest.mark.skipif(ceiling.resource is None, reason="this system has no limits on memory")
+LIMITED = pytest.mark.skipif(limits.resource is None, reason="this system has no limits on memory")
 COUNT, QUERIES, WIDTH = 100_000, 100, 384  # width of MiniLM's features
 
 
@@ -27,33 +27,28 @@ def run(code: str, *words: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("gib", [0, -1])
 def test_a_ceiling_is_positive(gib: float) -> None:
     with pytest.raises(InputError, match="no amount of memory"):
-        ceiling.limit(gib)
+        limits.limit(gib)
 
 
 def test_systems_without_limits_say_so(monkeypatch) -> None:
-    monkeypatch.setattr(ceiling, "resource", None)
+    monkeypatch.setattr(limits, "resource", None)
     with pytest.raises(InputError, match="does not have"):
-        ceiling.limit(1)
+        limits.limit(1)
 
 
 @LIMITED
 def test_above_the_ceiling_nothing_is_allocated() -> None:
-    code = "from tis_utils.book import limits as ceiling; ceiling.limit(0.25); import numpy; numpy.ones(10**9)"
+    code = "from tis_utils.book.limits import limit; limit(0.25); import numpy; numpy.ones(10**9)"
     done = run(code)
     assert done.returncode == 1
     assert "MemoryError" in done.stderr
-    assert (
-        run(
-            "from tis_utils.book import limits as ceiling; ceiling.limit(0.25); import numpy; numpy.ones(10**6)"
-        ).returncode
-        == 0
-    )
+    assert run("from tis_utils.book.limits import limit; limit(0.25); import numpy; numpy.ones(10**6)").returncode == 0
 
 
 def test_who_says_that_memory_ran_out() -> None:
-    assert ceiling.is_exhausted(MemoryError())
-    assert ceiling.is_exhausted(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"))
-    assert not ceiling.is_exhausted(RuntimeError("a matrix is singular"))
+    assert is_exhausted(MemoryError())
+    assert is_exhausted(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"))
+    assert not is_exhausted(RuntimeError("a matrix is singular"))
 
 
 @pytest.fixture(scope="module")

@@ -11,30 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tis_utils.book import driver
-from tis_utils.book.sweep import INDEX, combinations, parse_values, sweep
+from tis_utils.book import execute
+from tis_utils.book.sweep import INDEX, combinations, sweep
 from tis_utils.errors import InputError
-
-
-@pytest.mark.parametrize(
-    ("text", "values"),
-    [
-        ("50,100", [50, 100]),
-        ("0", [0]),
-        ("words,pick", ["words", "pick"]),
-        ("[25,50],[100]", [[25, 50], [100]]),
-        ("None,2.5e-1", [None, 0.25]),
-        ("true, a b", [True, "a b"]),
-    ],
-)
-def test_values_from_the_command_line(text: str, values: list[object]) -> None:
-    assert parse_values(text) == values
-
-
-@pytest.mark.parametrize("text", ["[1,2", "", "{"])
-def test_values_that_cannot_be_read(text: str) -> None:
-    with pytest.raises(InputError, match=r"comma|at least one value"):
-        parse_values(text)
 
 
 @given(st.dictionaries(st.sampled_from("abcd"), st.lists(st.integers(), min_size=1, max_size=3), max_size=3))
@@ -70,7 +49,7 @@ def test_every_combination_is_run_once_and_a_failure_is_a_row(notebook: Path, tm
         assert executed.cells[-1].outputs[0]["text"] == f"{row.word * 3}\n"
     stored = pd.read_csv(folder / INDEX, keep_default_na=False)
     assert stored["notebook"].tolist() == index["notebook"].tolist()
-    monkeypatch.setattr(driver, "execute", lambda *a, **k: pytest.fail("executed again"))
+    monkeypatch.setattr(execute, "execute", lambda *a, **k: pytest.fail("executed again"))
     again = sweep(notebook, {"number": [2], "word": ["x", "y"]}, folder, profile="smoke")
     assert again["seconds"].tolist() == index["seconds"].tolist()[:2]
 

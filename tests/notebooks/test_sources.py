@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import nbformat
 import pytest
 
 from tis_utils import paths
-from tis_utils.book import driver
+from tis_utils.book.parameters import check_parameters, parameters
 from tis_utils.profiles import load_profile
 
 NOTEBOOKS = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
@@ -38,9 +39,14 @@ def test_no_outputs_are_committed(notebook: Path) -> None:
 
 
 def test_one_parameters_cell_whose_defaults_are_a_valid_profile(notebook: Path) -> None:
-    defaults = driver.parameters(notebook)
+    defaults = parameters(notebook)
     assert defaults["profile"] == "classroom"
-    driver.check_parameters(notebook, {})
+    cells = (
+        cell for cell in nbformat.read(notebook, as_version=4).cells if "parameters" in cell.metadata.get("tags", [])
+    )
+    lines = ast.parse(next(cells).source).body
+    assert len(lines) == len(defaults), "papermill reads no line with two equals signs"
+    check_parameters(notebook, {})
     load_profile(defaults["profile"])
 
 

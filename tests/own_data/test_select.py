@@ -16,7 +16,8 @@ from tis_utils.examples.jsonl import read_examples, read_queries
 from tis_utils.examples.text import chat_prompt
 from tis_utils.own_data.checks import contaminated, duplicates, warnings, words
 from tis_utils.own_data.report import facts, sources
-from tis_utils.own_data.select import Selection, save, select_files
+from tis_utils.own_data.result import Selection
+from tis_utils.own_data.select import save, select_files
 from tis_utils.profiles import load_profile
 from tis_utils.representations import Embed
 from tis_utils.selectors import select
@@ -192,7 +193,7 @@ def given_rows(folder: Path, pool: object, queries: object) -> tuple[Path, Path]
 def test_features_of_your_own_replace_the_model(folder: Path, tmp_path: Path, monkeypatch) -> None:
     rng = np.random.default_rng(0)
     pool, queries = 5 * rng.normal(size=(12, 3)), rng.normal(size=(12, 3))
-    monkeypatch.setattr("tis_utils.experiments.study.Embed", lambda *_, **__: pytest.fail("a model was loaded"))
+    monkeypatch.setattr("tis_utils.experiments.similarities.Embed", lambda *_, **__: pytest.fail("a model was loaded"))
     chosen = select_files(
         folder / "pool.jsonl",
         folder / "queries.jsonl",

@@ -12,8 +12,6 @@ try:
 except ImportError:  # Windows has no such limits
     resource = None
 
-WORDS = ("can't allocate memory", "cannot allocate memory", "not enough memory")  # as libraries put it
-
 
 def limit(gib: float) -> None:
     """Let no process from here on hold more than `gib` GiB of data; workers inherit it.
@@ -31,8 +29,3 @@ def limit(gib: float) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (round(gib * 2**30),) * 2)
     except (ValueError, OSError) as error:
         raise InputError(f"--memory {gib:g} cannot be set here: {error}. Give a smaller one.") from error
-
-
-def is_exhausted(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, in Python's words or a library's."""
-    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in WORDS)

@@ -3,52 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
-from tis_utils.book.driver import check_parameters, execute_stale
-from tis_utils.errors import InputError, RunError
+from tis_utils.book.execute import execute_stale
+from tis_utils.book.parameters import check_parameters
+from tis_utils.errors import RunError
+from tis_utils.paths import check_folder
 from tis_utils.storage.keys import digest
 from tis_utils.storage.manifests import write_table
 from tis_utils.storage.parallel import run_all
 
 INDEX = "index.csv"
-
-
-@dataclass(frozen=True)
-class Job:
-    """One execution: which notebook, with which parameters, to which file."""
-
-    notebook: Path
-    given: dict[str, Any]
-    output: Path
-
-
-def parse_values(text: str) -> list[Any]:
-    """The values of one parameter: ``50,100``; a value that is a list stands in brackets: ``[25,50],[100]``.
-
-    Raises
-    ------
-    InputError
-        If the text cannot be read.
-    """
-    try:
-        values = yaml.safe_load(f"[{text}]")
-    except yaml.YAMLError as error:
-        raise InputError(
-            f"{text!r} cannot be read as values. Separate them by commas; put lists into brackets: [25,50],[100]."
-        ) from error
-    if not values:
-        raise InputError("A parameter of a sweep needs at least one value, for example -p seeds 0,1,2.")
-    found = [None if value == "None" else value for value in values]
-    if repeated := [value for place, value in enumerate(found) if value in found[:place]]:
-        raise InputError(f"The value {repeated[0]!r} is given twice in {text!r}. Give every value once.")
-    return found
 
 
 def combinations(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
@@ -88,23 +57,23 @@ def sweep(
     Raises
     ------
     InputError
-        For unknown parameters or impossible values, before anything runs.
+        For unknown parameters, impossible values or a folder that cannot be written, before anything runs.
     """
-    every = combinations(grid)
-    todo = []
-    for chosen in every:
-        given = {"profile": profile} | chosen
+    check_folder(folder)
+    rows = combinations(grid)
+    settings = [{"profile": profile} | row for row in rows]
+    for given in settings:
         check_parameters(notebook, given)
-        todo.append(Job(notebook, given, folder / f"{notebook.stem}-{digest(given)[:8]}.ipynb"))
+    todo = [(notebook, folder / f"{notebook.stem}-{digest(given)[:8]}.ipynb", given) for given in settings]
     outcomes = run_all(_execute, todo, jobs=jobs, engine=engine, what=notebook.stem, unit="notebook")
-    index = pd.DataFrame([chosen | outcome for chosen, outcome in zip(every, outcomes, strict=True)])
+    index = pd.DataFrame([row | outcome for row, outcome in zip(rows, outcomes, strict=True)])
     write_table(folder / INDEX, index)
     return index
 
 
-def _execute(job: Job) -> dict[str, Any]:
+def _execute(job: tuple[Path, Path, Mapping[str, Any]]) -> dict[str, Any]:
     try:
-        done = execute_stale(job.notebook, job.output, job.given, progress=False)
+        done = execute_stale(*job, progress=False)
     except RunError as error:
         return {"status": "failed", "seconds": float("nan"), "notebook": "", "error": str(error)}
-    return {"status": "ok", "seconds": done.seconds, "notebook": job.output.name, "error": ""}
+    return {"status": "ok", "seconds": done.seconds, "notebook": done.output.name, "error": ""}

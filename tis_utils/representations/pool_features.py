@@ -25,6 +25,7 @@ from tis_utils.representations import LESS, RDS, REPRESENTATIONS, Embed
 from tis_utils.storage.cache import Store
 from tis_utils.storage.keys import digest, versions
 from tis_utils.storage.manifests import checksum_of, describe, read_manifest, trusted
+from tis_utils.storage.stored_results import write_features
 
 log = logging.getLogger(__name__)
 
@@ -169,6 +170,37 @@ class PoolFeatures:
             with contextlib.suppress(FileNotFoundError):
                 describe(folder, checksum_of(folder), {"key": key, "seconds": seconds})
         return float(read_manifest(folder).get("seconds", 0.0))
+
+
+def parse_share(text: str) -> tuple[int, int]:
+    """Read "i/n" with 0 <= i < n, one machine's share of the shards.
+
+    Raises
+    ------
+    InputError
+        If it is anything else.
+    """
+    part, _, parts = text.partition("/")
+    if not (text.isascii() and part.isdecimal() and parts.isdecimal() and int(part) < int(parts)):
+        raise InputError(f"--shard {text!r} is not I/N with 0 <= I < N, for example 0/4.")
+    return int(part), int(parts)
+
+
+def represent(job: PoolFeatures, share: tuple[int, int] | None = None, ship_to: str = "") -> str:
+    """Compute one share of the shards, or the whole matrix, and say in a sentence what is there now.
+
+    With `ship_to`, a profile's name, the whole matrix is also stored with its results.
+    """
+    if share:
+        part, parts = share
+        job.compute(range(part, job.shards, parts))
+        return f"{job.name}: part {part} of {parts} is done, {len(job.missing())} of {job.shards} shards are missing."
+    rows = job.matrix()
+    text = f"{job.name}: {rows.shape[0]} rows of {rows.shape[1]} numbers, {job.seconds():.0f} s of work."
+    if ship_to:
+        path = write_features(ship_to, job.name, job.key, rows, job.seconds())
+        text += f" Stored in {path} ({path.stat().st_size / 1e6:.1f} MB)."
+    return text
 
 
 @contextlib.contextmanager

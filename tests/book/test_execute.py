@@ -1,69 +1,20 @@
+"""Notebooks are executed when they must be, and leave clean copies or clear messages."""
+
 from __future__ import annotations
 
 import json
 import os
 import socket
 from pathlib import Path
-from types import SimpleNamespace
 
 import nbformat
 import pytest
 from joblib import cpu_count
 from jupyter_client.provisioning.local_provisioner import LocalPortCache
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from tis_utils import paths
-from tis_utils.book import driver
+from tests_support import notebook
+from tis_utils.book.execute import Run, dependencies, execute, execute_all, execute_stale
 from tis_utils.errors import InputError, RunError
-from tis_utils.profiles import load_profile
-
-
-def notebook(path: Path, *cells: str, tags: tuple[str, ...] = ("parameters",)) -> Path:
-    parameters = 'profile = "smoke"\nbudgets = None\ntasks = None\nword = "a"'
-    first = new_code_cell(parameters, metadata={"tags": list(tags)})
-    rest = [new_code_cell(source) for source in cells]
-    book = new_notebook(cells=[new_markdown_cell("# Title"), first, *rest])
-    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(book, path)
-    return path
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch) -> Path:
-    monkeypatch.setattr(paths, "BUILD", tmp_path / "build")
-    monkeypatch.setattr(paths, "NOTEBOOKS", tmp_path)
-    return tmp_path
-
-
-def test_parameters_are_read_in_order(folder: Path) -> None:
-    path = notebook(folder / "00_x.ipynb")
-    assert driver.parameters(path) == {"profile": "smoke", "budgets": None, "tasks": None, "word": "a"}
-
-
-def test_parameters_are_explained_with_their_values_under_a_profile(folder: Path) -> None:
-    path = notebook(folder / "00_x.ipynb", "settings = load_profile(\n    profile, sweep_budgets=budgets\n)")
-    book = nbformat.read(path, as_version=4)
-    book.cells[1].source = 'profile = "smoke"  # how large\nbudgets = None  # how many\nword = "a"'
-    nbformat.write(book, path)
-    settings = load_profile("classroom")
-    assert driver.explain_parameters(path, "classroom") == [
-        "profile = 'classroom'   # how large",
-        f"budgets = {','.join(map(str, settings.sweep_budgets))}   # how many",
-        "word = 'a'",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("3", 3), ("0.5", 0.5), ("words", "words"), ("50,100", [50, 100]), ("a,b", ["a", "b"]),
-        ("[1, 2]", [1, 2]), ("null", None),
-        ("None", None), ("true", True), ("-5", -5), ("1e-3", "1e-3"), ("a: [", "a: ["),
-        ("x,'", "x,'"), ("yes,no", [True, False]),
-    ],
-)  # fmt: skip
-def test_values_of_the_command_line(text: str, value: object) -> None:
-    assert driver.parse_value(text) == value
 
 
 @pytest.mark.parametrize(
@@ -80,31 +31,8 @@ def test_values_of_the_command_line(text: str, value: object) -> None:
 def test_bad_parameters_are_refused_before_anything_runs(folder: Path, given: dict, message: str) -> None:
     path = notebook(folder / "00_x.ipynb", "raise SystemError('must not run')")
     with pytest.raises(InputError, match=message):
-        driver.execute(path, folder / "out.ipynb", given)
+        execute(path, folder / "out.ipynb", given)
     assert not (folder / "out.ipynb").exists()
-
-
-@pytest.mark.parametrize("tags", [(), ("other",)])
-def test_a_notebook_without_parameters_cell_is_refused(folder: Path, tags: tuple[str, ...]) -> None:
-    path = notebook(folder / "00_x.ipynb", tags=tags)
-    with pytest.raises(InputError, match="0 cells tagged 'parameters', expected exactly one"):
-        driver.parameters(path)
-
-
-def test_a_file_that_is_no_notebook_is_refused(folder: Path) -> None:
-    (folder / "x.ipynb").write_text("not json", encoding="utf-8")
-    with pytest.raises(InputError, match="cannot be read as a notebook"):
-        driver.parameters(folder / "x.ipynb")
-
-
-def test_find_notebook_accepts_numbers_names_and_paths(folder: Path) -> None:
-    path = notebook(folder / "33_letters.ipynb")
-    for name in ("33", "33_letters", "33_letters.ipynb", "notebooks/33_letters.ipynb", str(path)):
-        assert driver.find_notebook(name) == path
-    seventh = notebook(folder / "07_one.ipynb")
-    assert driver.find_notebook("7") == seventh
-    with pytest.raises(InputError, match="no notebook '04'; known: 07_one, 33_letters"):
-        driver.find_notebook("04")
 
 
 @pytest.mark.slow
@@ -116,7 +44,7 @@ def test_an_executed_notebook_has_values_but_no_times_and_no_noise(folder: Path)
         "print('3 dropped', file=sys.stderr)",
     )
     out = folder / "deep" / "out.ipynb"
-    assert driver.execute(path, out, {"word": "b"}, progress=False) > 0
+    assert execute(path, out, {"word": "b"}, progress=False) > 0
     cells = nbformat.read(out, as_version=4).cells
     assert cells[3].outputs[0]["text"] == "bbb\n"
     assert cells[4].outputs == []
@@ -125,7 +53,7 @@ def test_an_executed_notebook_has_values_but_no_times_and_no_noise(folder: Path)
     assert "papermill" not in out.read_text()
     assert '"execution"' not in out.read_text()
     again = folder / "again.ipynb"
-    driver.execute(path, again, {"word": "b"}, progress=False)
+    execute(path, again, {"word": "b"}, progress=False)
     assert out.read_bytes() == again.read_bytes()
 
 
@@ -133,7 +61,7 @@ def test_an_executed_notebook_has_values_but_no_times_and_no_noise(folder: Path)
 def test_a_failing_cell_names_itself_its_error_and_the_partial_notebook(folder: Path) -> None:
     path = notebook(folder / "00_x.ipynb", "print('before')", "{}['missing']", "print('never')")
     with pytest.raises(RunError, match=r"00_x\.ipynb stopped at code cell 4: KeyError: 'missing'.* is ") as caught:
-        driver.execute(path, folder / "out.ipynb", {"word": "b"}, progress=False)
+        execute(path, folder / "out.ipynb", {"word": "b"}, progress=False)
     partial = Path(str(caught.value).rsplit(" is ", 1)[1].rstrip("."))
     assert "before" in partial.read_text()
     assert not (folder / "out.ipynb").exists()
@@ -153,11 +81,11 @@ def test_a_kernel_that_is_given_a_taken_port_starts_again(
 
         monkeypatch.setattr(LocalPortCache, "find_available_port", find)
         if taken_times == 1:
-            driver.execute(path, folder / "out.ipynb", {}, progress=False)
+            execute(path, folder / "out.ipynb", {}, progress=False)
             assert "42" in (folder / "out.ipynb").read_text(encoding="utf-8")
         else:  # a kernel takes five ports
             with pytest.raises(RunError, match=r"00_x\.ipynb: its Python process did not start in 3 tries: .*died"):
-                driver.execute(path, folder / "out.ipynb", {}, progress=False)
+                execute(path, folder / "out.ipynb", {}, progress=False)
     assert "Address already in use" in capfd.readouterr().err
     assert "trying again" in caplog.text
 
@@ -167,7 +95,7 @@ def test_a_kernel_that_dies_in_a_cell_is_named_and_not_run_again(folder: Path) -
     cells = ("open('tries', 'a').write('x')", "import os; os._exit(1)")
     path = notebook(folder / "00_x.ipynb", *cells)
     with pytest.raises(RunError, match=r"00_x\.ipynb: its Python process ended in the middle of a cell.* is ") as told:
-        driver.execute(path, folder / "out.ipynb", {}, progress=False)
+        execute(path, folder / "out.ipynb", {}, progress=False)
     assert (folder / "tries").read_text(encoding="utf-8") == "x"
     assert Path(str(told.value).rsplit(" is ", 1)[1].rstrip(".")).is_file()
 
@@ -177,8 +105,8 @@ def test_a_chapter_runs_again_only_when_something_it_depends_on_changed(folder: 
     path = notebook(folder / "00_x.ipynb", "print(1)")
     executed = folder / "chapters" / "00_x.ipynb"
 
-    def run(profile: str) -> driver.Run:
-        return driver.execute_stale(path, executed, {"profile": profile}, progress=False)
+    def run(profile: str) -> Run:
+        return execute_stale(path, executed, {"profile": profile}, progress=False)
 
     assert run("smoke").fresh
     assert not run("smoke").fresh
@@ -187,7 +115,7 @@ def test_a_chapter_runs_again_only_when_something_it_depends_on_changed(folder: 
     assert run("classroom").fresh
     executed.write_text(executed.read_text().replace("2", "3"))  # somebody edits the result by hand
     assert run("classroom").fresh
-    record = executed.with_suffix(".run.json")
+    record = executed.with_suffix(".json")
     assert json.loads(record.read_text())["seconds"] > 0
     for damaged in ("{", "[]", "null"):
         record.write_text(damaged)
@@ -199,45 +127,27 @@ def test_chapters_side_by_side_share_the_cores_and_keep_their_order(folder: Path
     saw = "import os, joblib; print(word, os.environ.get('OMP_NUM_THREADS'), joblib.cpu_count())"
     sources = [notebook(folder / f"0{i}_x.ipynb", saw) for i in range(3)]
     before = dict(os.environ)
-    runs = driver.execute_all(sources, folder / "chapters", {"word": "b"}, 2)
+    runs = execute_all(sources, folder / "chapters", {"word": "b"}, 2)
     assert dict(os.environ) == before
     assert [run.notebook for run in runs] == sources
     share = max(1, cpu_count() // 2)
     texts = [nbformat.read(run.output, as_version=4).cells[-1].outputs[0]["text"] for run in runs]
     assert texts[1:] == [f"b {share} {share}\n"] * 2
     assert texts[0].split()[-1] == str(cpu_count())  # the first has the machine to itself
-    assert not any(run.fresh for run in driver.execute_all(sources, folder / "chapters", {"word": "b"}, 2))
+    assert not any(run.fresh for run in execute_all(sources, folder / "chapters", {"word": "b"}, 2))
 
 
 @pytest.mark.slow
 def test_a_failing_chapter_among_several_is_named(folder: Path) -> None:
     sources = [notebook(folder / "00_x.ipynb"), notebook(folder / "01_y.ipynb", "1 / 0")]
     with pytest.raises(RunError, match=r"01_y\.ipynb stopped at code cell 2: ZeroDivisionError"):
-        driver.execute_all(sources, folder / "chapters", {}, 2)
-
-
-def test_fresh_books_run_all_grids_first_and_hide_stored_results(folder: Path, monkeypatch) -> None:
-    done = []
-    monkeypatch.setenv("TIS_FRESH", "")
-    monkeypatch.setattr(driver, "Store", lambda: SimpleNamespace(forget=lambda: done.append("forgotten")))
-    monkeypatch.setattr(driver, "recompute", lambda profile: done.append((profile.name, os.environ["TIS_FRESH"])))
-    monkeypatch.setattr(driver, "execute_all", lambda *args: done.append("chapters") or [])
-    monkeypatch.setattr(driver, "chapters", list)
-    monkeypatch.setattr(driver, "render", lambda folder: done.append("rendered"))
-    driver.build_book("smoke", folder=folder / "book", fresh=True)
-    assert done == ["forgotten", ("smoke", "1"), "chapters", "rendered"]
-
-
-def test_render_errors_show_the_renderers_words(folder: Path) -> None:
-    (folder / "book").mkdir()
-    with pytest.raises(RunError, match="could not be rendered"):
-        driver.render(folder / "book")
+        execute_all(sources, folder / "chapters", {}, 2)
 
 
 def test_a_changed_file_of_the_readers_makes_a_run_stale(folder: Path) -> None:
     path, own = notebook(folder / "00_x.ipynb"), folder / "pool.jsonl"
     own.write_text("1", encoding="utf-8")
-    before = driver.dependencies(path, {"word": str(own)})
-    assert before == driver.dependencies(path, {"word": str(own)})
+    before = dependencies(path, {"word": str(own)})
+    assert before == dependencies(path, {"word": str(own)})
     own.write_text("2", encoding="utf-8")
-    assert before != driver.dependencies(path, {"word": str(own)})
+    assert before != dependencies(path, {"word": str(own)})

@@ -1,0 +1,184 @@
+"""Execute a notebook through papermill, again only when something it depends on changed.
+
+What an executed copy depended on (its own text, the profiles, the package, the data, the parameters) is in the manifest
+beside it.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import sys
+import time
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import nbclient
+import nbformat
+import papermill
+from joblib import cpu_count
+
+from tis_utils import paths
+from tis_utils.book.parameters import check_parameters
+from tis_utils.errors import RunError
+from tis_utils.storage.keys import digest, file_digest
+from tis_utils.storage.manifests import describe, different_keys, trusted, write_atomically
+from tis_utils.storage.parallel import run_all
+
+log = logging.getLogger(__name__)
+
+KERNEL = "python3"
+STARTS = 3  # tries; a kernel that starts beside another can be given a port that is taken by then
+BAR = {"bar_format": "{desc}: {n_fmt} of {total_fmt} cells, {elapsed}"}  # cells differ too much for a time left
+
+
+@dataclass(frozen=True)
+class Run:
+    """One executed notebook: where it lies, how long it took in seconds, and whether that was just now."""
+
+    notebook: Path
+    output: Path
+    seconds: float
+    fresh: bool
+
+
+def execute_all(notebooks: Sequence[Path], folder: Path, given: Mapping[str, Any], jobs: int) -> list[Run]:
+    """Execute stale notebooks, `jobs` at once, each on its share of the cores.
+
+    The first goes alone and on all cores: it leaves the features in the cache that the others would otherwise
+    compute side by side.
+    """
+    first, *others = ((path, folder / path.name, given) for path in notebooks)
+    share = max(1, cpu_count() // jobs)
+    call = functools.partial(_execute_within, share)
+    return [execute_stale(*first), *run_all(call, others, jobs=jobs, what="chapters", unit="chapter")]
+
+
+def _execute_within(cores: int, job: tuple[Path, Path, Mapping[str, Any]]) -> Run:
+    """Set in the worker: workers live on between calls and keep the environment they started with."""
+    with patch.dict(os.environ, OMP_NUM_THREADS=str(cores), LOKY_MAX_CPU_COUNT=str(cores)):
+        return execute_stale(*job, progress=False)
+
+
+def execute_stale(notebook: Path, output: Path, given: Mapping[str, Any], *, progress: bool = True) -> Run:
+    """Execute a notebook into `output` unless an up-to-date copy is there; see :func:`dependencies`."""
+    key = dependencies(notebook, given)
+    manifest = trusted(output, what=f"Executing {notebook.name} again,")
+    if manifest and not different_keys(manifest.get("key"), key):
+        return Run(notebook, output, manifest["seconds"], fresh=False)
+    seconds = round(execute(notebook, output, given, progress=progress), 1)
+    describe(output, file_digest(output), {"key": key, "seconds": seconds})
+    return Run(notebook, output, seconds, fresh=True)
+
+
+def dependencies(notebook: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Digests of everything that an executed notebook depends on."""
+    package = (path for path in (paths.ROOT / "tis_utils").rglob("*") if path.suffix != ".pyc")
+    texts = (str(value) for value in given.values() if isinstance(value, str | Path))
+    named = (path for path in map(Path, texts) if path.suffix)  # pools, queries, a profile of the reader's own
+    return {
+        "notebook": _files_digest([notebook]),
+        "profiles": _files_digest(paths.PROFILES.glob("*.yaml")),
+        "package": _files_digest(package),
+        "data": _files_digest(paths.DATA.rglob("*")),
+        "parameters": dict(given),
+        "files": _files_digest(named),
+    }
+
+
+def _files_digest(candidates: Iterable[Path]) -> str:
+    return digest([(path.name, file_digest(path)) for path in sorted(candidates) if path.is_file()])
+
+
+def execute(notebook: Path, output: Path, given: Mapping[str, Any], *, progress: bool = True) -> float:
+    """Execute one notebook and return its wall time in seconds.
+
+    The result is renamed into place only when every cell ran. Until then it grows under ``build/running``; a failed
+    run leaves it under ``build/failed``. With `progress` the notebook's own bars appear on the terminal too.
+
+    Raises
+    ------
+    InputError
+        For unknown parameters or impossible values.
+    RunError
+        When a cell fails (names the cell, the error and the partial notebook) or the kernel dies or does not start.
+    """
+    check_parameters(notebook, given)
+    live = paths.BUILD / "running" / output.name  # several runs of one notebook may go on at once
+    live.parent.mkdir(parents=True, exist_ok=True)
+    start = time.perf_counter()
+    try:
+        _run_cells(notebook, live, given, progress)
+    except papermill.PapermillExecutionError as error:
+        failed = paths.BUILD / "failed" / output.name
+        failed.parent.mkdir(parents=True, exist_ok=True)
+        live.replace(failed)
+        raise RunError(
+            f"{notebook.name} stopped at code cell {error.exec_count}: {error.ename}: {error.evalue} "
+            f"The notebook up to that cell is {failed}."
+        ) from error
+    except nbclient.exceptions.DeadKernelError as error:
+        raise RunError(
+            f"{notebook.name}: its Python process ended in the middle of a cell, as happens when memory runs out. "
+            f"Close other programs or take a smaller profile. The notebook up to that cell is {live}."
+        ) from error
+    seconds = time.perf_counter() - start
+    write_atomically(output, _clean(live, notebook, given).encode("utf-8"))
+    live.unlink()
+    return seconds
+
+
+def _run_cells(notebook: Path, live: Path, given: Mapping[str, Any], progress: bool) -> None:
+    """Execute all cells; start the kernel again where it ended before the first cell."""
+    for left in reversed(range(STARTS)):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # papermill passes on its libraries' deprecation notes
+                papermill.execute_notebook(
+                    str(notebook),
+                    str(live),
+                    parameters=dict(given),
+                    kernel_name=KERNEL,
+                    cwd=str(paths.NOTEBOOKS),
+                    progress_bar=BAR | {"desc": notebook.stem} if progress else False,
+                    autosave_cell_every=0,
+                    stderr_file=sys.stderr if progress and sys.stderr.isatty() else None,
+                    extra_arguments=["--IPKernelApp.log_level=ERROR"],
+                )
+            return
+        except nbclient.exceptions.DeadKernelError:
+            raise
+        except RuntimeError as error:  # what jupyter_client raises when a kernel does not answer
+            if not left:
+                raise RunError(
+                    f"{notebook.name}: its Python process did not start in {STARTS} tries: {error}. "
+                    "What it printed stands above; `tis doctor` looks for a damaged installation."
+                ) from error
+            log.warning("%s: its Python process did not start (%s); trying again.", notebook.name, error)
+
+
+def _clean(executed: Path, source: Path, given: Mapping[str, Any]) -> str:
+    """Drop times, random ids and machine paths, so that equal runs give equal files; keep the parameters."""
+    book = nbformat.read(executed, as_version=4)
+    book.metadata.pop("papermill", None)
+    for cell in book.cells:
+        for name in ("papermill", "execution"):
+            cell.metadata.pop(name, None)
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell["id"] = "injected-parameters"  # papermill draws a random one
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if not _is_noise(output)]
+    book.metadata |= {"source": source.name, "parameters": dict(given)}
+    return nbformat.writes(book)
+
+
+def _is_noise(output: Mapping[str, Any]) -> bool:
+    """Progress bars, what they leave behind, and notes on this machine or its libraries; messages stay."""
+    text = output.get("text", "")
+    noise = "\r" in text or "\x1b[A" in text or "Warning:" in text or "[transformers] mtime" in text or not text.strip()
+    return output.get("name") == "stderr" and noise

@@ -1,0 +1,68 @@
+"""What a selection from your own files is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from tis_utils.examples.text import Example, Query
+
+
+@dataclass
+class Selection:
+    """What was selected, and everything a report says of it.
+
+    Attributes
+    ----------
+    pool, queries
+        As read; `formats` counts the formats of their lines.
+    picks : ndarray, int64 of shape (B,)
+        Places in the pool, best first.
+    S : ndarray, float32 of shape (M, N), or None
+        Similarity of every query with every candidate; None where there are no queries.
+    others : dict of str to ndarray
+        What the other selectors would have picked from the same similarities.
+    lost : int
+        Candidates that could not be represented.
+    distance : float
+        W1 between subset and queries; NaN where there are no queries or too many examples.
+    by_chance : list of float
+        W1 between random subsets and queries.
+    seconds : float
+        Wall time of features and selection.
+    """
+
+    settings: dict[str, object]
+    pool: list[Example]
+    queries: list[Query]
+    formats: dict[str, dict[str, int]]
+    picks: np.ndarray
+    S: np.ndarray | None = None
+    lost: int = 0
+    others: dict[str, np.ndarray] = field(default_factory=dict)
+    distance: float = float("nan")
+    by_chance: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def subset(self) -> list[Example]:
+        """The picked candidates, best first."""
+        return [self.pool[i] for i in self.picks]
+
+    def table(self) -> pd.DataFrame:
+        """One row per pick: rank, place in the pool (from 1), id, source, nearest query and similarity to it.
+
+        Round-robin also says for which query: they take turns, so pick k was made for query k modulo M.
+        """
+        chosen = self.subset
+        rows = pd.DataFrame({"rank": np.arange(1, len(chosen) + 1), "place": self.picks + 1})
+        rows = rows.assign(id=[example.id for example in chosen], source=[example.source for example in chosen])
+        if self.S is None:
+            return rows
+        if self.settings["selector"] == "round_robin":
+            rows["picked_for"] = [self.queries[k % len(self.queries)].id for k in range(len(chosen))]
+        near = self.S[:, self.picks].argmax(axis=0)
+        similarity = self.S[near, self.picks].round(4)
+        return rows.assign(nearest_query=[self.queries[i].id for i in near], similarity=similarity)
