@@ -6,26 +6,25 @@ one loss; ``_static/result.js`` adds the controls. Without scripts the smallest 
 
 from __future__ import annotations
 
-import html
-import json
-from collections.abc import Callable
+from inspect import getfile
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from docutils import nodes
+from jinja2 import Environment, FileSystemLoader
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from tis_utils import labels as looks
-from tis_utils import paths
+from tis_utils import labels, paths
 from tis_utils.evidence import statistics as stats
-from tis_utils.evidence import sweeps
-from tis_utils.plots.theme import LOOKS
+from tis_utils.evidence.cube import cube, leads
+from tis_utils.plots.theme import LOOKS, Look
 
 METRICS = {"test_loss": "held-out examples", "query_loss": "the queries that chose them"}
 SHOWN = ("embed", "rds", "less", "zero_shot")
 DRAWS = 2000
+TEMPLATE = Path(__file__).with_suffix(".html")
 STEP = 25  # per cent between two ticks
 
 
@@ -43,21 +42,21 @@ def panel(table: pd.DataFrame, budget: int) -> list[list[float]]:
 
 def sentence(values: list[list[float]], budget: int) -> str:
     """Say what one state of the picture shows."""
-    told = []
+    parts = []
     for name, (value, _, _) in zip(SHOWN, values, strict=True):
         side = "lower" if value > 0 else "higher"
         amount = f"{abs(value):.0f} % {side}" if round(value) else "the same"
-        label = "no fine-tuning at all" if name == "zero_shot" else LOOKS[name].label
-        told.append(f"{label} {amount}")
-    return f"Loss with {budget} examples, compared with {budget} random ones: {', '.join(told)}."
+        who = "no fine-tuning at all" if name == "zero_shot" else LOOKS[name].label
+        parts.append(f"{who} {amount}")
+    return f"Loss with {budget} examples, compared with {budget} random ones: {', '.join(parts)}."
 
 
 def picture(rows: pd.DataFrame) -> dict[str, Any]:
     """Everything the picture needs: labels, ticks, and per metric and budget the values and a sentence."""
     states, data = {}, {}
     for metric in METRICS:
-        data[metric] = sweeps.sweep(rows, metric, "representation")
-        table = sweeps.leads(data[metric], "random", DRAWS)
+        data[metric] = cube(rows, metric, "representation")
+        table = leads(data[metric], "random", DRAWS)
         states[metric] = {}
         for budget in data[metric].budgets:
             values = panel(table, budget)
@@ -81,45 +80,24 @@ def signed(value: float) -> str:
     return f"{whole:+d} %".replace("-", "\N{MINUS SIGN}") if whole else "0 %"
 
 
-def row_html(name: str, values: list[float], place: Callable[[float], float]) -> str:
-    """One method: its name, the interval as a line, the mean as a dot, the number."""
-    value, low, high = values
-    look = LOOKS[name]
-    line = f"left: {place(low):.2f}%; width: {place(high) - place(low):.2f}%"
-    return (
-        f'<div class="tis-result-row" style="--method: {look.colour}"><span>{html.escape(look.label)}</span>'
-        f'<span class="tis-result-track"><i style="{line}"></i><b style="left: {place(value):.2f}%"></b></span>'
-        f"<span>{signed(value)}</span></div>"
-    )
-
-
 def figure_html(facts: dict[str, Any]) -> str:
     """Return the figure in its first state, with the numbers of all states for the script."""
     low, high = facts["range"]
-
-    def place(value: float) -> float:
-        return 100 * (value - low) / (high - low)
-
     state = facts["states"]["test_loss"][facts["budgets"][0]]
-    rows = "".join(row_html(name, values, place) for name, values in zip(SHOWN, state["values"], strict=True))
-    ticks = "".join(
-        f'<span style="left: {place(x):.2f}%">{signed(x) if x else "Random"}</span>'
-        for x in range(int(low), int(high) + 1, STEP)
+
+    def place(value: float) -> str:
+        return f"{100 * (value - low) / (high - low):.2f}%"
+
+    rows = [
+        {"look": LOOKS[name], "at": place(mean), "low": place(least), "width": place(low + most - least), "text": text}
+        for name, (mean, least, most), text in zip(SHOWN, state["values"], state["labels"], strict=True)
+    ]
+    ticks = [(place(x), signed(x) if x else "Random") for x in range(int(low), int(high) + 1, STEP)]
+    environment = Environment(autoescape=True, loader=FileSystemLoader(TEMPLATE.parent))
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}  # the buttons have an order
+    return environment.get_template(TEMPLATE.name).render(
+        rows=rows, ticks=ticks, zero=place(0), text=state["text"], facts=facts, level=f"{stats.LEVEL:.0%}"
     )
-    about = html.escape(f"Dot plot with intervals, one row per method. {state['text']}")
-    zero = f'<div class="tis-result-zero"><span style="left: {place(0):.2f}%"></span></div>'
-    axis = f'<span></span><span class="tis-result-track">{ticks}</span><span></span>'
-    return f"""<figure class="tis-result">
-<p class="tis-result-title">How much lower is the loss than with randomly chosen examples?</p>
-<div role="img" aria-label="{about}">
-<div class="tis-result-rows">{zero}{rows}</div>
-<div class="tis-result-row tis-result-axis">{axis}</div>
-</div>
-<figcaption><span aria-live="polite">{html.escape(state["text"])}</span>
-Round-robin chooses; dots are means over {facts["tasks"]} tasks and {facts["seeds"]} seeds of the book's tiny model,
-lines {stats.LEVEL:.0%} intervals.</figcaption>
-<script type="application/json">{json.dumps(facts)}</script>
-</figure>"""
 
 
 class Result(SphinxDirective):
@@ -130,7 +108,7 @@ class Result(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Draw, and note the files that decide what is drawn."""
         path = paths.DATA / "results" / self.arguments[0] / "budgets.csv"
-        for source in (path, __file__, sweeps.__file__, looks.__file__):
+        for source in (path, __file__, TEMPLATE, getfile(cube), getfile(Look), labels.__file__):
             self.env.note_dependency(str(source))
         return [nodes.raw("", figure_html(picture(load(path))), format="html")]
 

@@ -32,6 +32,13 @@ N, M = 40, 4
 BUDGETS = [1, 2, 5, 12]
 
 
+def unpack(text: str, low: float, high: float) -> np.ndarray:
+    """Read what ``maps.pack`` wrote, up to half a step, as the page does."""
+    digits = maps.DIGITS.tobytes().decode("ascii")
+    steps = [len(digits) * digits.index(a) + digits.index(b) for a, b in zip(text[::2], text[1::2], strict=True)]
+    return low + np.array(steps) / maps.STEPS * (high - low)
+
+
 def unit(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
     rows = rng.normal(size=(n, d))
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
@@ -126,12 +133,12 @@ def test_coverage_equals_a_count_by_hand(m, n, seed, data):
 
 @given(st.lists(st.floats(-1, 1), min_size=1), st.floats(-3, -1), st.floats(1, 3))
 def test_positions_survive_packing(values, low, high):
-    back = maps.unpack(maps.pack(np.array(values), low, high), low, high)
+    back = unpack(maps.pack(np.array(values), low, high), low, high)
     assert np.allclose(back, values, atol=(high - low) / 4095)
 
 
 def test_equal_positions_survive_packing():
-    assert maps.unpack(maps.pack(np.array([2.0, 2.0]), 2.0, 2.0), 2.0, 2.0).tolist() == [2.0, 2.0]
+    assert unpack(maps.pack(np.array([2.0, 2.0]), 2.0, 2.0), 2.0, 2.0).tolist() == [2.0, 2.0]
 
 
 def test_the_map_is_the_plane_of_largest_variance():
@@ -192,7 +199,7 @@ def test_positions_can_be_read_back(made, spaces):
     points = np.concatenate([placed, *queries.values()])
     middle, half = (points.max(0) + points.min(0)) / 2, 0.52 * np.ptp(points, axis=0).max()
     for axis in (0, 1):
-        back = maps.unpack(stored["map"][axis], middle[axis] - half, middle[axis] + half)
+        back = unpack(stored["map"][axis], middle[axis] - half, middle[axis] + half)
         assert np.allclose(back, placed[:, axis], atol=2 * half / 4000)
     assert stored["share"] == pytest.approx(share, abs=1e-3)
     assert stored["dimensions"] == 60
@@ -203,7 +210,7 @@ def test_the_view_of_the_queries_is_exact(made, spaces):
     S = similarity(space.queries["pick"], space.candidates)
     cell = made["cells"]["embed/pick"]
     for stored, exact in zip(cell["seen"], (S.max(axis=0), S.mean(axis=0)), strict=True):
-        assert np.allclose(maps.unpack(stored["at"], stored["low"], stored["high"]), exact, atol=3e-4)
+        assert np.allclose(unpack(stored["at"], stored["low"], stored["high"]), exact, atol=3e-4)
     assert np.allclose(cell["pool_best"], S.max(axis=1), atol=1e-3)
 
 
@@ -212,7 +219,7 @@ def test_given_positions_are_kept_and_no_variance_is_claimed(spaces):
     space = Space(spaces["embed"].candidates, spaces["embed"].queries, (at, {"words": at[:M], "pick": at[:5]}))
     stored = scene("own", "Own", {"ball": space}, texts(), budgets=[3])["spaces"][0]
     assert stored["share"] is None
-    back = np.stack([maps.unpack(column, 0, 1) for column in stored["map"]], axis=1)
+    back = np.stack([unpack(column, 0, 1) for column in stored["map"]], axis=1)
     assert np.corrcoef(back[:, 0], at[:, 0])[0, 1] > 0.9999
 
 

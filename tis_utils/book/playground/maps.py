@@ -124,9 +124,3 @@ def pack(values: NDArray[Any], low: float, high: float) -> str:
     steps = np.rint((np.asarray(values, dtype=np.float64) - low) / ((high - low) or 1.0) * STEPS)
     pairs = np.divmod(np.clip(steps, 0, STEPS).astype(np.int64), len(DIGITS))  # two of (n,)
     return DIGITS[np.stack(pairs, axis=-1)].tobytes().decode("ascii")
-
-
-def unpack(text: str, low: float, high: float) -> Numbers:
-    """Invert :func:`pack`, up to half a step."""
-    found = np.searchsorted(DIGITS, np.frombuffer(text.encode("ascii"), np.uint8)).reshape(-1, 2)
-    return low + found @ [len(DIGITS), 1] / STEPS * (high - low)

@@ -6,12 +6,13 @@ shows prefixes of the stored orders and selects nothing itself.
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from jinja2 import Environment, PackageLoader
 
 from tis_utils import paths
 from tis_utils.book.playground.scenes import Scene, Space, Texts, scene
@@ -23,11 +24,9 @@ from tis_utils.plots.display import Picture
 from tis_utils.plots.theme import LOOKS, Look
 from tis_utils.storage.manifests import write_atomically
 
+TEMPLATES = PackageLoader("tis_utils", "book/playground")
 VERSION = 1
 TOUR = {"label", "ask", "scene", "task", "space", "method", "budget"}
-
-
-# --- from a study ----------------------------------------------------------------------------------
 
 
 def from_study(
@@ -69,9 +68,6 @@ def from_study(
     )
     spaces = {name: Space(*study.features(name)) for name in representations}
     return scene(spaces=spaces, texts=texts, **options)
-
-
-# --- the page --------------------------------------------------------------------------------------
 
 
 def payload(scenes: Sequence[Scene], tours: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
@@ -137,12 +133,7 @@ class Playground:
     still: Picture
 
     def _repr_html_(self) -> str:
-        return (
-            '<div class="tis-playground"><div class="tis-playground-still">'
-            f"{self.still._repr_html_()}<p>This is one setting, as a picture. The moving version is in the built "
-            "book, or in the file that <code>save</code> writes; it needs JavaScript.</p></div>"
-            f'<script type="application/json">{as_json(self.data)}</script></div>'
-        )
+        return _render("figure.html", still=self.still._repr_html_(), data=as_json(self.data))
 
     def save(self, path: str | Path, title: str = "Selection playground") -> Path:
         """Write the playground as one file that any browser opens, without server or network.
@@ -161,13 +152,14 @@ class Playground:
         target = Path(path)
         if target.suffix != ".html":
             raise InputError(f"The playground is saved as one web page: {target.name!r} should end in .html.")
-        static = paths.BOOK / "_static"
-        parts = {name: (static / f"playground.{name}").read_text(encoding="utf-8") for name in ("css", "js")}
-        page = (
-            f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
-            '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
-            f'<style>{parts["css"]}</style></head><body class="tis-alone"><main><h1>{html.escape(title)}</h1>'
-            f"{self._repr_html_()}</main><script>{parts['js']}</script></body></html>"
-        )
+        parts = {
+            kind: (paths.BOOK / "_static" / f"playground.{kind}").read_text(encoding="utf-8") for kind in ("css", "js")
+        }
+        page = _render("page.html", title=title, figure=self._repr_html_(), **parts)
         write_atomically(target, page.encode("utf-8"))
         return target
+
+
+def _render(template: str, **parts: str) -> str:
+    environment = Environment(autoescape=True, loader=TEMPLATES)
+    return environment.get_template(template).render(parts)
