@@ -21,6 +21,11 @@ from tis_utils.neighbours.insta.scores import Embedder, Instructions, checked, e
 from tis_utils.storage.keys import step
 
 VERSION = step("alignment", 1)
+BEST_EPOCH = {
+    "eval_strategy": "epoch", "save_strategy": "epoch", "save_only_model": True, "save_total_limit": 1,
+    "load_best_model_at_end": True, "metric_for_best_model": "eval_dev_pearson_cosine", "greater_is_better": True,
+    "logging_strategy": "no", "report_to": "none", "disable_tqdm": True, "dataloader_pin_memory": False,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,39 +48,33 @@ def alignment_pairs(
 ) -> list[Pair]:
     """Pairs to align a selector with (METHODS §7).
 
-    Positives are two wordings of one task, a random `share` of all such pairs. Each gets one negative, where there is
-    one left: its first wording beside a random wording of another task with an off-the-shelf cosine below `ceiling`;
-    a wording is the negative of at most `reuse` pairs.
+    Positives are two wordings of one task, a random `share` of all such pairs. Each gets one negative, where one is
+    left: its first wording beside a random wording of another task whose cosine by `embed` is below `ceiling`; a
+    wording is the negative of at most `reuse` pairs.
 
     Raises
     ------
     InputError
         If no task has two wordings.
     """
-    rows = embed_tasks(instructions, embed)
-    tidy, rng = checked(instructions), np.random.default_rng(seed)
-    known = [(task, text, row) for task, texts in tidy.items() for text, row in zip(texts, rows[task], strict=True)]
-    same = [(i, j) for i, j in combinations(range(len(known)), 2) if known[i][0] == known[j][0]]
-    same = [(i, j) for i, j in same if known[i][1] != known[j][1]]
+    tidy, rows = checked(instructions), embed_tasks(instructions, embed)
+    tasks = np.repeat(list(tidy), [len(texts) for texts in tidy.values()])  # (W,)
+    texts, matrix = [text for texts in tidy.values() for text in texts], np.concatenate(list(rows.values()))
+    same = [(i, j) for i, j in combinations(range(len(texts)), 2) if tasks[i] == tasks[j] and texts[i] != texts[j]]
     if not same:
         raise InputError("No task has two different wordings, so there is no positive pair to align with.")
+    rng = np.random.default_rng(seed)
     drawn = rng.choice(len(same), max(1, round(share * len(same))), replace=False)
-    far = _far(known, ceiling)  # (W, W)
-    used, pairs = np.zeros(len(known), dtype=int), []
+    far = (matrix @ matrix.T < ceiling) & (tasks[:, None] != tasks)  # (W, W)
+    used, pairs = np.zeros(len(texts), dtype=int), []
     for i, j in (same[n] for n in sorted(drawn)):
-        pairs.append(Pair(known[i][1], known[j][1], 1.0))
+        pairs.append(Pair(texts[i], texts[j], 1.0))
         free = np.flatnonzero(far[i] & (used < reuse))
         if len(free):
             other = int(rng.choice(free))
             used[other] += 1
-            pairs.append(Pair(known[i][1], known[other][1], 0.0))
+            pairs.append(Pair(texts[i], texts[other], 0.0))
     return pairs
-
-
-def _far(known: Sequence[tuple[str, str, np.ndarray]], ceiling: float) -> np.ndarray:
-    """Which wordings are of another task and not near, bool (W, W)."""
-    tasks, matrix = np.array([task for task, *_ in known]), np.stack([row for *_, row in known])
-    return (matrix @ matrix.T < ceiling) & (tasks[:, None] != tasks[None])
 
 
 def align(
@@ -89,22 +88,10 @@ def align(
     dev_share: float = 0.2,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Fine-tune a copy of a sentence-embedding model on pairs; the best epoch is saved as a model folder.
+    """Fine-tune a copy of a SentenceTransformer on pairs; its best epoch is saved as a model folder.
 
-    Cosine-similarity loss; the best epoch is the one with the highest Pearson correlation on held-back pairs.
-
-    Parameters
-    ----------
-    encoder : SentenceTransformer
-        Left unchanged.
-    pairs : sequence of Pair
-    folder : Path
-        Where the aligned model goes; :class:`tis_utils.representations.Embed` and sentence-transformers load it.
-    learning_rate, epochs, batch_size
-        The defaults are the authors'.
-    dev_share : float
-        Share of the pairs of each kind that is held back.
-    seed : int
+    Cosine-similarity loss, the authors' settings; the best epoch has the highest Pearson correlation on the share
+    `dev_share` of each kind of pair that is held back.
 
     Returns
     -------
@@ -116,12 +103,23 @@ def align(
     InputError
         If there are fewer than two pairs of a kind.
     """
+    from sentence_transformers import SentenceTransformerTrainingArguments
+
     train, dev = split_pairs(pairs, dev_share, seed)
-    model = copy.deepcopy(encoder)
-    evaluator = _evaluator(dev)
+    model, evaluator = copy.deepcopy(encoder), _evaluator(dev)
     start = evaluator(model)["dev_pearson_cosine"]
     with tempfile.TemporaryDirectory() as scratch:
-        trainer = _trainer(model, train, evaluator, Path(scratch), learning_rate, epochs, batch_size, seed)
+        arguments = SentenceTransformerTrainingArguments(
+            scratch,
+            num_train_epochs=epochs,
+            learning_rate=learning_rate,
+            per_device_train_batch_size=batch_size,
+            use_cpu=model.device.type == "cpu",
+            seed=seed,
+            data_seed=seed,
+            **BEST_EPOCH,
+        )
+        trainer = _trainer(model, arguments, train, evaluator)
         trainer.train()
         history = [log for log in trainer.state.log_history if "eval_dev_pearson_cosine" in log]
     model.eval().save_pretrained(str(folder), safe_serialization=True, create_model_card=False)
@@ -155,48 +153,19 @@ def _evaluator(dev: Sequence[Pair]) -> Any:
     )
 
 
-def _trainer(
-    model: Any,
-    train: Sequence[Pair],
-    evaluator: Any,
-    scratch: Path,
-    learning_rate: float,
-    epochs: int,
-    batch_size: int,
-    seed: int,
-) -> Any:
+def _trainer(model: Any, arguments: Any, train: Sequence[Pair], evaluator: Any) -> Any:
     from datasets import Dataset
-    from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+    from sentence_transformers import SentenceTransformerTrainer
     from sentence_transformers.losses import CosineSimilarityLoss
     from transformers import PrinterCallback
 
-    columns = {"sentence1": [p.first for p in train], "sentence2": [p.second for p in train]}
-    arguments = SentenceTransformerTrainingArguments(
-        output_dir=str(scratch),
-        num_train_epochs=epochs,
-        learning_rate=learning_rate,
-        per_device_train_batch_size=batch_size,
-        eval_strategy="epoch",
-        save_strategy="epoch",
-        save_only_model=True,
-        save_total_limit=1,
-        load_best_model_at_end=True,
-        metric_for_best_model="eval_dev_pearson_cosine",
-        greater_is_better=True,
-        logging_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        use_cpu=model.device.type == "cpu",
-        dataloader_pin_memory=False,
-        seed=seed,
-        data_seed=seed,
-    )
+    columns = {
+        "sentence1": [p.first for p in train],
+        "sentence2": [p.second for p in train],
+        "label": [p.label for p in train],
+    }
     trainer = SentenceTransformerTrainer(
-        model=model,
-        args=arguments,
-        train_dataset=Dataset.from_dict({**columns, "label": [p.label for p in train]}),
-        loss=CosineSimilarityLoss(model),
-        evaluator=evaluator,
+        model, arguments, Dataset.from_dict(columns), evaluator=evaluator, loss=CosineSimilarityLoss(model)
     )
     trainer.remove_callback(PrinterCallback)
     return trainer

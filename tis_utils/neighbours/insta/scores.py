@@ -1,8 +1,8 @@
 """INSTA: choose whole tasks by what their instructions say (METHODS §7; Lee et al. 2024, arXiv 2404.16418).
 
 A task is a name and several wordings of its instruction. No example of the target is looked at: two tasks are as
-near as the sentence embeddings of their wordings. ``alignment`` adapts the embedding model to
-a style of instructions.
+near as the sentence embeddings of their wordings. :mod:`tis_utils.neighbours.insta.alignment` adapts the embedding
+model to a style of instructions.
 """
 
 from __future__ import annotations
@@ -28,22 +28,11 @@ DECIMALS = 6  # two scores that agree so far are a tie
 
 
 def wordings(prompts: Sequence[str], *, share: float = SHARE, most: int = MOST) -> tuple[str, ...]:
-    """What the prompts of one task say once the instance is masked: their instruction templates, most common first.
+    """Instruction templates of one task, its prompts with the instance masked; the most common first, at most `most`.
 
     A word stays where it is if it occurs in at least `share` of the prompts (and in five of them, or all where there
-    are fewer), has a letter and no digit. What many instances share by chance stays in, too.
-
-    Parameters
-    ----------
-    prompts : sequence of str
-    share : float
-    most : int
-        Keep at most so many distinct wordings; ties: the earlier prompt first.
-
-    Returns
-    -------
-    tuple of str
-        Empty when the prompts have nothing in common.
+    are fewer), has a letter and no digit. What many instances share by chance stays in, too. Empty when the prompts
+    have nothing in common.
     """
     split = [prompt.split() for prompt in prompts]
     seen = Counter(word for words in split for word in set(words))
@@ -88,19 +77,11 @@ def encode(encoder: Any, texts: Sequence[str]) -> np.ndarray:
 
 
 def embed_tasks(instructions: Instructions, embed: Embedder) -> dict[str, np.ndarray]:
-    """Embeddings of every task's wordings: unit rows (T, D) each; equal texts get equal rows.
-
-    Parameters
-    ----------
-    instructions : mapping of task to wordings
-    embed : callable
-        From U texts to unit rows (U, D), such as :func:`encode` with a model.
-    """
+    """Embeddings of every task's wordings, unit rows (T, D) each; `embed` gets each of the U distinct texts once."""
     tidy = checked(instructions)
-    texts = sorted({text for wordings_ in tidy.values() for text in wordings_})
-    rows = embed(texts)  # (U, D)
-    place = {text: i for i, text in enumerate(texts)}
-    return {task: rows[[place[text] for text in wordings_]] for task, wordings_ in tidy.items()}
+    unique = sorted({text for texts in tidy.values() for text in texts})
+    rows = dict(zip(unique, embed(unique), strict=True))  # (D,) each
+    return {task: np.stack([rows[text] for text in texts]) for task, texts in tidy.items()}
 
 
 def task_scores(target: np.ndarray, candidates: Sequence[np.ndarray], how: How = "mean") -> np.ndarray:
@@ -109,9 +90,9 @@ def task_scores(target: np.ndarray, candidates: Sequence[np.ndarray], how: How =
     Parameters
     ----------
     target : ndarray, shape (P, D)
-        Unit rows: the target's wordings.
+        Unit rows of the target's wordings.
     candidates : sequence of K ndarrays, shape (Q, D)
-        Those of each candidate task.
+        Of each candidate task.
     how : {"mean", "max"}
         Mean cosine over all pairs of wordings, or the largest (max-of-max).
 
@@ -151,9 +132,7 @@ def top_tasks(scores: np.ndarray, k: int) -> np.ndarray:
 
 
 def draw_examples(labels: np.ndarray, order: Sequence[int], k: int, budget: int, seed: int) -> np.ndarray:
-    """Draw examples at random from the first `k` tasks of an order.
-
-    When those hold fewer than `budget`, the next task in the order follows, and so on.
+    """Draw distinct candidates at random from the first `k` tasks of an order, then from the next, and so on.
 
     Parameters
     ----------
@@ -161,12 +140,10 @@ def draw_examples(labels: np.ndarray, order: Sequence[int], k: int, budget: int,
         Task of each candidate.
     order : sequence of int
         Tasks, nearest first.
-    k, budget, seed : int
 
     Returns
     -------
-    ndarray, int64 of shape (min(budget, number of candidates in these tasks),)
-        Distinct candidates.
+    ndarray, int64 of shape (min(budget, N),)
     """
     rng = np.random.default_rng(seed)
     groups = [np.flatnonzero(np.isin(labels, order[:k])), *(np.flatnonzero(labels == t) for t in order[k:])]
