@@ -12,14 +12,14 @@ from scipy.stats import spearmanr
 
 from tis_utils.errors import InputError
 from tis_utils.evidence import published
-from tis_utils.evidence.claims import CLAIMS, COLUMNS, PAPER_SOURCES, scorecard
+from tis_utils.evidence.claims import CLAIMS, PAPER_SOURCES, SCORECARD_COLUMNS, scorecard
 from tis_utils.evidence.tables import as_figures
 from tis_utils.experiments.run_spec import ROW_COLUMNS
 
 Cost = Callable[[str, int, int], float]  # method, step (0 = lowest budget or nearest bin), task number -> loss
 BUDGETS = [10, 20, 30, 40, 50]
 BAR = {"embed": "round_robin", "rds": "round_robin", "none": "random"}
-METHODS = ["embed", "rds", "none", "rr", "dg", "knn_uniform", "knn_kde", "uot"]
+COSTED = ["embed", "rds", "none", "rr", "dg", "knn_uniform", "knn_kde", "uot"]
 FAST = {"draws": 300, "results": Path("no such folder")}
 OWN = {**FAST, "sources": ["classroom"]}
 
@@ -28,7 +28,7 @@ def world(cost: Cost, metric: str = "query_loss", tasks: int = 4, sd: float = 1e
     """Tidy rows of source "classroom", both experiments, with `cost` as loss (or its negative as metric)."""
     selector = {"rr": "round_robin", "dg": "doubly_greedy"}
     rows = []
-    for method in [*METHODS, "less_proxy"]:
+    for method in [*COSTED, "less_proxy"]:
         pair = (method, BAR[method]) if method in BAR else ("less", selector.get(method, method))
         pair = ("less_proxy", "round_robin") if method == "less_proxy" else pair
         for t in range(tasks):
@@ -70,7 +70,7 @@ def ramp(**slopes: float) -> Cost:
 
 
 def winner_changes(method: str, step: int, task: int) -> float:
-    return 1.0 if METHODS.index(method if method in METHODS else "rr") == (step + 3 * task) % 8 else 2.0
+    return 1.0 if COSTED.index(method if method in COSTED else "rr") == (step + 3 * task) % 8 else 2.0
 
 
 ALL_LESS = ("rr", "dg", "knn_uniform", "knn_kde", "uot")
@@ -138,7 +138,7 @@ def paper() -> pd.DataFrame:
 
 
 def test_one_row_per_claim_and_source(paper: pd.DataFrame) -> None:
-    assert list(paper.columns) == COLUMNS
+    assert list(paper.columns) == SCORECARD_COLUMNS
     assert not paper.duplicated(["claim", "source"]).any()
     assert list(dict.fromkeys(paper["source"])) == ["paper", *PAPER_SOURCES, "classroom", "smollm2"]
     assert len(paper) == sum(len(c.metrics) for c in CLAIMS) * 13
@@ -152,7 +152,7 @@ def test_one_row_per_claim_and_source(paper: pd.DataFrame) -> None:
 def cells(source: str) -> Callable[..., float]:
     rows = published.figures()
     rows = rows[rows["pool"] + "/" + rows["model"] == source]
-    by = {tuple(map(str, key)): value for key, value in rows.set_index(list(published.KEYS[2:]))["mean"].items()}
+    by = {tuple(map(str, key)): value for key, value in rows.set_index(list(published.FIGURE_KEYS[2:]))["mean"].items()}
 
     def value(experiment: str, pair: str, task: str, step: int, metric: str = "query_loss") -> float:
         places = ("500", str(step)) if experiment == "quantile" else (str(step), "<NA>")

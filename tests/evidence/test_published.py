@@ -18,7 +18,7 @@ from tis_utils.evidence import published
 
 RELEASED = published.FOLDER.parents[2] / "shared" / "paper_results"
 with_released = pytest.mark.skipif(not RELEASED.is_dir(), reason="the released files are not beside the repository")
-METHODS = {  # written out again, so that a slip in the build script shows
+RELEASED_NAMES = {  # written out again, so that a slip in the build script shows
     "EMBED (RR)": ("embed", "round_robin"),
     "RDS+ (RR)": ("rds", "round_robin"),
     "LESS (RR)": ("less", "round_robin"),
@@ -46,7 +46,7 @@ def test_columns_types_and_values() -> None:
     assert set(table["task"]) == set(published.TASKS)
     assert set(table["metric"]) == {"query_loss", "test_loss", "downstream"}
     assert set(table["representation"]) == {"embed", "rds", "less", "none"}
-    assert set(table["selector"]) == {s for _, s in METHODS.values()} | {"none"}
+    assert set(table["selector"]) == {s for _, s in RELEASED_NAMES.values()} | {"none"}
     assert table["mean"].notna().all()
     assert (table["sd"].isna() == (table["n"] == 1)).all()
     assert (table["budget"].isna() == (table["experiment"] == "zero_shot")).all()
@@ -56,7 +56,7 @@ def test_columns_types_and_values() -> None:
 
 def test_every_cell_is_there_once() -> None:
     table = published.figures()
-    assert not table.duplicated(list(published.KEYS)).any()
+    assert not table.duplicated(list(published.FIGURE_KEYS)).any()
     per_model = table.groupby(["pool", "model"])["experiment"].value_counts().unstack(fill_value=0)
     assert len(per_model) == 10
     assert (per_model[["quantile", "budget", "zero_shot"]] == [450, 600, 15]).all(axis=None)
@@ -88,7 +88,7 @@ def test_published_rank_correlations_of_less_bins(metric: str, expected: dict[st
 @with_released
 @pytest.mark.parametrize(("pool", "model"), itertools.product(published.POOLS, published.MODELS))
 def test_means_and_spreads_agree_with_the_released_runs(pool: str, model: str) -> None:
-    table = published.figures().query("pool == @pool and model == @model").set_index(list(published.KEYS[2:]))
+    table = published.figures().query("pool == @pool and model == @model").set_index(list(published.FIGURE_KEYS[2:]))
     rows = {tuple(map(str, index)): row for index, row in table.iterrows()}  # as text: missing equals missing
     seen = 0
     for path in sorted((RELEASED / pool / model).glob("*.csv")):
@@ -97,7 +97,7 @@ def test_means_and_spreads_agree_with_the_released_runs(pool: str, model: str) -
         columns = [c for c in ("dataset", "method", "num_samples", "bin") if c in runs]
         for key, group in runs.groupby(columns):
             place = dict(zip(columns, key, strict=True))
-            representation, selector = METHODS.get(place.get("method", ""), ("none", "none"))
+            representation, selector = RELEASED_NAMES.get(place.get("method", ""), ("none", "none"))
             budget = place.get("num_samples", 500 if "bin" in place else pd.NA)
             for column in ("dev", "test", "true_metric"):
                 if column in group:

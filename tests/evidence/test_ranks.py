@@ -1,9 +1,10 @@
-"""Ranks, Friedman, Nemenyi, regret and advice against SciPy, published tables and hand-worked cases."""
+"""Ranks, Friedman, Nemenyi, and regret against SciPy, published tables and hand-worked cases."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+import scikit_posthocs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -11,6 +12,7 @@ from scipy.stats import friedmanchisquare, rankdata
 
 from tis_utils.errors import InputError
 from tis_utils.evidence import ranks as ranking
+from tis_utils.evidence.cube import cube
 
 SMALL = st.integers(-3, 3).map(float)  # many ties
 
@@ -56,6 +58,19 @@ def test_critical_difference_has_the_tabled_quantiles(alpha: float, methods: int
     """Demšar 2006, table 5a."""
     expected = q * np.sqrt(methods * (methods + 1) / (6 * 30))
     assert ranking.critical_difference(methods, 30, alpha) == pytest.approx(expected, rel=1e-3)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(3, 6), st.integers(4, 15), st.integers(0, 10**6))
+def test_methods_further_apart_than_the_critical_difference_are_nemenyis_pairs(k: int, blocks: int, seed: int) -> None:
+    costs = np.random.default_rng(seed).integers(0, 4, size=(blocks, k)) + np.arange(k)
+    found = ranking.rank_test(costs)
+    p = scikit_posthocs.posthoc_nemenyi_friedman(costs).to_numpy()
+    apart = np.abs(found.ranks[:, None] - found.ranks) > found.difference
+    clear = np.abs(p - 0.05) > 1e-3  # both take the same quantile, rounded differently
+    np.testing.assert_array_equal(apart[clear], p[clear] < 0.05)
+    cliques = {(i, j) for g in ranking.cliques(found.ranks, found.difference) for i in g for j in g if i != j}
+    assert all(((i, j) in cliques) == (p[i, j] >= 0.05) for i, j in np.argwhere(clear) if i != j)
 
 
 @pytest.mark.parametrize("shape", [(1, 4), (4, 2), (4,)])
@@ -113,9 +128,44 @@ def test_leave_one_out_never_looks_at_the_unit_left_out() -> None:
     assert ranking.leave_one_out(costs)[1][1] == ranking.leave_one_out(changed)[1][1]
 
 
-def test_leave_one_out_keeps_to_its_options() -> None:
-    costs = np.zeros((2, 1, 3))
-    costs[..., 0] = -1
-    assert ranking.leave_one_out(costs, options=[1, 2])[1].tolist() == [1, 1]
+def test_leave_one_out_needs_two_units() -> None:
     with pytest.raises(InputError, match="at least 2 units"):
-        ranking.leave_one_out(costs[:1])
+        ranking.leave_one_out(np.zeros((1, 1, 3)))
+
+
+def test_ranks_put_the_lowest_loss_and_the_highest_score_first(sweep_rows):
+    for metric in ("test_loss", "exact_match"):
+        data = cube(sweep_rows(metric), metric, "representation")
+        signed = -data.mean if metric == "exact_match" else data.mean
+        by_hand = [
+            np.mean(
+                [
+                    1 + sum(x < cell[k] for x in cell) + sum(x == cell[k] for x in np.delete(cell, k)) / 2
+                    for cell in np.swapaxes(signed, 1, 2).reshape(-1, 4)
+                ]
+            )
+            for k in range(4)
+        ]
+        test = ranking.rank_test(data.blocks())
+        np.testing.assert_allclose(test.ranks, by_hand)
+        assert test.blocks == 6
+
+
+def test_rank_tables_compare_sources_of_both_kinds(sweep_rows):
+    own = sweep_rows("exact_match")
+    keys = ["experiment", "task", "representation", "selector", "budget", "metric"]
+    means = own.groupby(keys)["value"].agg(mean="mean", sd="std", n="count").reset_index()
+    published = means.assign(metric="downstream")
+    methods = ["less", "embed", "random", "zero_shot"]
+    table = ranking.rank_table({"ours": own, "theirs": published}, "downstream", "representation", methods)
+    assert list(table.columns) == methods
+    np.testing.assert_allclose(table.loc["ours"], table.loc["theirs"])
+    np.testing.assert_allclose(table.sum(axis=1), 1 + 2 + 3 + 4)
+    assert ranking.rank_table({"ours": own}, "query_loss", "representation", methods).isna().all(axis=None)
+
+
+@given(hnp.arrays(float, (3, 4), elements=st.floats(-5, 5)))
+def test_regret_is_the_distance_to_the_best(costs: np.ndarray) -> None:
+    found = ranking.regret(costs)
+    for row, line in zip(costs, found, strict=True):
+        assert line.tolist() == [value - min(row) for value in row]

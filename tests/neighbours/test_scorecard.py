@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from tis_utils.evidence import statistics as stats
-from tis_utils.evidence.claims import COLUMNS
+from tis_utils.evidence.claims import SCORECARD_COLUMNS
 from tis_utils.neighbours.scorecard import neighbour_scorecard
 from tis_utils.storage import stored_results as shipped
 
@@ -15,7 +15,7 @@ def card() -> pd.DataFrame:
 
 
 def test_both_neighbours_are_judged_by_the_rules_of_the_scorecard(card: pd.DataFrame) -> None:
-    assert list(card.columns) == [*COLUMNS, "method"]
+    assert list(card.columns) == [*SCORECARD_COLUMNS, "method"]
     assert set(card["method"]) == {"INSTA", "ILA"}
     assert not card["claim"].duplicated().any()
     tested = card[card["verdict"] != "not testable"]

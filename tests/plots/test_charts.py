@@ -8,9 +8,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from tis_utils.errors import InputError
-from tis_utils.evidence.claim_statistics import METHODS
 from tis_utils.evidence.claims import PAPER_SOURCES, scorecard
-from tis_utils.evidence.published_analysis import cube
+from tis_utils.evidence.published import PAPER_METHODS
+from tis_utils.evidence.published_analysis import published_cube
 from tis_utils.plots import charts, evidence_figures
 
 
@@ -58,18 +58,18 @@ def test_rank_diagram_names_every_method_with_its_rank() -> None:
 
 
 def test_every_method_has_its_own_colour() -> None:
-    assert len({evidence_figures.colour(method) for method in METHODS}) == len(METHODS)
+    assert len({evidence_figures.colour(method) for method in PAPER_METHODS}) == len(PAPER_METHODS)
 
 
 def test_browser_holds_every_setting() -> None:
     figure = evidence_figures.budget_browser(["downstream", "query_loss"])
     (menu,) = figure.layout.updatemenus
     assert len(menu.buttons) == 2 * 5 * 2
-    data = cube("query_loss")
+    data = published_cube("query_loss")
     last = menu.buttons[-1]
     assert last.label == "Query loss: SmolLM3 3B, Dolci"
     np.testing.assert_array_equal(last.args[0]["y"], data.mean[-1, :, -1].reshape(-1, 5))
-    np.testing.assert_array_equal(figure.data[9 + 2].y, cube("downstream").mean[0, 1, 0, 2])
+    np.testing.assert_array_equal(figure.data[9 + 2].y, published_cube("downstream").mean[0, 1, 0, 2])
     assert all(len(button.args[0]["y"]) == len(figure.data) == 45 for button in menu.buttons)
 
 

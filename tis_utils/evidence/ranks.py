@@ -1,4 +1,4 @@
-"""Comparing methods over many cells: ranks, Friedman's test, Nemenyi's critical difference, regret, advice.
+"""Comparing methods over many cells: ranks, Friedman's test, Nemenyi's critical difference, regret.
 
 The rank tests follow Demšar, *Statistical Comparisons of Classifiers over Multiple Data Sets*, JMLR 7 (2006).
 They take blocks to be independent; model × task × pool are not (the same model in many blocks, the same
@@ -8,14 +8,17 @@ test set in many blocks), so their p-values are too small. Read them together wi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from scipy.stats import friedmanchisquare, rankdata, studentized_range
 
 from tis_utils.errors import InputError
+from tis_utils.evidence.cube import cube
 from tis_utils.evidence.statistics import Floats
+from tis_utils.evidence.tables import By, with_method
 
 
 class RankTest(NamedTuple):
@@ -97,6 +100,37 @@ def cliques(ranks: Floats, difference: float) -> list[list[int]]:
     return groups
 
 
+def rank_table(sources: Mapping[str, pd.DataFrame], metric: str, by: By, methods: Sequence[str]) -> pd.DataFrame:
+    """Mean ranks over task × budget in several sources.
+
+    Parameters
+    ----------
+    sources : mapping of name to tidy rows
+        Rows of the published figures call exact match ``downstream``.
+    metric : str
+    by : {"representation", "selector", "both"}
+    methods : sequence of str
+
+    Returns
+    -------
+    DataFrame
+        Sources × methods, 1 is best; NaN where a source lacks the metric or the method.
+    """
+    table = pd.DataFrame(np.nan, list(sources), list(methods))
+    for name, rows in sources.items():
+        own = "exact_match" if metric == "downstream" and "value" in rows else metric
+        rows = rows[rows["metric"] == own]
+        if not rows.empty:
+            known = [method for method in methods if method in set(with_method(rows, by)["method"])]
+            table.loc[name, known] = mean_ranks(cube(rows, own, by, known).blocks())
+    return table
+
+
+def regret(costs: Floats) -> Floats:
+    """Distance to the lowest cost of the last axis: same shape, zero or more."""
+    return costs - costs.min(axis=-1, keepdims=True)
+
+
 def noise_regret(se: Floats, draws: int, rng: np.random.Generator) -> float:
     """Mean regret that K *equal* methods would show because of seed noise alone.
 
@@ -111,24 +145,22 @@ def noise_regret(se: Floats, draws: int, rng: np.random.Generator) -> float:
         Expected distance of a method to the luckiest one, mean over blocks and methods.
     """
     noise = se * rng.standard_normal((draws, *se.shape))  # (R, B, K)
-    return float((noise - noise.min(axis=-1, keepdims=True)).mean())
+    return float(regret(noise).mean())
 
 
-def leave_one_out(costs: Floats, options: Sequence[int] | None = None) -> tuple[Floats, np.ndarray]:
+def leave_one_out(costs: Floats) -> tuple[Floats, np.ndarray]:
     """Take the method with the lowest mean cost of the other units, and pay its cost in the unit left out.
 
     Parameters
     ----------
     costs : ndarray, shape (U, C, K)
         U units (here: models), C cells of each, K methods; costs must be comparable between cells (regrets).
-    options : sequence of int, optional
-        Methods that may be chosen; default: all.
 
     Returns
     -------
     paid : ndarray, shape (U, C)
     chosen : int64 ndarray, shape (U,)
-        Ties: the first option.
+        Ties: the first one.
 
     Raises
     ------
@@ -137,8 +169,7 @@ def leave_one_out(costs: Floats, options: Sequence[int] | None = None) -> tuple[
     """
     if len(costs) < 2:
         raise InputError("Leaving one unit out needs at least 2 units; there is only one model or group.")
-    allowed = np.arange(costs.shape[-1]) if options is None else np.asarray(options)
     total = costs.mean(axis=1)  # (U, K)
     others = (total.sum(axis=0) - total) / (len(costs) - 1)  # (U, K)
-    chosen = allowed[others[:, allowed].argmin(axis=1)]  # (U,)
+    chosen = others.argmin(axis=1)  # (U,)
     return np.take_along_axis(costs, chosen[:, None, None], axis=2)[..., 0], chosen

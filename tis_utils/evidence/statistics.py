@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,28 +13,42 @@ from scipy.stats import t as student
 Floats = NDArray[np.float64]
 LEVEL = 0.95
 WHOLE = 100.0  # per cent: no loss is lower by more
-FEW = 3  # fewer tasks or settings than these say nothing about others, so they are not resampled
+MIN_UNITS = 3  # fewer tasks or settings than these say nothing about others, so they are not resampled
 
 
-def spearman(x: ArrayLike, y: ArrayLike) -> Floats:
+class Estimate(NamedTuple):
+    """A number with its bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def text(self, digits: int = 1) -> str:
+        """Value and interval with signs, for prose."""
+        parts = (f"{v:+.{digits}f}".replace("-", "−") for v in self)
+        return "{} [{}, {}]".format(*parts)
+
+
+def spearman(x: ArrayLike, y: ArrayLike, constant: float = 0.0) -> Floats:
     """Spearman's rank correlation along the last axis (ties get their average rank).
 
     Parameters
     ----------
     x, y : array_like, shapes (..., S), broadcast against each other
         At least two values each along the last axis.
+    constant : float
+        Returned where x or y is constant. The default says: no order, no relation to the other's order.
 
     Returns
     -------
     ndarray, shape (...)
-        Between −1 and 1. Zero where x or y is constant: a constant says nothing about the order of the
-        other (SciPy returns NaN there). NaN where a value is NaN.
+        Between −1 and 1. NaN where a value is NaN.
     """
     a, b = np.broadcast_arrays(np.asarray(x, dtype=float), np.asarray(y, dtype=float))  # (..., S)
     a, b = (rankdata(v, axis=-1, nan_policy="propagate") for v in (a, b))
     a, b = (v - v.mean(axis=-1, keepdims=True) for v in (a, b))
     scale = np.sqrt((a * a).sum(axis=-1) * (b * b).sum(axis=-1))  # (...)
-    return np.divide((a * b).sum(axis=-1), scale, out=np.zeros_like(scale), where=scale != 0)
+    return np.divide((a * b).sum(axis=-1), scale, out=np.full_like(scale, constant), where=scale != 0)
 
 
 def bootstrap(mean: Floats, sd: Floats, n: ArrayLike, draws: int, rng: np.random.Generator) -> Floats:
@@ -62,15 +77,15 @@ def bootstrap(mean: Floats, sd: Floats, n: ArrayLike, draws: int, rng: np.random
     settings, tasks = mean.shape[:2]
     error = np.nan_to_num(sd) / np.sqrt(np.asarray(n, dtype=float))  # (P, T, ...)
     noisy = mean + error * rng.standard_normal((draws, *mean.shape))  # (R, P, T, ...)
-    p = _drawn(settings, draws, rng)[:, :, None]
-    t = _drawn(tasks, draws, rng)[:, None, :]
+    p = _resampled(settings, draws, rng)[:, :, None]
+    t = _resampled(tasks, draws, rng)[:, None, :]
     drawn = noisy[np.arange(draws)[:, None, None], p, t]  # (R, P, T, ...)
     return drawn.reshape(draws, settings * tasks, *mean.shape[2:])
 
 
-def _drawn(units: int, draws: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def _resampled(units: int, draws: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Numbers of units with replacement, shape (R, units); each one once where there are few."""
-    if units < FEW:
+    if units < MIN_UNITS:
         return np.broadcast_to(np.arange(units), (draws, units))
     return rng.integers(units, size=(draws, units))
 
@@ -112,7 +127,7 @@ def interval(
         nearest, farthest = interval(logs, level, units)
         return -ceiling * float(np.expm1(farthest)), -ceiling * float(np.expm1(nearest))
     low, middle, high = np.quantile(values, [(1 - level) / 2, 0.5, (1 + level) / 2])
-    n = min((n for n in units if n >= FEW), default=None)
+    n = min((n for n in units if n >= MIN_UNITS), default=None)
     if n is not None:
         upper = (1 + level) / 2
         wider = np.sqrt(n / (n - 1)) * student.ppf(upper, n - 1) / norm.ppf(upper)

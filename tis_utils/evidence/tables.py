@@ -8,14 +8,16 @@ representation and selector ``none``; rows of Random have selector ``random``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
 
 from tis_utils.errors import InputError
 
-By = Literal["representation", "selector"]
+By = Literal["representation", "selector", "both"]
+RANDOM, ZERO_SHOT = "none/random", "none/none"  # methods by both; the latter is the untuned model
+UNTUNED = ("zero_shot", ZERO_SHOT)
 
 
 def aggregate(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
@@ -78,16 +80,21 @@ def single(frame: pd.DataFrame, columns: Iterable[str]) -> None:
 
 
 def with_method(frame: pd.DataFrame, by: By) -> pd.DataFrame:
-    """Add the column ``method``: the representation or selector, ``random`` or ``zero_shot``.
+    """Add the column ``method``.
+
+    By "representation" or "selector" it is that one, or ``random`` or ``zero_shot``, and the other ingredient must be
+    fixed (one figure varies one thing); by "both" it is ``representation/selector``.
 
     Raises
     ------
     InputError
-        If `by` is unknown, or the other ingredient is not fixed (one figure varies one thing).
+        If `by` is unknown, or the other ingredient is not fixed.
     """
-    if by not in ("representation", "selector"):
-        raise InputError(f"by = {by!r}, expected 'representation' or 'selector'.")
+    if by not in get_args(By):
+        raise InputError(f"by = {by!r}, expected 'representation', 'selector' or 'both'.")
     need(frame, ["representation", "selector"])
+    if by == "both":
+        return frame.assign(method=frame["representation"] + "/" + frame["selector"])
     fixed = "selector" if by == "representation" else "representation"
     zero_shot = (frame["representation"] == "none") & (frame["selector"] == "none")
     random = frame["selector"] == "random"
@@ -105,43 +112,10 @@ def cells_of(frame: pd.DataFrame, metric: str, by: By, axis: str) -> pd.DataFram
         raise InputError(f"No rows have metric {metric!r}; the frame has {', '.join(map(str, known))}.")
     frame = with_method(frame, by)
     single(frame, ["pool", "model"])
-    single(frame[frame["method"] != "zero_shot"], ["experiment"])  # zero-shot goes with any experiment
+    single(frame[~frame["method"].isin(UNTUNED)], ["experiment"])  # zero-shot goes with any experiment
     if axis not in frame.columns:
         raise InputError(f"The frame lacks the column {axis}.")
     return aggregate(frame, ["method", "task", axis])
-
-
-def as_cube(table: pd.DataFrame, methods: Sequence[str], untuned: str) -> tuple[list[str], list[int], np.ndarray]:
-    """Arrange an aggregated budget sweep as an array; tasks with a gap are left out.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Columns method, task, budget, mean, sd, n; one row per cell.
-    methods : sequence of str
-        Order of the methods' axis.
-    untuned : str
-        The method without fine-tuning: it counts at every budget.
-
-    Returns
-    -------
-    tasks : list of str
-        T tasks that have every method at every budget, perhaps none.
-    budgets : list of int
-        S budgets, increasing.
-    cube : ndarray, float64 of shape (T, K, S, 3)
-        Mean, sd and n.
-    """
-    table = table.dropna(subset=["mean"])
-    flat = table["method"] == untuned
-    budgets = sorted(int(b) for b in table.loc[~flat, "budget"].unique())
-    table = pd.concat([table[~flat], *(table[flat].assign(budget=b) for b in budgets)])
-    tasks = list(dict.fromkeys(table["task"]))
-    grid = pd.MultiIndex.from_product([tasks, methods, budgets], names=["task", "method", "budget"])
-    columns = table.astype({"budget": int}).set_index(grid.names)[["mean", "sd", "n"]].reindex(grid)
-    cube = columns.to_numpy(float).reshape(len(tasks), len(methods), len(budgets), 3)
-    whole = ~np.isnan(cube[..., 0]).any(axis=(1, 2)) & bool(budgets)  # (T,)
-    return [task for task, kept in zip(tasks, whole, strict=True) if kept], budgets, cube[whole]
 
 
 def as_figures(rows: pd.DataFrame, source: str) -> pd.DataFrame:
@@ -177,3 +151,32 @@ def as_figures(rows: pd.DataFrame, source: str) -> pd.DataFrame:
         budget=table["budget"].where(table["budget"] > 0).astype("Int64"),
         bin=table["bin"].where(table["bin"] >= 0).astype("Int64"),
     )
+
+
+def complete(rows: pd.DataFrame) -> pd.DataFrame:
+    """Keep the metrics and tasks of which every method has every budget, and the untuned model.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Tidy rows with ``value``, perhaps of an unfinished sweep, perhaps empty.
+
+    Returns
+    -------
+    DataFrame
+        Some of the rows; none where Random is the only method.
+    """
+    rows = rows.dropna(subset=["value"])
+    kept = [part[part["task"].isin(_complete_tasks(part))] for _, part in rows.groupby("metric", sort=False)]
+    return pd.concat([rows.iloc[:0], *kept]) if kept else rows
+
+
+def _complete_tasks(rows: pd.DataFrame) -> set[str]:
+    trained = rows[rows["selector"] != "none"]
+    keys = ["representation", "selector", "budget"]
+    cells = trained.drop_duplicates(["task", *keys])
+    if cells.loc[cells["selector"] != "random"].empty:
+        return set()
+    target = len(cells.drop_duplicates(keys[:2])) * cells["budget"].nunique()
+    counts = cells.groupby("task").size()
+    return set(counts.index[counts == target]) & set(rows.loc[rows["selector"] == "none", "task"])

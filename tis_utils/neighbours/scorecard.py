@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from tis_utils.evidence.claims import COLUMNS
+from tis_utils.evidence.claims import SCORECARD_COLUMNS
 from tis_utils.experiments.grids import GRIDS
 from tis_utils.experiments.study import Study
 from tis_utils.neighbours.ila import claims as ila_claims
@@ -36,4 +36,4 @@ def neighbour_scorecard(source: str = "classroom", *, draws: int = 2000, seed: i
     )
     untested = table["reason"].isna() & (table["verdict"] == "not testable")
     table["reason"] = table["reason"].mask(untested, "a method has no stored runs").fillna("")
-    return table.reindex(columns=[*COLUMNS, "method"])
+    return table.reindex(columns=[*SCORECARD_COLUMNS, "method"])

@@ -15,10 +15,11 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from plotly.subplots import make_subplots
 
-from tis_utils.evidence.claim_statistics import EMBED, LESS, RANDOM, RDS
-from tis_utils.evidence.published_analysis import MODELS, POOLS, ZERO_SHOT, cube, name
+from tis_utils.evidence.published import EMBED, LESS, MODELS, POOLS, RDS
+from tis_utils.evidence.published_analysis import method_name, published_cube
 from tis_utils.evidence.ranks import cliques
 from tis_utils.evidence.statistics import Floats
+from tis_utils.evidence.tables import RANDOM, ZERO_SHOT
 from tis_utils.labels import label
 from tis_utils.plots.charts import INK, LINE, MUTED, axes_grid, ticks
 from tis_utils.plots.figures import LOOKS
@@ -142,7 +143,7 @@ def budget_browser(metrics: Sequence[str]) -> Any:
     plotly.graph_objects.Figure
         One panel per task; the menu exchanges the values (it needs no server).
     """
-    cubes = {metric: cube(metric) for metric in metrics}
+    cubes = {metric: published_cube(metric) for metric in metrics}
     first = cubes[metrics[0]]
     figure = make_subplots(
         rows=3, cols=2, subplot_titles=[label(t).split(" ")[0] for t in first.tasks], vertical_spacing=0.1
@@ -150,7 +151,7 @@ def budget_browser(metrics: Sequence[str]) -> Any:
     for t in range(len(first.tasks)):
         for method in first.methods:
             look = {"color": colour(method), "width": 1.8, "dash": "dash" if method == ZERO_SHOT else "solid"}
-            line: dict[str, Any] = {"name": name(method), "legendgroup": method, "line": look}
+            line: dict[str, Any] = {"name": method_name(method), "legendgroup": method, "line": look}
             line["x"] = [f"{b / 1000:g}k" for b in first.budgets]
             line["showlegend"] = t == 0
             line["mode"] = "lines" if method == ZERO_SHOT else "lines+markers"

@@ -9,8 +9,8 @@ import pandas as pd
 
 from tis_utils.errors import InputError
 from tis_utils.evidence import statistics as stats
-from tis_utils.evidence.claims import COLUMNS, judged
-from tis_utils.evidence.crossing import Cube, cube
+from tis_utils.evidence.claims import SCORECARD_COLUMNS, verdict_and_reason
+from tis_utils.evidence.cube import Cube, cube
 from tis_utils.evidence.statistics import Floats
 from tis_utils.experiments.grids import GRIDS, ILA_RULES
 from tis_utils.experiments.study import Study
@@ -53,7 +53,8 @@ def lead(costs: Floats, over: int) -> Floats:
 
 def draw(data: Cube, draws: int, rng: np.random.Generator) -> Floats:
     """Bootstrap tables of means, (R, T, B, K): noise of the seeds, tasks with replacement."""
-    return stats.bootstrap(data.mean[None], data.sd[None], data.n[None], draws, rng)
+    mean, sd, n = (np.swapaxes(values, -1, -2)[None] for values in (data.mean, data.sd, data.n))
+    return stats.bootstrap(mean, sd, n, draws, rng)
 
 
 def leads(data: Cube, over: str = RANDOM, draws: int = 2000, seed: int = 0) -> pd.DataFrame:
@@ -65,7 +66,7 @@ def leads(data: Cube, over: str = RANDOM, draws: int = 2000, seed: int = 0) -> p
         Columns method, budget, value, low, high; per cent of the other's loss.
     """
     k0 = data.methods.index(over)
-    point = lead(data.mean, k0).mean(axis=0)  # (B, K)
+    point = lead(np.swapaxes(data.mean, -1, -2), k0).mean(axis=0)  # (B, K)
     cloud = lead(draw(data, draws, np.random.default_rng(seed)), k0).mean(axis=1)  # (R, B, K)
     lines = [
         (method, budget, value[k], *stats.interval(drawn[:, k], units=[len(data.tasks)], ceiling=stats.WHOLE))
@@ -108,14 +109,14 @@ def gap(
 
     cloud = statistic(draw(data, draws, np.random.default_rng(seed)))
     low, high = stats.interval(cloud, units=[len(data.tasks)])
-    return float(statistic(data.mean)), low, high
+    return float(statistic(np.swapaxes(data.mean, -1, -2))), low, high
 
 
 def pool_cube(rows: pd.DataFrame, sizes: list[int], full: int) -> tuple[Cube, list[int]]:
     """Runs on parts of the pool and on all of it, with Random last, at the budgets that all have; and the sizes."""
     names = [f"ila@pool{size}" for size in sizes if f"ila@pool{size}" in set(rows["selector"])]
     budgets = rows.loc[rows["selector"].isin(names), "budget"].unique()
-    data = cube(rows[rows["budget"].isin(budgets)], "test_loss", [*(f"none/{n}" for n in names), ILA, RANDOM])
+    data = cube(rows[rows["budget"].isin(budgets)], "test_loss", "both", [*(f"none/{n}" for n in names), ILA, RANDOM])
     return data, [*(int(n.removeprefix("ila@pool")) for n in names), full]
 
 
@@ -203,7 +204,7 @@ def judge(
         for metric in claim.metrics:
             lines.append(_judged(claim, metric, by_metric[metric], draws, seed))
     lines.append(_pool_line(rows, pool_size, draws, seed))
-    table = pd.DataFrame(lines, columns=COLUMNS).assign(source=source)
+    table = pd.DataFrame(lines, columns=SCORECARD_COLUMNS).assign(source=source)
     return table.fillna({"verdict": "not testable"})
 
 
@@ -241,7 +242,7 @@ def _judged(claim: RunClaim, metric: str, rows: pd.DataFrame, draws: int, seed: 
         return line | {"tasks": 0, "reason": "there are no runs of ILA"}
     methods = list(dict.fromkeys([claim.method, claim.other, RANDOM]))
     try:
-        data = cube(rows[rows["budget"].isin(budgets)], "test_loss", methods)
+        data = cube(rows[rows["budget"].isin(budgets)], "test_loss", "both", methods)
     except InputError as error:
         return line | {"tasks": 0, "reason": str(error)}
     found = gap(data, claim.method, claim.other, draws, seed, growth=claim.growth)
@@ -250,7 +251,7 @@ def _judged(claim: RunClaim, metric: str, rows: pd.DataFrame, draws: int, seed: 
 
 def _numbers(found: tuple[float, float, float], tasks: int) -> dict[str, object]:
     value, low, high = found
-    return {"statistic": value, "low": low, "high": high, "tasks": tasks} | judged(low, high, tasks)
+    return {"statistic": value, "low": low, "high": high, "tasks": tasks} | verdict_and_reason(low, high, tasks)
 
 
 def _pool_line(rows: pd.DataFrame, pool_size: int, draws: int, seed: int) -> dict[str, object]:
@@ -265,5 +266,5 @@ def _pool_line(rows: pd.DataFrame, pool_size: int, draws: int, seed: int) -> dic
         return line | {"tasks": 0, "reason": "there are no runs on smaller pools"}
     data, sizes = pool_cube(rows, sizes, pool_size)
     cloud = pool_slope(draw(data, draws, np.random.default_rng(seed)), sizes).mean(axis=(1, 2))
-    point = float(pool_slope(data.mean, sizes).mean())
+    point = float(pool_slope(np.swapaxes(data.mean, -1, -2), sizes).mean())
     return line | _numbers((point, *stats.interval(cloud, units=[len(data.tasks)])), len(data.tasks))

@@ -14,7 +14,7 @@ import pandas as pd
 
 from tis_utils.errors import InputError
 from tis_utils.evidence import statistics as stats
-from tis_utils.evidence.claims import judged as judge
+from tis_utils.evidence.claims import verdict_and_reason
 from tis_utils.evidence.tables import aggregate
 from tis_utils.experiments.run_spec import NONE
 
@@ -132,7 +132,7 @@ def claims(rows: pd.DataFrame, *, source: str = "classroom", draws: int = 2000, 
             wide = _side_by_side(rows, versus.better, versus.worse, "test_loss")
             value, low, high = _lead(wide, versus.better, versus.worse, draws, seed)
             tasks = wide.index.get_level_values("task").nunique()
-            lines.append([*start, value, low, high, judge(low, high, tasks)["verdict"]])
+            lines.append([*start, value, low, high, verdict_and_reason(low, high, tasks)["verdict"]])
         except InputError:
             lines.append([*start, np.nan, np.nan, np.nan, "not testable"])
     return pd.DataFrame(lines, columns=COLUMNS)

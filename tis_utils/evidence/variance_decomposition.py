@@ -1,71 +1,13 @@
-"""Numbers of the chapter on open questions: regret, a two-way decomposition, overlap and spread."""
+"""Which choice moves the result: a two-way decomposition of variance, its noise, and what draws and seeds add."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
-import pandas as pd
 from scipy.stats import f
 
-from tis_utils.errors import InputError
-from tis_utils.evidence.published_analysis import ZERO_SHOT
 from tis_utils.evidence.statistics import Floats
-from tis_utils.evidence.tables import aggregate, as_cube
 
 PARTS = ("representation", "selector", "interaction", "noise")
-
-
-@dataclass(frozen=True)
-class Cube:
-    """Mean, standard deviation and number of seeds, each (T, B, K): tasks, budgets, methods."""
-
-    tasks: list[str]
-    budgets: list[int]
-    methods: list[str]  # "representation/selector"
-    mean: Floats
-    sd: Floats
-    n: Floats
-
-    @property
-    def se(self) -> Floats:
-        """Standard errors (T, B, K); 0 where there is one run only and the spread is unknown."""
-        return np.nan_to_num(self.sd) / np.sqrt(self.n)
-
-
-def cube(rows: pd.DataFrame, metric: str, methods: Sequence[str]) -> Cube:
-    """Arrange tidy rows of one experiment as an array; tasks with a gap are left out.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        Columns task, representation, selector, budget, metric, and value per seed or mean, sd, n (see
-        :mod:`tis_utils.evidence.tables`). The untuned model counts at every budget.
-    metric : str
-    methods : sequence of str
-        ``representation/selector``, in the order of the last axis.
-
-    Raises
-    ------
-    InputError
-        If no task has all methods at all budgets.
-    """
-    rows = rows[rows["metric"] == metric].dropna(subset=["value"] if "value" in rows else ["mean"])
-    rows = rows.assign(method=rows["representation"] + "/" + rows["selector"])
-    rows = rows[rows["method"].isin(methods)]
-    if not rows.empty:
-        table = aggregate(rows, ["task", "budget", "method"])
-        tasks, budgets, found = as_cube(table, methods, ZERO_SHOT)  # found: (T, K, B, 3)
-        if tasks:
-            return Cube(tasks, budgets, list(methods), *np.transpose(found, (3, 0, 2, 1)))
-    at = ", ".join(str(b) for b in sorted(rows["budget"].unique()) if b)
-    raise InputError(f"No task has {metric} for all of {', '.join(methods)} at all budgets ({at}).")
-
-
-def regret(costs: Floats) -> Floats:
-    """Distance to the lowest cost of the last axis: same shape, zero or more."""
-    return costs - costs.min(axis=-1, keepdims=True)
 
 
 def two_way(table: Floats) -> Floats:
@@ -108,7 +50,7 @@ def variance_shares(table: Floats, se: Floats) -> Floats:
     Parameters
     ----------
     table, se : ndarray, shape (T, ..., R, S)
-        RunSpec means and their standard errors. Sums of squares are added over tasks.
+        Cell means and their standard errors. Sums of squares are added over tasks.
 
     Returns
     -------
@@ -129,7 +71,7 @@ def interaction_test(table: Floats, se: Floats, n: Floats) -> tuple[float, float
     Parameters
     ----------
     table, se, n : ndarray, shape (T, R, S)
-        RunSpec means, their standard errors and numbers of seeds.
+        Cell means, their standard errors and numbers of seeds.
 
     Returns
     -------
@@ -146,7 +88,7 @@ def interaction_test(table: Floats, se: Floats, n: Floats) -> tuple[float, float
     return float(statistic), float(f.sf(statistic, *freedom))
 
 
-def spread(values: Floats) -> tuple[float, float]:
+def draw_and_seed_sd(values: Floats) -> tuple[float, float]:
     """Standard deviations that the draws and that the seeds cause.
 
     Parameters

@@ -1,0 +1,163 @@
+"""Cubes of small sweeps, crosses and of the paper: every number in its place, leads and intervals by hand."""
+
+from __future__ import annotations
+
+import itertools
+from statistics import stdev
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tis_utils.errors import InputError
+from tis_utils.evidence.cube import Cube, cube, leads
+from tis_utils.evidence.published import LESS, PAPER_METHODS
+from tis_utils.evidence.published_analysis import published_cube
+from tis_utils.evidence.tables import RANDOM, ZERO_SHOT
+
+BUDGETS = (25, 50, 100)
+METHODS = ("a/x", "b/x", RANDOM, ZERO_SHOT)
+
+
+def test_a_sweep_holds_mean_sd_and_count_of_every_cell(sweep_rows, sweep_value):
+    data = cube(sweep_rows(), "test_loss", "representation")
+    assert (data.tasks, data.budgets) == (("words", "pick"), BUDGETS)
+    assert data.methods == ("embed", "less", "random", "zero_shot")
+    for (t, task), (k, name), (s, budget) in itertools.product(
+        enumerate(data.tasks), enumerate(("embed", "less", "none")), enumerate(BUDGETS)
+    ):
+        seen = [sweep_value(task, name, budget, seed) for seed in range(3)]
+        assert data.mean[t, k, s] == pytest.approx(np.mean(seen))
+        assert data.sd[t, k, s] == pytest.approx(np.std(seen, ddof=1))
+        assert data.n[t, k, s] == 3
+    assert (data.mean[:, 3] == 4).all()
+    assert (data.n[:, 3] == 1).all()
+
+
+def test_incomplete_tasks_are_left_out_and_none_is_an_error(sweep_rows):
+    part = sweep_rows()
+    gone = (part["task"] == "pick") & (part["budget"] == 50) & (part["representation"] == "less")
+    assert cube(part[~gone], "test_loss", "representation").tasks == ("words",)
+    part.loc[gone, "value"] = np.nan  # diverged
+    assert cube(part, "test_loss", "representation").tasks == ("words",)
+    with pytest.raises(InputError, match="No task has test_loss of every method"):
+        cube(part[part["task"] == "pick"], "test_loss", "representation")
+
+
+def test_one_diverged_seed_does_not_hide_the_others(sweep_rows):
+    part = sweep_rows()
+    part.loc[(part["seed"] == 2) & (part["representation"] == "less"), "value"] = np.nan
+    data = cube(part, "test_loss", "representation")
+    assert (data.n[:, data.methods.index("less")] == 2).all()
+
+
+def test_methods_can_be_chosen(sweep_rows):
+    data = cube(sweep_rows(), "test_loss", "representation", ["less", "random", "zero_shot"])
+    assert data.methods == ("less", "random", "zero_shot")
+
+
+def test_leads_are_relative_for_losses_and_points_for_scores(sweep_rows):
+    loss = cube(sweep_rows(), "test_loss", "representation")
+    less, random = (loss.methods.index(m) for m in ("less", "random"))
+    expected = 100 * (1 - loss.mean[:, less] / loss.mean[:, random])
+    np.testing.assert_allclose(loss.lead("random")[:, less], expected)
+    score = cube(sweep_rows("exact_match"), "exact_match", "representation")
+    np.testing.assert_allclose(score.lead("random")[:, less], 100 * (score.mean[:, less] - score.mean[:, random]))
+    assert (loss.unit, score.unit) == ("% of loss", "points")
+    with pytest.raises(InputError, match="no method 'uot'"):
+        loss.lead("uot")
+
+
+def test_lead_table_has_the_mean_over_tasks_inside_its_interval(sweep_rows):
+    data = cube(sweep_rows(), "test_loss", "representation")
+    table = leads(data, "random", 400)
+    assert set(table["method"]) == {"embed", "less", "zero_shot"}
+    assert (table["low"] <= table["value"]).all()
+    assert (table["value"] <= table["high"]).all()
+    one = table.query("method == 'less' and budget == 50")["value"].item()
+    assert one == pytest.approx(data.lead("random")[:, data.methods.index("less"), 1].mean())
+    pd.testing.assert_frame_equal(table, leads(data, "random", 400))
+
+
+def test_leads_minus_those_of_another_method(sweep_rows):
+    data = cube(sweep_rows(), "test_loss", "representation")
+    plain = leads(data, "random", 300).set_index(["method", "budget"])["value"]
+    table = leads(data, "random", 300, minus="less").set_index(["method", "budget"])
+    assert "less" not in table.index.get_level_values("method")
+    for budget in BUDGETS:
+        assert table.loc[("random", budget), "value"] == pytest.approx(-plain["less", budget])
+        difference = plain["embed", budget] - plain["less", budget]
+        assert table.loc[("embed", budget), "value"] == pytest.approx(difference)
+    assert (table["low"] <= table["value"]).all()
+    assert (table["value"] <= table["high"]).all()
+
+
+def runs() -> pd.DataFrame:
+    """Two tasks, two budgets, two seeds; zero-shot once; the value says what the cell is."""
+    lines = []
+    for t, task in enumerate("pq"):
+        lines.append((task, "none", "none", 0, 0, "test_loss", 100.0 * t))
+        for b, k, seed in itertools.product((10, 20), range(3), range(2)):
+            representation, selector = METHODS[k].split("/")
+            lines.append((task, representation, selector, b, seed, "test_loss", 100 * t + b + k + seed / 10))
+    fields = ["task", "representation", "selector", "budget", "seed", "metric", "value"]
+    return pd.DataFrame(lines, columns=fields)
+
+
+def test_cube_puts_every_run_in_its_place() -> None:
+    found = cube(runs(), "test_loss", "both", METHODS)
+    assert (found.tasks, found.budgets, found.methods) == (("p", "q"), (10, 20), METHODS)
+    for t, b, k in itertools.product(range(2), range(2), range(3)):
+        assert found.mean[t, k, b] == pytest.approx(100 * t + (10, 20)[b] + k + 0.05)
+        assert found.se[t, k, b] == pytest.approx(stdev([0, 0.1]) / np.sqrt(2))
+    assert found.mean[1, 3].tolist() == [100, 100]
+    assert (found.se[:, 3] == 0).all()
+
+
+def test_cube_leaves_out_a_task_with_a_gap_and_refuses_to_be_empty() -> None:
+    rows = runs()
+    gap = (rows["task"] == "p") & (rows["budget"] == 20) & (rows["representation"] == "b")
+    assert cube(rows[~gap], "test_loss", "both", METHODS).tasks == ("q",)
+    rows.loc[rows["task"] == "q", "value"] = np.nan
+    with pytest.raises(InputError, match="b/x"):
+        cube(rows[~gap], "test_loss", "both", METHODS)
+    with pytest.raises(InputError, match="no_such"):
+        cube(rows, "no_such", "both", METHODS)
+
+
+def test_cube_reads_aggregated_sweep_rows(sweep_rows) -> None:
+    whole = cube(runs(), "test_loss", "both", METHODS)
+    keys = ["task", "representation", "selector", "budget", "metric"]
+    table = runs().groupby(keys)["value"].agg(mean="mean", sd="std", n="count").reset_index()
+    found = cube(table, "test_loss", "both", METHODS)
+    np.testing.assert_allclose(found.mean, whole.mean)
+    np.testing.assert_allclose(found.se, whole.se)
+
+
+def plain(**change: object) -> Cube:
+    """2 models, 1 task, 1 pool, 9 methods, 2 budgets; every mean 10, sd 1, n 3."""
+    full = {"mean": np.full((2, 1, 1, 9, 2), 10.0), "sd": np.ones((2, 1, 1, 9, 2)), "n": np.full((2, 1, 1, 9, 2), 3.0)}
+    names = {"models": ("a", "b"), "tasks": ("t",), "pools": ("p",), "budgets": (1, 2), "metric": "downstream"}
+    names["methods"] = (*PAPER_METHODS, ZERO_SHOT)
+    return Cube(**{**full, **names, **change})  # type: ignore[arg-type]
+
+
+def at(method: str) -> int:
+    return (*PAPER_METHODS, ZERO_SHOT).index(method)
+
+
+def test_lead_of_losses_is_per_cent_and_of_scores_points() -> None:
+    mean = np.full((2, 1, 1, 9, 2), 10.0)
+    mean[..., at(LESS), :] = 8
+    loss, score = (plain(mean=mean, metric=m) for m in ("query_loss", "downstream"))
+    assert (loss.lead(RANDOM)[..., at(LESS), :] == 20).all()
+    assert (score.lead(RANDOM)[..., at(LESS), :] == -2).all()
+    assert (loss.unit, score.unit) == ("% of loss", "points")
+
+
+def test_part_keeps_the_right_models_and_tasks() -> None:
+    data = published_cube("downstream")
+    part = data.part(["qwen3-4b-base"], ["codex", "bbh"])
+    assert part.mean.shape == (1, 2, 2, 9, 5)
+    np.testing.assert_array_equal(part.mean[0, 1], data.mean[3, 0])
+    assert part.draws(7, 0).shape == (7, 2, 2, 9, 5)

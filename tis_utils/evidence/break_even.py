@@ -1,0 +1,72 @@
+"""Until which budget a method pays: where its lead over another one ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from tis_utils.evidence.cube import Cube
+from tis_utils.evidence.statistics import Floats
+
+
+def break_even(budgets: Sequence[int], lead: Floats) -> float:
+    """Budget after which a method is no longer ahead.
+
+    Parameters
+    ----------
+    budgets : sequence of int
+        Increasing.
+    lead : ndarray, shape (S,)
+        Positive where the method is ahead.
+
+    Returns
+    -------
+    float
+        Interpolated on the logarithmic budget axis between the last budget with a lead and the next one;
+        0 if the method is never ahead, infinity if it is ahead at the largest budget.
+    """
+    ahead = np.flatnonzero(np.asarray(lead) > 0)
+    if not len(ahead):
+        return 0.0
+    last = int(ahead[-1])
+    if last == len(budgets) - 1:
+        return float("inf")
+    share = lead[last] / (lead[last] - lead[last + 1])  # of the way to the next budget
+    return float(budgets[last] * (budgets[last + 1] / budgets[last]) ** share)
+
+
+def break_even_table(data: Cube, over: str) -> pd.DataFrame:
+    """:func:`break_even` of every other method with one method, methods × tasks."""
+    lead = data.lead(over)  # (T, K, S)
+    table = [[break_even(data.budgets, lead[t, k]) for t in range(len(data.tasks))] for k in range(lead.shape[1])]
+    return pd.DataFrame(table, data.methods, data.tasks).drop(index=over)
+
+
+def break_even_text(value: float) -> str:
+    """One word or number for :func:`break_even`, for tables."""
+    if value == 0:
+        return "never ahead"
+    return "still ahead" if np.isinf(value) else f"{value:.0f}"
+
+
+def stops_paying(table: pd.DataFrame) -> dict[str, float]:
+    """First budget from which on a method's lead is never clearly positive.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From :func:`tis_utils.evidence.cube.leads`.
+
+    Returns
+    -------
+    dict of method to float
+        The budget; infinity where the interval still lies above zero at the largest budget.
+    """
+    ends = {}
+    for method, part in table.sort_values("budget").groupby("method", sort=False):
+        clear = np.flatnonzero(part["low"] > 0)
+        after = int(clear[-1]) + 1 if len(clear) else 0
+        ends[str(method)] = float(part["budget"].iloc[after]) if after < len(part) else float("inf")
+    return ends

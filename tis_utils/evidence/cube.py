@@ -1,0 +1,208 @@
+"""Results in fixed places: mean, standard deviation and number of seeds by task, method and budget; leads from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from tis_utils.errors import InputError
+from tis_utils.evidence import statistics as stats
+from tis_utils.evidence.statistics import Estimate, Floats
+from tis_utils.evidence.tables import UNTUNED, By, cells_of
+from tis_utils.labels import order
+
+SCORES = ("exact_match", "downstream")  # higher is better
+
+
+@dataclass(frozen=True)
+class Cube:
+    """One metric of one experiment: `mean`, `sd` and `n` over seeds, each of shape (T, K, S) or (M, T, L, K, S).
+
+    T tasks, K methods, S budgets (or distance bins); with several models and pools, as in the paper, M models come
+    first and L pools after the tasks. Models and tasks are what :meth:`draws` resamples; both pools of a model stay
+    together, since they are not independent. The untuned model has the same value at every budget.
+    """
+
+    metric: str
+    mean: Floats
+    sd: Floats
+    n: Floats
+    tasks: tuple[str, ...]
+    methods: tuple[str, ...]
+    budgets: tuple[int, ...]
+    models: tuple[str, ...] = ()
+    pools: tuple[str, ...] = ()
+
+    @property
+    def se(self) -> Floats:
+        """Standard errors; 0 where there is one run only and the spread is unknown."""
+        return np.nan_to_num(self.sd) / np.sqrt(self.n)
+
+    @property
+    def is_score(self) -> bool:
+        """Whether higher is better."""
+        return self.metric in SCORES
+
+    @property
+    def unit(self) -> str:
+        """Unit of :meth:`lead`."""
+        return "points" if self.is_score else "% of loss"
+
+    def lead(self, over: str, values: Floats | None = None) -> Floats:
+        """How much better every method is than `over`: per cent of its loss, or percentage points.
+
+        Parameters
+        ----------
+        over : str
+            One of the methods.
+        values : ndarray, shape (..., K, S), optional
+            Other values than the means, for instance bootstrap draws.
+
+        Returns
+        -------
+        ndarray, shape (..., K, S)
+            Positive is better.
+
+        Raises
+        ------
+        InputError
+            If there is no such method.
+        """
+        if over not in self.methods:
+            raise InputError(f"There is no method {over!r} here; there is {', '.join(self.methods)}.")
+        values = self.mean if values is None else values
+        k = self.methods.index(over)
+        reference = values[..., k : k + 1, :]  # (..., 1, S)
+        if self.is_score:
+            return (values - reference) * (100 if self.metric == "exact_match" else 1)
+        return 100 * (reference - values) / reference
+
+    def costs(self) -> Floats:
+        """Means with lower always better, the shape of `mean`."""
+        return -self.mean if self.is_score else self.mean
+
+    def blocks(self) -> Floats:
+        """Costs with one row per place in which methods compete (task, budget, ...), shape (blocks, K)."""
+        return np.swapaxes(self.costs(), -1, -2).reshape(-1, len(self.methods))
+
+    def part(self, models: Sequence[str] | None = None, tasks: Sequence[str] | None = None) -> Cube:
+        """The same with these of several models, and these tasks, only."""
+        models, tasks = tuple(models or self.models), tuple(tasks or self.tasks)
+        at = np.ix_([self.models.index(m) for m in models], [self.tasks.index(t) for t in tasks])
+        return replace(self, mean=self.mean[at], sd=self.sd[at], n=self.n[at], models=models, tasks=tasks)
+
+    def draws(self, draws: int, seed: int = 0) -> Floats:
+        """Bootstrap over seeds, tasks and models (:func:`tis_utils.evidence.statistics.bootstrap`).
+
+        Returns
+        -------
+        ndarray, shape (R, T, K, S) or (R, M·T, L, K, S)
+        """
+        arrays = (self.mean, self.sd, self.n) if self.models else (self.mean[None], self.sd[None], self.n[None])
+        return stats.bootstrap(*arrays, draws, np.random.default_rng(seed))
+
+
+def cube(rows: pd.DataFrame, metric: str, by: By, methods: Sequence[str] | None = None) -> Cube:
+    """Put the rows of one budget experiment into fixed places; tasks with a gap are left out.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Tidy rows with a column ``budget``, see :mod:`tis_utils.evidence.tables`; those of the untuned model count at
+        every budget.
+    metric : str
+        Value of the column ``metric``.
+    by : {"representation", "selector", "both"}
+        What a method is, see :func:`tis_utils.evidence.tables.with_method`.
+    methods : sequence of str, optional
+        Only these, in this order; default: all, in the book's order.
+
+    Raises
+    ------
+    InputError
+        If the rows are not of one experiment, or no task has every method at every budget.
+    """
+    cells = cells_of(rows, metric, by, "budget").dropna(subset=["mean"])
+    names = order(cells["method"]) if methods is None else list(methods)
+    cells = cells[cells["method"].isin(names)]
+    flat = cells["method"].isin(UNTUNED)
+    budgets = sorted(int(b) for b in cells.loc[~flat, "budget"].unique())
+    cells = pd.concat([cells[~flat], *(cells[flat].assign(budget=b) for b in budgets)]).astype({"budget": int})
+    tasks = list(dict.fromkeys(cells["task"]))
+    array = arranged(cells, {"task": tasks, "method": names, "budget": budgets})  # (T, K, S, 3)
+    whole = ~np.isnan(array[..., 0]).any(axis=(1, 2))  # (T,)
+    if not (budgets and whole.any()):
+        at = ", ".join(map(str, budgets)) or "none"
+        raise InputError(f"No task has {metric} of every method ({', '.join(names)}) at every budget ({at}).")
+    tasks = [task for task, kept in zip(tasks, whole, strict=True) if kept]
+    return Cube(metric, *np.moveaxis(array[whole], -1, 0), tuple(tasks), tuple(names), tuple(budgets))
+
+
+def arranged(cells: pd.DataFrame, axes: Mapping[str, Sequence]) -> Floats:
+    """Mean, sd and n of every cell, shape (*lengths of the axes, 3); NaN where a cell is missing."""
+    grid = pd.MultiIndex.from_product(list(axes.values()), names=list(axes))
+    table = cells.set_index(list(axes))[["mean", "sd", "n"]].reindex(grid)
+    return table.to_numpy(float).reshape(*map(len, axes.values()), 3)
+
+
+@dataclass(frozen=True)
+class Leads:
+    """Mean lead of every method over one of them, (K, S), and its bootstrap draws, (R, K, S)."""
+
+    value: Floats
+    draws: Floats
+    units: tuple[int, ...] = ()  # how many models and tasks were resampled
+    ceiling: float | None = None  # see stats.interval
+
+    @classmethod
+    def of(cls, data: Cube, over: str, cloud: Floats, minus: str | None = None) -> Leads:
+        """Mean over all tasks, models and pools; `cloud` is what :meth:`Cube.draws` returns."""
+        value, draws = data.lead(over), data.lead(over, cloud)
+        value, draws = value.mean(axis=tuple(range(value.ndim - 2))), draws.mean(axis=tuple(range(1, draws.ndim - 2)))
+        if minus is not None:
+            k = data.methods.index(minus)
+            value, draws = value - value[k], draws - draws[:, k : k + 1]
+        ceiling = stats.WHOLE if minus is None and not data.is_score else None
+        return cls(value, draws, (*([len(data.models)] if data.models else []), len(data.tasks)), ceiling)
+
+    def at(self, s: int) -> Leads:
+        """The same at budget number `s`: (K,) and (R, K)."""
+        return replace(self, value=self.value[..., s], draws=self.draws[..., s])
+
+    def estimate(self, k: int, looks: int = 1) -> Estimate:
+        """Lead of method number `k` at one budget, its interval widened for having looked at `looks` methods."""
+        level = 1 - (1 - stats.LEVEL) / max(1, looks)
+        ends = stats.interval(self.draws[:, k], level, self.units, self.ceiling)
+        return Estimate(float(self.value[k]), *ends)
+
+
+def leads(data: Cube, over: str, draws: int, seed: int = 0, *, minus: str | None = None) -> pd.DataFrame:
+    """Mean lead over a method at each budget, with bootstrap intervals.
+
+    Parameters
+    ----------
+    data : Cube
+    over : str
+        The method to compare with.
+    draws, seed : int
+        Of the bootstrap, see :meth:`Cube.draws`.
+    minus : str, optional
+        Subtract the lead of this method: who leads *it*, on the scale of `over`.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``method``, ``budget``, ``value``, ``low``, ``high``, in :attr:`Cube.unit`; without `over`, or without
+        `minus` if there is one.
+    """
+    ahead = Leads.of(data, over, data.draws(draws, seed), minus)
+    rows = [
+        (method, budget, *ahead.at(s).estimate(k))
+        for k, method in enumerate(data.methods)
+        for s, budget in enumerate(data.budgets)
+        if method != (minus or over)
+    ]
+    return pd.DataFrame(rows, columns=["method", "budget", "value", "low", "high"])
