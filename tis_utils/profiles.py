@@ -24,6 +24,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from tis_utils.errors import InputError
 from tis_utils.paths import PROFILES
@@ -32,10 +33,11 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what NumPy and PyTorch both take
 Share = Annotated[float, Field(gt=0, le=1)]
 Name = Annotated[str, Field(max_length=64, pattern=r"^\w[\w .+-]*$")]  # it becomes part of file names
 
-
-MOST = 5  # faults of one profile that are told at once
-METRICS = "exact_match, none, pass@K such as pass@10, or lm_eval:TASK:METRIC such as lm_eval:gsm8k_cot:exact_match"
-METRIC = re.compile(r"exact_match|none|pass@[1-9]\d*|lm_eval:[^:]+:[^:]+")  # see tis_utils.models.downstream
+KNOWN_METRICS = "exact_match, none, pass@K (as pass@10), lm_eval:TASK:METRIC (as lm_eval:gsm8k_cot:exact_match)"
+METRIC = re.compile(r"exact_match|none|pass@[1-9]\d*|lm_eval:[^:]+:(?P<of_harness>[^:]+)")
+Location = tuple[int | str, ...]  # of a fault
+_LISTS = ("tasks", "budgets", "sweep_budgets", "task_counts", "seeds")
+_MOST_FAULTS = 5  # of one profile that one message names
 
 
 class _Strict(BaseModel):
@@ -45,19 +47,15 @@ class _Strict(BaseModel):
     @classmethod
     def _no_truth_values(cls, value: Any, info: ValidationInfo) -> Any:
         """Refuse `yes`, `on` and the like where a number belongs: Python would count them as 1."""
-        wants = cls.model_fields[str(info.field_name)].annotation
-        several = value if isinstance(value, list | tuple) else [value]
-        if wants is not bool and any(isinstance(part, bool) for part in several):
+        expected = cls.model_fields[str(info.field_name)].annotation
+        parts = value if isinstance(value, list | tuple) else [value]
+        if expected is not bool and any(isinstance(part, bool) for part in parts):
             raise ValueError("expected a number or a text, not yes or no")
         return value
 
 
 class Training(_Strict):
-    """How a selected subset is turned into a fine-tuned model (METHODS §4).
-
-    ``autocast`` makes the matrix products of training and evaluation in bfloat16 while the weights stay in the
-    model's own precision.
-    """
+    """How a subset becomes a fine-tuned model (METHODS §4). ``autocast``: matrix products in bfloat16, not weights."""
 
     epochs: PositiveInt = 2
     learning_rate: PositiveFloat = 2e-5
@@ -70,10 +68,7 @@ class Training(_Strict):
     @model_validator(mode="after")
     def _micro_batches_fill_the_batch(self) -> Training:
         if self.micro_batch_size and self.batch_size % min(self.micro_batch_size, self.batch_size):
-            raise ValueError(
-                f"micro_batch_size {self.micro_batch_size} must divide batch_size {self.batch_size}, or the steps "
-                "would see other batches than the settings say"
-            )
+            raise ValueError(f"micro_batch_size {self.micro_batch_size} must divide batch_size {self.batch_size}")
         return self
 
 
@@ -112,36 +107,23 @@ class Plan(_Strict):
 class Profile(_Strict):
     """Everything that decides the size of a run.
 
-    Attributes
-    ----------
-    model, embedder : str
-        Language model and sentence-embedding model: a known name, a folder, or a Hub name.
-    proxy : str, optional
-        Smaller language model whose LESS features select for `model`.
-    pool : str
-        Where candidates come from: ``classroom``, ``natural``, a JSONL file, or a Hub name.
-    queries : str
-        Where queries come from: ``classroom``, ``benchmarks`` (in installed wheels), or a Hub name.
-    pool_size, n_queries, n_test : int
-        Numbers of candidates, and of queries and held-out examples per task.
-    tasks : tuple of str
-        Target tasks.
-    metrics : dict of str to str
-        The downstream metric of a task (:mod:`tis_utils.models.downstream`); exact match where none is named.
-    budgets : tuple of int
-        Numbers of selected examples, increasing.
-    sweep_budgets : tuple of int, optional
-        Budgets of the budget sweeps; by default `budgets`.
-    task_counts : tuple of int
-        Numbers of tasks that INSTA takes; five is always among them.
-    bin_budget : int
-        Examples trained on in each distance quantile.
-    seeds : tuple of int
-        Seeds of the fine-tuning runs (and of Random).
-    max_length : int
-        Longest text in tokens.
-    plan : Plan, optional
-        What a dry run assumes.
+    ==================  ==============================================================================================
+    model, embedder     language model and sentence-embedding model: a known name, a folder, or a Hub name
+    proxy               smaller language model whose LESS features select for `model`, or None
+    pool                where candidates come from: ``classroom``, ``natural``, a JSONL file, or a Hub name
+    queries             where queries come from: ``classroom``, ``benchmarks`` (in installed wheels), or a Hub name
+    pool_size           number of candidates
+    n_queries, n_test   numbers of queries and of held-out examples per task
+    metrics             target task -> downstream metric; exact match where none is named
+    budgets             numbers of selected examples, increasing
+    sweep_budgets       those of the budget sweeps, or None for `budgets`
+    task_counts         numbers of tasks that INSTA takes; five is always among them
+    bin_budget          examples trained on in each distance quantile
+    seeds               seeds of the fine-tuning runs (and of Random)
+    max_length          longest text in tokens
+    needs               what a machine must have: ``gpu``, ``hub``, an extra of the package
+    plan                what a dry run assumes, or None
+    ==================  ==============================================================================================
     """
 
     name: Name
@@ -185,9 +167,8 @@ class Profile(_Strict):
     @field_validator("metrics")
     @classmethod
     def _known_metrics(cls, values: dict[str, str]) -> dict[str, str]:
-        for metric in values.values():
-            if not METRIC.fullmatch(metric):
-                raise ValueError(f"there is no metric {metric!r}; known: {METRICS}")
+        if unknown := [metric for metric in values.values() if not METRIC.fullmatch(metric)]:
+            raise ValueError(f"there is no metric {unknown[0]!r}; known: {KNOWN_METRICS}")
         return values
 
 
@@ -214,7 +195,9 @@ def load_profile(profile: str | Path, **overrides: Any) -> Profile:
     path = _find(profile)
     data = _read(path)
     _check_metrics(path, data)
-    data |= {key: _listed(key, value) for key, value in overrides.items() if value is not None}
+    for key, value in overrides.items():
+        if value is not None:  # one number or name is accepted where a profile has a list of them
+            data[key] = [value] if key in _LISTS and isinstance(value, int | str) else value
     try:
         return Profile(**data)
     except ValidationError as error:
@@ -240,8 +223,8 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except yaml.YAMLError as error:
-        told = " ".join(str(error).split())
-        raise InputError(f"Profile {path} is not valid YAML: {told}. Correct that place.") from error
+        message = " ".join(str(error).split())
+        raise InputError(f"Profile {path} is not valid YAML: {message}. Correct that place.") from error
     except UnicodeDecodeError as error:
         raise InputError(f"Profile {path} is not UTF-8 ({error.reason}). Save it in UTF-8 encoding.") from error
     except RecursionError as error:
@@ -258,68 +241,59 @@ def _read(path: Path) -> dict[str, Any]:
 def _check_metrics(path: Path, data: dict[str, Any]) -> None:
     """Refuse metrics of tasks that the file does not have; overrides may leave tasks out later."""
     metrics, tasks = data.get("metrics"), data.get("tasks")
-    known = tasks if isinstance(tasks, list) else []
-    stray = [task for task in metrics if task not in known] if isinstance(metrics, dict) else []
-    if stray and known:
+    if not (isinstance(metrics, dict) and isinstance(tasks, list) and tasks):
+        return
+    if stray := [task for task in metrics if task not in tasks]:
         raise InputError(
             f"Profile {path.name}: metrics names {stray[0]!r}, which is no task of the profile; its tasks are "
-            f"{', '.join(map(str, known))}."
+            f"{', '.join(map(str, tasks))}."
         )
-
-
-def _listed(key: str, value: Any) -> Any:
-    """One number or name is accepted where a profile has a list of them."""
-    return (
-        [value]
-        if key in ("tasks", "budgets", "sweep_budgets", "task_counts", "seeds") and isinstance(value, int | str)
-        else value
-    )
 
 
 def _find(profile: str | Path) -> Path:
     if not isinstance(profile, str | Path):
         raise InputError(f"A profile is given by its name or its file, not by {reprlib.repr(profile)}.")
-    path = Path(profile)
+    path, known = Path(profile), ", ".join(names())
     if path.suffix in {".yaml", ".yml"}:
         if path.is_file():
             return path
         what = "is a folder" if path.is_dir() else "does not exist"
-        raise InputError(f"Profile file {path} {what}. Give the path of a .yaml file, or one of {', '.join(names())}.")
-    path = PROFILES / f"{profile}.yaml"
+        raise InputError(f"Profile file {path} {what}. Give the path of a .yaml file, or one of {known}.")
     if str(profile) not in names():
-        raise InputError(
-            f"There is no profile {str(profile)!r}; choose one of {', '.join(names())}, "
-            "or give the path of a .yaml file."
-        )
-    return path
-
-
-def _known_keys(location: tuple[int | str, ...]) -> list[str]:
-    model: Any = Profile
-    for part in location[:-1]:
-        wants = model.model_fields[part].annotation
-        model = next((kind for kind in get_args(wants) if hasattr(kind, "model_fields")), wants)  # Plan | None
-    return list(model.model_fields)
+        raise InputError(f"There is no profile '{profile}'; choose one of {known}, or give the path of a .yaml file.")
+    return PROFILES / f"{profile}.yaml"
 
 
 def _explain(error: ValidationError) -> str:
-    """One sentence per problem, with the nearest known key for an unknown one."""
-    sentences: list[str] = []
-    problems = error.errors()
-    for problem in problems[:MOST]:
-        where = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            known = _known_keys(problem["loc"])
-            near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
-            listed = f"known keys: {', '.join(known)}."
-            hint = f"; did you mean {near[0]!r}?" if near else f"; {listed}"
-            told_before = any(listed in sentence for sentence in sentences)
-            sentences.append(f"unknown key {where!r}" + ("." if told_before and not near else hint))
-        elif problem["type"] == "missing":
-            sentences.append(f"key {where!r} is missing.")
-        else:
-            told = problem["msg"].removeprefix("Value error, ")
-            sentences.append(f"{where} = {reprlib.repr(problem['input'])} is not possible: {told}.")
-    if len(problems) > MOST:
-        sentences.append(f"There are {len(problems) - MOST} more such faults.")
+    """One sentence per fault; where no known key is near an unknown one, all known keys, once."""
+    faults = error.errors()
+    sentences = [_sentence(fault) for fault in faults[:_MOST_FAULTS]]
+    if len(faults) > _MOST_FAULTS:
+        sentences.append(f"There are {len(faults) - _MOST_FAULTS} more such faults.")
+    if lost := [fault["loc"] for fault in faults if fault["type"] == "extra_forbidden" and not _nearest(fault["loc"])]:
+        sentences.append(f"Known keys: {', '.join(_known_keys(lost[0]))}.")
     return " ".join(sentences)
+
+
+def _sentence(fault: ErrorDetails) -> str:
+    where = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "missing":
+        return f"key {where!r} is missing."
+    if fault["type"] == "extra_forbidden":
+        near = _nearest(fault["loc"])
+        return f"unknown key {where!r}" + (f"; did you mean {near[0]!r}?" if near else ".")
+    message = fault["msg"].removeprefix("Value error, ")
+    return f"{where} = {reprlib.repr(fault['input'])} is not possible: {message}."
+
+
+def _nearest(location: Location) -> list[str]:
+    return difflib.get_close_matches(str(location[-1]), _known_keys(location), n=1)
+
+
+def _known_keys(location: Location) -> list[str]:
+    """Keys of the part of a profile in which a fault lies."""
+    model: Any = Profile
+    for part in location[:-1]:
+        annotation = model.model_fields[part].annotation  # a model, or Plan | None
+        model = next((kind for kind in get_args(annotation) if hasattr(kind, "model_fields")), annotation)
+    return list(model.model_fields)

@@ -36,11 +36,11 @@ from tis_utils.examples.text import Query
 from tis_utils.models.evaluation import answers, exact_match
 from tis_utils.models.load import LanguageModel
 from tis_utils.models.permission import insist
+from tis_utils.profiles import KNOWN_METRICS, METRIC
 from tis_utils.storage.keys import step
 
 VERSION = step("downstream", 1)
 
-KNOWN = "exact_match, none, pass@K such as pass@10, or lm_eval:TASK:METRIC such as lm_eval:gsm8k_cot:exact_match"
 SAMPLES = 20  # per HumanEval problem, at least; pass@k needs at least k
 _FENCED = re.compile(r"```(\w*)[^\S\n]*\n(.*?)(?:```|\Z)", flags=re.DOTALL)  # (language, code)
 
@@ -53,12 +53,10 @@ def short_name(metric: str) -> str:
     InputError
         If there is no such metric.
     """
-    harness = re.fullmatch(r"lm_eval:([^:]+):([^:]+)", metric)
-    if harness:
-        return harness[2]
-    if metric in ("exact_match", "none") or re.fullmatch(r"pass@[1-9]\d*", metric):
-        return metric
-    raise InputError(f"Unknown metric {metric!r}; known: {KNOWN}.")
+    match = METRIC.fullmatch(metric)
+    if match is None:
+        raise InputError(f"Unknown metric {metric!r}; known: {KNOWN_METRICS}.")
+    return match["of_harness"] or metric
 
 
 def measure(model: LanguageModel, metric: str, test: Sequence[Query], *, seed: int = 0) -> float:
