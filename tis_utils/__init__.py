@@ -24,21 +24,46 @@ def require_python(version=None):  # type: ignore[no-untyped-def]  # must parse 
 
 require_python()
 
-# Public name -> module and name there.
-_WHERE = {
-    "REPRESENTATIONS": ("tis_utils.representations", "REPRESENTATIONS"),
-    "SELECTORS": ("tis_utils.selectors", "SELECTORS"),
-    "published_figures": ("tis_utils.evidence.published", "figures"),
-    "scorecard": ("tis_utils.evidence.claims", "scorecard"),
-    "select": ("tis_utils.selectors", "select"),
-    "similarity": ("tis_utils.selectors.similarity", "similarity"),
-}
-__all__ = ["REPRESENTATIONS", "SELECTORS", "published_figures", "scorecard", "select", "similarity"]
+
+def hand_on(package, names):  # type: ignore[no-untyped-def]
+    """``__getattr__`` of a package that loads its public names on first use: `tis --help` should not wait for PyTorch.
+
+    Parameters
+    ----------
+    package : str
+    names : mapping of module to its names
+        What the package hands on.
+    """
+    where = {name: module for module, members in names.items() for name in members}
+
+    def __getattr__(name):  # type: ignore[no-untyped-def]
+        if name in where:
+            return getattr(importlib.import_module(where[name]), name)
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+    return __getattr__
 
 
-def __getattr__(name):  # type: ignore[no-untyped-def]
-    """Load the public names on first use: `tis --help` should not wait for PyTorch."""
-    if name in _WHERE:
-        module, attribute = _WHERE[name]
-        return getattr(importlib.import_module(module), attribute)
-    raise AttributeError(f"module 'tis_utils' has no attribute {name!r}")
+__all__ = [
+    "REPRESENTATIONS",
+    "SELECTORS",
+    "RunSpec",
+    "Study",
+    "load_profile",
+    "published_figures",
+    "scorecard",
+    "select",
+    "similarity",
+]
+__getattr__ = hand_on(
+    __name__,
+    {
+        "tis_utils.evidence": ("published_figures", "scorecard"),
+        "tis_utils.experiments.run_spec": ("RunSpec",),
+        "tis_utils.experiments.study": ("Study",),
+        "tis_utils.profiles": ("load_profile",),
+        "tis_utils.representations": ("REPRESENTATIONS",),
+        "tis_utils.selectors": ("SELECTORS", "select"),
+        "tis_utils.selectors.similarity": ("similarity",),
+    },
+)

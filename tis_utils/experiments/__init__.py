@@ -1,1 +1,13 @@
 """Run specs become fine-tuned models, fine-tuned models become tidy rows."""
+
+from tis_utils import hand_on
+
+__getattr__ = hand_on(
+    __name__,
+    {
+        "tis_utils.experiments.grids": ("GRIDS", "REPRESENTATIONS", "SELECTORS"),
+        "tis_utils.experiments.reproduce": ("recheck", "recheck_text"),
+        "tis_utils.experiments.run_spec": ("BINS", "NONE", "RunSpec", "grid", "quantile_grid", "zero_shot"),
+        "tis_utils.experiments.study": ("Study",),
+    },
+)
