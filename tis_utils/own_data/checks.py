@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -69,127 +69,69 @@ def _examples(count: int) -> str:
     return f"{count:,} example{'s' * (count != 1)}"
 
 
-def _among_picks(result: Selection, places: Iterable[int]) -> int:
-    return len(set(result.picks.tolist()) & set(places))
-
-
-def few_queries(result: Selection) -> str | None:
-    """Too few queries to show a task."""
-    if not 0 < len(result.queries) < FEW_QUERIES:
-        return None
-    return (
-        f"Few queries: {len(result.queries)}. A handful of examples shows a task poorly; with {FEW_QUERIES} or more "
-        "the selection depends less on which ones they are."
-    )
-
-
-def queries_without_a_turn(result: Selection) -> str | None:
-    """Round-robin with fewer picks than queries."""
-    queries, picks = len(result.queries), len(result.picks)
-    if result.settings["selector"] != "round_robin" or picks >= queries:
-        return None
-    return (
-        f"Fewer picks than queries: round-robin serves the {queries} queries in the order of their file, so the last "
-        f"{queries - picks} got no turn. Take at least {queries}, or fewer queries."
-    )
-
-
-def large_budget(result: Selection) -> str | None:
-    """More than half of the pool."""
-    share = len(result.picks) / len(result.pool)
-    return (
-        f"The budget takes {100 * share:.0f} % of the pool: most methods then pick much the same."
-        if share > 0.5
-        else None
-    )
-
-
-def repetitions(result: Selection) -> str | None:
-    """Candidates that are there twice."""
-    groups = duplicates(result.pool)
-    if not groups:
-        return None
-    extra = sum(len(group) - 1 for group in groups)
-    twice = sum(max(0, _among_picks(result, group) - 1) for group in groups)
-    return (
-        f"Repeated word for word: {_examples(extra)} of the pool (for instance "
-        f"{' and '.join(result.pool[i].id for i in groups[0][:2])}), {twice} among the picks. Remove repetitions first."
-    )
-
-
-def candidates_without_answer(result: Selection) -> str | None:
-    """Candidates that nothing can be learnt from."""
-    empty = [i for i, example in enumerate(result.pool) if not answer(example).strip()]
-    if not empty:
-        return None
-    return (
-        f"Without an answer: {_examples(len(empty))} of the pool (for instance {result.pool[empty[0]].id}), "
-        f"{_among_picks(result, empty)} among the picks. There is nothing to learn from them: remove them."
-    )
-
-
-def queries_without_answer(result: Selection) -> str | None:
-    """Queries of which methods that read answers see nothing."""
-    silent = [query.id for query in result.queries if not query.label.strip()]
-    if not silent:
-        return None
-    return (
-        f"Without an answer: {len(silent)} of the queries (for instance {silent[0]}). Methods that read the answer see "
-        "nothing of them: give each query a label."
-    )
-
-
-def contamination(result: Selection) -> str | None:
-    """Queries that stand in the pool."""
-    shared = contaminated(result.pool, result.queries)
-    if not shared:
-        return None
-    picked = sorted(set(result.picks.tolist()) & set(shared))
-    first = picked[0] if picked else min(shared)
-    return (
-        f"In the pool and in the queries: {_examples(len(shared))}, {len(picked)} among the picks (for instance "
-        f"{result.pool[first].id} has {N_GRAM} words in a row, or the whole request, of "
-        f"{result.queries[shared[first]].id}). If the queries come from what you will test on, this is contamination: "
-        "remove such examples."
-    )
-
-
-def unrepresented(result: Selection) -> str | None:
-    """Candidates without features."""
-    if not result.lost:
-        return None
-    return (
-        f"Could not be represented: {_examples(result.lost)} (no answer within the longest text, or a loss that is not "
-        "a number). They come last, whatever the method."
-    )
-
-
-def teaching_model(result: Selection) -> str | None:
-    """Features of a model that has read nothing."""
-    if result.settings["model"] not in ("tiny", "mini"):
-        return None
-    return (
-        f"The model {result.settings['model']!r} is a teaching instrument that knows nothing of the world: on texts of "
-        "your own its features mean little. Name the model you will fine-tune with --model."
-    )
-
-
-def farther_than_chance(result: Selection) -> str | None:
-    """A subset that lies farther from the queries than random ones do."""
-    if not result.by_chance or result.distance <= np.mean(result.by_chance):
-        return None
-    return (
-        "The subset is farther from the queries than random subsets are, measured as a whole: the method has gathered "
-        "neighbours of some queries and left the others alone, or the pool has nothing close."
-    )
-
-
-CHECKS = (
-    few_queries, queries_without_a_turn, large_budget, repetitions, candidates_without_answer, queries_without_answer,
-    contamination, unrepresented, teaching_model, farther_than_chance,
-)  # fmt: skip
-
-
 def warnings(result: Selection) -> list[str]:
     """Sentences on what a reader should look at before using the subset; an empty list if nothing stands out."""
-    return [sentence for check in CHECKS if (sentence := check(result))]
+    return [*_about_sizes(result), *_about_texts(result), *_about_features(result)]
+
+
+def _about_sizes(result: Selection) -> Iterator[str]:
+    queries, picks, share = len(result.queries), len(result.picks), 100 * len(result.picks) / len(result.pool)
+    if 0 < queries < FEW_QUERIES:
+        yield (
+            f"Few queries: {queries}. A handful of examples shows a task poorly; with {FEW_QUERIES} or more the "
+            "selection depends less on which ones they are."
+        )
+    if result.settings["selector"] == "round_robin" and picks < queries:
+        yield (
+            f"Fewer picks than queries: round-robin serves the {queries} queries in the order of their file, so the "
+            f"last {queries - picks} got no turn. Take at least {queries}, or fewer queries."
+        )
+    if share > 50:
+        yield f"The budget takes {share:.0f} % of the pool: most methods then pick much the same."
+
+
+def _about_texts(result: Selection) -> Iterator[str]:
+    pool, queries, picks = result.pool, result.queries, set(result.picks.tolist())
+    if groups := duplicates(pool):
+        extra = sum(len(group) - 1 for group in groups)
+        twice = sum(len(picks & set(group)) - 1 for group in groups if picks & set(group))
+        yield (
+            f"Repeated word for word: {_examples(extra)} of the pool (for instance "
+            f"{' and '.join(pool[i].id for i in groups[0][:2])}), {twice} among the picks. Remove repetitions first."
+        )
+    if empty := [i for i, example in enumerate(pool) if not answer(example).strip()]:
+        yield (
+            f"Without an answer: {_examples(len(empty))} of the pool (for instance {pool[empty[0]].id}), "
+            f"{len(picks & set(empty))} among the picks. There is nothing to learn from them: remove them."
+        )
+    if silent := [query.id for query in queries if not query.label.strip()]:
+        yield (
+            f"Without an answer: {len(silent)} of the queries (for instance {silent[0]}). Methods that read the answer "
+            "see nothing of them: give each query a label."
+        )
+    if shared := contaminated(pool, queries):
+        picked = sorted(picks & set(shared))
+        first = picked[0] if picked else min(shared)
+        yield (
+            f"In the pool and in the queries: {_examples(len(shared))}, {len(picked)} among the picks (for instance "
+            f"{pool[first].id} has {N_GRAM} words in a row, or the whole request, of {queries[shared[first]].id}). If "
+            "the queries come from what you will test on, this is contamination: remove such examples."
+        )
+
+
+def _about_features(result: Selection) -> Iterator[str]:
+    if result.lost:
+        yield (
+            f"Could not be represented: {_examples(result.lost)} (no answer within the longest text, or a loss that is "
+            "not a number). They come last, whatever the method."
+        )
+    if result.settings["model"] in ("tiny", "mini"):
+        yield (
+            f"The model {result.settings['model']!r} is a teaching instrument that knows nothing of the world: on "
+            "texts of your own its features mean little. Name the model you will fine-tune with --model."
+        )
+    if result.by_chance and result.distance > np.mean(result.by_chance):
+        yield (
+            "The subset is farther from the queries than random subsets are, measured as a whole: the method has "
+            "gathered neighbours of some queries and left the others alone, or the pool has nothing close."
+        )
