@@ -1,19 +1,24 @@
 from __future__ import annotations
 
+import copy
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import PreTrainedModel
 
 from tests_support import example, query
 from tis_utils.errors import InputError
-from tis_utils.examples.text import IGNORE, encode_query
+from tis_utils.examples.text import IGNORE, Encoded, encode_query
+from tis_utils.models import evaluation
 from tis_utils.models import fine_tuning as training
 from tis_utils.models.evaluation import answers, exact_match, mean_loss, query_losses
 from tis_utils.models.fine_tuning import Shuffled, fine_tune, trainable, trainer_batch
+from tis_utils.models.load import add_lora
 from tis_utils.profiles import Training
 
 FAST = Training(epochs=20, learning_rate=1e-2, batch_size=4, warmup_ratio=0.05)
@@ -44,8 +49,6 @@ def test_equal_seeds_give_equal_weights_and_other_seeds_do_not(random_model) -> 
 @pytest.mark.parametrize("micro", [None, 1, 2])
 def test_one_step_is_one_adamw_step_on_the_mean_token_loss(random_model, micro: int | None) -> None:
     """Oracle: PyTorch's own optimiser on the loss written out by hand; every token counts alike."""
-    import copy
-
     subset = [example(answer, name=answer) for answer in ("short", "a longer answer", "x", "x" * 40)]
     settings = Training(epochs=1, learning_rate=1e-3, batch_size=4, micro_batch_size=micro, warmup_ratio=0.0)
     tuned = fine_tune(random_model, subset, settings, max_length=64)
@@ -61,6 +64,79 @@ def test_one_step_is_one_adamw_step_on_the_mean_token_loss(random_model, micro: 
     optimiser.step()
     expected = torch.cat([p.detach().flatten() for p in reference.parameters()])
     torch.testing.assert_close(weights(tuned), expected, rtol=1e-4, atol=1e-6)
+
+
+def by_hand(model: PreTrainedModel, texts: list[Encoded], settings: Training, rates: list[float], seed: int) -> None:
+    """Fine-tune in place as METHODS §4 has it, without the Trainer: `rates` are the shares of the learning rate."""
+    learnt = [p for p in model.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(learnt, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0)
+    draw, steps = np.random.default_rng(seed), iter(rates)
+    for _ in range(settings.epochs):
+        order = draw.permutation(len(texts))
+        for start in range(0, len(order), settings.batch_size):
+            optimiser.param_groups[0]["lr"] = settings.learning_rate * next(steps)
+            losses = []
+            for i in order[start : start + settings.batch_size]:
+                ids, labels = (torch.from_numpy(part)[None] for part in (texts[i].ids, texts[i].labels))
+                logits = model.train()(input_ids=ids).logits[0, :-1]
+                losses.append(torch.nn.functional.cross_entropy(logits, labels[0, 1:], reduction="none"))
+                losses[-1] = losses[-1][labels[0, 1:] != IGNORE]
+            optimiser.zero_grad()
+            torch.cat(losses).mean().backward()
+            torch.nn.utils.clip_grad_norm_(learnt, 1.0)
+            optimiser.step()
+    assert next(steps, None) is None, "more rates than steps"
+
+
+@pytest.mark.parametrize(
+    ("warmup_ratio", "rates"),
+    [
+        (0.0, [1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6]),
+        (0.01, [0, 1, 4 / 5, 3 / 5, 2 / 5, 1 / 5]),  # rounded up to one step
+        (0.34, [0, 1 / 3, 2 / 3, 1, 2 / 3, 1 / 3]),
+    ],
+)
+@pytest.mark.parametrize("lora_rank", [0, 4])
+def test_a_whole_run_is_adamw_on_a_linear_schedule(
+    random_model, monkeypatch, warmup_ratio: float, rates: list[float], lora_rank: int
+) -> None:
+    """Oracle: a plain loop, in double precision. Three batches an epoch, the last of two examples."""
+    exact = replace(random_model, model=random_model.model.double())
+    settings = Training(
+        epochs=2, learning_rate=2e-2, batch_size=4, micro_batch_size=2, warmup_ratio=warmup_ratio, lora_rank=lora_rank
+    )
+    starts = [copy.deepcopy(exact.model)]
+
+    def attached(*given, **options):
+        starts.append(copy.deepcopy(add_lora(*given, **options)))
+        return copy.deepcopy(starts[-1])
+
+    monkeypatch.setattr(training, "add_lora", attached)
+    tuned = fine_tune(exact, mixed(10), settings, seed=3, max_length=64)
+    by_hand(starts[-1], trainable(mixed(10), exact, 64), settings, rates, seed=3)
+    ours, plain = dict(tuned.model.named_parameters()), dict(starts[-1].named_parameters())
+    assert ours.keys() == plain.keys()
+    for name in ours:
+        torch.testing.assert_close(ours[name], plain[name], rtol=0, atol=1e-7, msg=name)
+
+
+def test_lora_has_twice_its_rank_as_scale_and_sits_on_all_projections_of_attention(random_model) -> None:
+    settings = Training(epochs=1, batch_size=4, lora_rank=8)
+    tuned = fine_tune(random_model, mixed(4), settings, seed=0, max_length=64).model
+    config = tuned.peft_config["default"]
+    assert (config.r, config.lora_alpha, config.lora_dropout, config.bias) == (8, 16, 0.0, "none")
+    factors = {
+        name.split(".lora_A")[0].rpartition(".")[2]: p.shape for name, p in tuned.named_parameters() if "lora_A" in name
+    }
+    assert set(factors) == {"q_proj", "k_proj", "v_proj", "o_proj"}
+    assert set(factors.values()) == {(8, 32)}
+
+
+def test_equal_seeds_give_equal_lora_factors(random_model) -> None:
+    settings = Training(epochs=1, batch_size=4, lora_rank=4, learning_rate=1e-3)
+    first, again, other = (fine_tune(random_model, mixed(4), settings, seed=s, max_length=64) for s in (1, 1, 2))
+    assert torch.equal(weights(first), weights(again))
+    assert not torch.equal(weights(first), weights(other))
 
 
 def mixed(count: int) -> list:
@@ -184,6 +260,12 @@ def test_exact_match_compares_greedy_answers_with_labels(random_model) -> None:
     queries = [query("yes"), query("no")]
     assert answers(tuned, queries, max_new_tokens=8) == ["yes", "yes"]
     assert exact_match(tuned, queries, max_new_tokens=8) == 0.5
+
+
+def test_exact_match_is_exact_but_for_white_space_around(random_model, monkeypatch) -> None:
+    given = ["Paris", " Paris\n", "paris", "PARIS", "Paris.", "Pa ris", "the Paris", "", "Paris Paris"]
+    monkeypatch.setattr(evaluation, "answers", lambda *_, **__: given)
+    assert exact_match(random_model, [query(" Paris ", name=str(i)) for i in range(len(given))]) == 2 / len(given)
 
 
 def test_no_queries_is_an_error(random_model) -> None:

@@ -133,7 +133,9 @@ def fine_tune(
     encoded = trainable(examples, base, max_length)
     model: PreTrainedModel = copy.deepcopy(base.model)
     if settings.lora_rank:
-        model = add_lora(model, r=settings.lora_rank, alpha=2 * settings.lora_rank, dropout=0.0)  # type: ignore[assignment]
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)  # of the factors; the Trainer seeds what comes after
+            model = add_lora(model, r=settings.lora_rank, alpha=2 * settings.lora_rank, dropout=0.0)  # type: ignore[assignment]
     with tempfile.TemporaryDirectory() as scratch:  # the Trainer insists on a folder
         trainer = AnswerTrainer(
             model=model,
