@@ -28,6 +28,7 @@ from tis_utils.experiments.study import Study
 from tis_utils.models import downstream as downstream_metrics
 from tis_utils.models import evaluation as evaluations
 from tis_utils.models import fine_tuning as training
+from tis_utils.models import pass_at_k
 from tis_utils.models.batching import batches, collate, example_losses, length_batches
 from tis_utils.models.load import LanguageModel, add_lora, load_model, shared_copy
 from tis_utils.neighbours.ila import coverage_depth as ila_map
@@ -292,10 +293,10 @@ def downstream() -> Outputs:
     problem = Query("HumanEval/0", facts["prompt"], "    return 1\n", "humaneval", facts)
     fenced = "Sure:\n```python\ndef one():\n    return 1\n```\nDone."
     texts = ["    return 1\n", fenced, "return 1\nprint(one())", "no", ""]
-    outputs: Outputs = {"completions": [downstream_metrics.completion(t, problem) for t in texts]}
-    answers = mock.patch.object(downstream_metrics, "answers", return_value=texts)
+    outputs: Outputs = {"completions": [pass_at_k.completion(t, problem) for t in texts]}
+    answers = mock.patch.object(pass_at_k, "answers", return_value=texts)
     with answers, mock.patch.dict("os.environ", TIS_RUN_CODE="1"):
-        outputs["pass@2"] = downstream_metrics.pass_at_k(mini(), [problem], k=2, samples=len(texts))
+        outputs["pass@2"] = pass_at_k.pass_at_k(mini(), [problem], k=2, samples=len(texts))
     outputs["exact match"] = downstream_metrics.measure(mini(), "exact_match", data().test["pick"])
     return outputs
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -44,6 +46,15 @@ def query_losses(
 def mean_loss(model: LanguageModel, queries: Sequence[Query], *, max_length: int = 2048) -> float:
     """Mean over queries of each query's mean token loss: the *query loss* of METHODS §4, in nats."""
     return float(query_losses(model, queries, max_length=max_length).mean())
+
+
+def padding(model: LanguageModel) -> LanguageModel:
+    """The model with a tokenizer that can fill batches; some, like Llama 2's, name no padding token."""
+    if model.tokenizer.pad_token_id is not None:
+        return model
+    tokenizer = copy.deepcopy(model.tokenizer)
+    tokenizer.pad_token_id = model.pad_id
+    return replace(model, tokenizer=tokenizer)
 
 
 @torch.no_grad()

@@ -1,0 +1,123 @@
+"""Any task of EleutherAI's LM Evaluation Harness, for a model in memory."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import random
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from tis_utils.errors import InputError, RunError
+from tis_utils.models.evaluation import padding
+from tis_utils.models.load import LanguageModel
+
+
+def harness(
+    model: LanguageModel,
+    task: str,
+    metric: str,
+    *,
+    folder: Path | None = None,
+    limit: int | None = None,
+    batch_size: int = 8,
+) -> float:
+    """One number from EleutherAI's lm-evaluation-harness.
+
+    Parameters
+    ----------
+    model : LanguageModel
+        Evaluated as it is in memory.
+    task : str
+        A task, group or tag of lm-eval, for example ``gsm8k_cot``. A tag (``tydiqa_goldp``) stands for the plain mean
+        of its tasks.
+    metric : str
+        For example ``exact_match``; with a filter as lm-eval writes it, ``exact_match,strict-match``. Without one,
+        the first filter that the task lists.
+    folder : Path, optional
+        More task definitions (YAML).
+    limit : int, optional
+        Only the first examples of each task.
+
+    Raises
+    ------
+    InputError
+        If lm-eval knows no such task, or the task has no such metric: said before anything is evaluated.
+    RunError
+        If the task's data cannot be loaded.
+    """
+    where = str(folder.resolve()) if folder else None
+    with _quiet_harness():
+        from lm_eval import simple_evaluate
+        from lm_eval.models.huggingface import HFLM
+
+        tasks = _tasks(task, metric, where)
+        ready = padding(model)
+        report = simple_evaluate(
+            model=HFLM(pretrained=ready.model, tokenizer=ready.tokenizer, batch_size=batch_size),
+            tasks=list(tasks.values()),
+            task_manager=_task_manager(where),
+            limit=limit,
+            bootstrap_iters=0,
+            log_samples=False,
+        )
+    return float(np.mean([_read(report["results"][name], name, metric) for name in tasks]))
+
+
+@functools.cache
+def _task_manager(folder: str | None) -> Any:
+    """lm-eval's index of tasks; reading its thousands of files takes seconds."""
+    from lm_eval.tasks import TaskManager
+
+    return TaskManager(include_path=folder)
+
+
+def _tasks(name: str, metric: str, folder: str | None) -> dict[str, Any]:
+    """The task or group of that name, or the tasks that carry it as a tag; all have the metric."""
+    manager = _task_manager(folder)
+    if name not in manager.all_tasks:
+        raise InputError(f"lm-eval has no task {name!r}; `lm_eval ls tasks` lists what it has.")
+    try:
+        loaded = manager.load(name)
+    except Exception as error:  # whatever the Hub, a file system or a parser thinks of
+        raise RunError(
+            f"lm-eval could not load the data of {name!r} ({type(error).__name__}: {error}). It comes from the "
+            "Hub: check the connection, or fill the Hub's cache on a machine that has one."
+        ) from error
+    group = loaded["groups"].get(name)
+    reported = [set(task.aggregation()) for task in loaded["tasks"].values()]
+    if group is not None:
+        reported.append({entry.metric for entry in group.aggregate_metric_list or ()})
+    known = set.intersection(*reported)
+    if metric.partition(",")[0] not in known:
+        raise InputError(f"lm-eval's {name!r} has no metric {metric!r}; it has {', '.join(sorted(known)) or 'none'}.")
+    return {name: group} if group is not None else loaded["tasks"]
+
+
+def _read(entries: Mapping[str, Any], name: str, metric: str) -> float:
+    """One number of a task's entry in a report, in which numbers are called ``metric,filter``."""
+    found = {key: value for key, value in entries.items() if "," in key and isinstance(value, int | float)}
+    for key, value in found.items():
+        if metric in (key, key.partition(",")[0]):
+            return float(value)
+    raise InputError(f"lm-eval's report on {name!r} has no metric {metric!r}; it has {', '.join(sorted(found))}.")
+
+
+@contextlib.contextmanager
+def _quiet_harness() -> Iterator[None]:
+    """Run in an empty folder, where libraries may leave files; give random states back, which lm-eval seeds."""
+    before, python, numpy = Path.cwd(), random.getstate(), np.random.get_state()  # noqa: NPY002
+    with tempfile.TemporaryDirectory() as scratch, torch.random.fork_rng():
+        os.chdir(scratch)
+        try:
+            yield
+        finally:
+            os.chdir(before)
+            random.setstate(python)
+            np.random.set_state(numpy)  # noqa: NPY002
