@@ -21,10 +21,10 @@ import pandas as pd
 from tis_utils.errors import RunError
 from tis_utils.experiments.run_spec import RunSpec, grid
 from tis_utils.experiments.study import Study
-from tis_utils.models.batching import progress
 from tis_utils.profiles import Profile
 from tis_utils.selectors.overlap import jaccard
 from tis_utils.storage.keys import digest, versions
+from tis_utils.storage.parallel import progress
 from tis_utils.storage.stored_results import read_keyed, write_keyed
 
 NAME = "repeatability"

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import torch
 from peft import PeftModel
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from tis_utils.errors import InputError
 from tis_utils.examples.text import IGNORE, Encoded
 from tis_utils.storage.keys import step
 
 VERSION = step("batching", 1)
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -86,11 +82,6 @@ def example_losses(model: nn.Module, batch: Batch) -> Tensor:
     wide = logits.flatten(0, 1).to(torch.promote_types(logits.dtype, torch.float32))
     loss = nn.functional.cross_entropy(wide, targets.flatten(), ignore_index=IGNORE, reduction="none")
     return loss.view(targets.shape).sum(1) / (targets != IGNORE).sum(1)
-
-
-def progress(items: Iterable[T], total: int, what: str, show: bool) -> Iterable[T]:
-    """Show a bar for work that takes more than two seconds (`TQDM_DISABLE=1` hides all bars)."""
-    return tqdm(items, total=total, desc=what, delay=2, leave=False) if show else items
 
 
 def _takes_logits_to_keep(model: nn.Module) -> bool:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tis_utils.errors import InputError
 from tis_utils.examples.text import Encoded, Example, Query, encode_all
-from tis_utils.models.batching import Batch, batches, length_batches, progress
+from tis_utils.models.batching import Batch, batches, length_batches
 from tis_utils.models.load import LanguageModel, add_lora, load_model, shared_copy
 from tis_utils.representations import warmup
 from tis_utils.representations.gradients import (
@@ -28,6 +28,7 @@ from tis_utils.representations.gradients import (
 from tis_utils.representations.sketch import Sketch, make_sketch
 from tis_utils.representations.warmup import Checkpoint, Recipe
 from tis_utils.storage.keys import step
+from tis_utils.storage.parallel import progress
 
 VERSION = step("less", 1)
 

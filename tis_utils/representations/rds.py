@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from tis_utils.examples.text import Example, Query, encode_all
-from tis_utils.models.batching import batches, length_batches, progress
+from tis_utils.models.batching import batches, length_batches
 from tis_utils.models.load import LanguageModel, load_model
 from tis_utils.storage.keys import step
+from tis_utils.storage.parallel import progress
 
 VERSION = step("rds", 1)
 

@@ -20,10 +20,11 @@ from transformers import get_linear_schedule_with_warmup
 
 from tis_utils.errors import InputError, RunError
 from tis_utils.examples.text import Encoded
-from tis_utils.models.batching import batches, example_losses, progress
+from tis_utils.models.batching import batches, example_losses
 from tis_utils.models.files import replace_folder
 from tis_utils.representations.gradients import BETA1, BETA2, lora_parameters
 from tis_utils.storage.keys import step
+from tis_utils.storage.parallel import progress
 
 VERSION = step("warmup", 1)
 

@@ -1,10 +1,10 @@
-"""Run many independent calls in parallel with joblib: its own loky, or a Ray or Dask cluster."""
+"""Many independent calls: in parallel with joblib (its own loky, or a Ray or Dask cluster), or with a bar."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
@@ -41,6 +41,11 @@ def run_all(
         raise InputError(f"jobs = {jobs}: at least one is needed.")
     with ENGINES[engine](jobs), tqdm(total=len(items), desc=what, unit=unit) as bar:
         return _WithBar(bar, n_jobs=min(jobs, max(1, len(items))))(delayed(call)(item) for item in items)
+
+
+def progress(items: Iterable[T], total: int, what: str, show: bool) -> Iterable[T]:
+    """Show a bar for work that takes more than two seconds (`TQDM_DISABLE=1` hides all bars)."""
+    return tqdm(items, total=total, desc=what, delay=2, leave=False) if show else items
 
 
 def check_engine(engine: str) -> None:

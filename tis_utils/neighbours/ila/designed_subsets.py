@@ -17,13 +17,13 @@ import torch
 
 from tis_utils.examples.text import Query, as_query
 from tis_utils.experiments.study import Study
-from tis_utils.models.batching import progress
 from tis_utils.models.evaluation import mean_loss
 from tis_utils.models.fine_tuning import fine_tune
 from tis_utils.neighbours.ila import coverage_depth as landscape
 from tis_utils.neighbours.ila import selector as ila
 from tis_utils.neighbours.ila.coverage_depth import Ints
 from tis_utils.storage.keys import digest, step, versions
+from tis_utils.storage.parallel import progress
 from tis_utils.storage.stored_results import read_keyed, write_keyed
 
 NAME = "ila_subsets"

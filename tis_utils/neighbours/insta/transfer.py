@@ -18,11 +18,11 @@ import torch
 from tis_utils.errors import InputError
 from tis_utils.examples.text import Example, Query, as_query
 from tis_utils.experiments.study import Study
-from tis_utils.models.batching import progress
 from tis_utils.models.evaluation import query_losses
 from tis_utils.models.fine_tuning import fine_tune
 from tis_utils.neighbours.insta import selector as insta
 from tis_utils.storage.keys import digest, step, versions
+from tis_utils.storage.parallel import progress
 from tis_utils.storage.stored_results import read_keyed, write_keyed
 
 NAME = "transfer"
