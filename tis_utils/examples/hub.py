@@ -19,10 +19,6 @@ from tis_utils.examples.text import Example, Query
 log = logging.getLogger(__name__)
 
 POOLS = {"tulu": "Harvard-DCML/tulu-v2-197K-processed", "dolci": "Harvard-DCML/dolci-instruct-sft-200K-processed"}
-WARMUP_POOLS = {
-    "tulu": "Harvard-DCML/tulu-v2-10K-warmup-processed",
-    "dolci": "Harvard-DCML/dolci-instruct-sft-10K-warmup-processed",
-}
 QUERY_SETS = "Harvard-DCML/targeted-query-set-processed"
 
 _OF_FOLDERS = "Check that the folder holds parquet or JSON files and that they open."
@@ -33,7 +29,7 @@ _OF_THE_HUB = (
 
 
 def load_pool(name_or_path: str | Path, *, split: str = "train", limit: int | None = None) -> list[Example]:
-    """Load candidates from a ``messages`` column (or any other candidate format of the files module).
+    """Load candidates in any format of :mod:`tis_utils.examples.formats`; the paper's have a ``messages`` column.
 
     Parameters
     ----------
@@ -47,8 +43,7 @@ def load_pool(name_or_path: str | Path, *, split: str = "train", limit: int | No
     Returns
     -------
     list of Example
-        ``id``, ``source`` (or ``dataset``) come from those columns if present; repeated ids get the row
-        number appended, with a warning that says how many.
+        Repeated ids get the row number appended, with a warning that says how many.
 
     Raises
     ------
@@ -109,8 +104,8 @@ def _rows(name: str, config: str | None, split: str, limit: int | None = None) -
         file = _task_file(Path(name), config, split)
         arguments = {"path": "parquet" if file.suffix == ".parquet" else "json", "data_files": {split: str(file)}}
     try:
-        found = datasets.load_dataset(**arguments, split=split, streaming=limit is not None)
-        return list(itertools.islice(found, limit))  # a streamed file is only read, and found broken, here
+        rows = datasets.load_dataset(**arguments, split=split, streaming=limit is not None)
+        return list(itertools.islice(rows, limit))  # a streamed file is only read, and found broken, here
     except (OSError, datasets.exceptions.DatasetsError, pyarrow.ArrowInvalid) as error:
         advice = _OF_FOLDERS if local else _OF_THE_HUB
         raise RunError(f"Data set {name!r} could not be loaded: {error}. {advice}") from error
@@ -139,11 +134,12 @@ def _singular(row: dict[str, Any]) -> dict[str, Any]:
 
 def _unique(pool: list[Example], name: str) -> list[Example]:
     seen: set[str] = set()
-    out = []
+    repeated = 0
     for i, example in enumerate(pool):
-        out.append(replace(example, id=f"{example.id}#{i}") if example.id in seen else example)
-        seen.add(out[-1].id)
-    changed = sum(a is not b for a, b in zip(pool, out, strict=True))
-    if changed:
-        log.warning("%s: %d of %d ids occur more than once; the row number was appended", name, changed, len(pool))
-    return out
+        if example.id in seen:
+            pool[i] = replace(example, id=f"{example.id}#{i}")
+            repeated += 1
+        seen.add(pool[i].id)
+    if repeated:
+        log.warning("%s: %d of %d ids occur more than once; the row number was appended", name, repeated, len(pool))
+    return pool

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,10 +51,9 @@ def load_data(profile: Profile, *, seed: int = 0) -> Data:
 def _classroom(profile: Profile, seed: int) -> Data:
     from tis_utils.examples import classroom
 
-    made = classroom.build(
-        pool_size=profile.pool_size, n_queries=profile.n_queries, n_test=profile.n_test, seed=seed, tasks=profile.tasks
-    )
-    return Data(made.pool, made.queries, made.test)
+    sizes = {name: getattr(profile, name) for name in ("pool_size", "n_queries", "n_test")}
+    room = classroom.build(**sizes, seed=seed, tasks=profile.tasks)
+    return Data(room.pool, room.queries, room.test)
 
 
 def _pool(profile: Profile, queries: Queries, test: Queries, seed: int) -> list[Example]:
@@ -65,36 +63,33 @@ def _pool(profile: Profile, queries: Queries, test: Queries, seed: int) -> list[
         reserved = [query for part in (queries, test) for task in profile.tasks for query in part[task]]
         return natural.load_pool(profile.pool_size, tasks=profile.tasks, reserved=reserved, seed=seed)
     if Path(profile.pool).suffix == ".jsonl":
-        from tis_utils.examples import jsonl as files
+        from tis_utils.examples import jsonl
 
-        return files.read_examples(Path(profile.pool))[: profile.pool_size]
+        return jsonl.read_examples(profile.pool)[: profile.pool_size]
     from tis_utils.examples import hub
 
     return hub.load_pool(profile.pool, limit=profile.pool_size)
 
 
 def _queries(profile: Profile) -> tuple[Queries, Queries]:
-    load: Callable[[str], tuple[list[Query], list[Query]]]
-    if profile.queries == "benchmarks":
-        from tis_utils.examples import benchmarks
-
-        def load(task: str) -> tuple[list[Query], list[Query]]:
-            held_out = benchmarks.held_out(task) if task in benchmarks.WITH_HELD_OUT else []
-            return benchmarks.queries(task), held_out
-
-    else:
-        from tis_utils.examples import hub
-
-        def load(task: str) -> tuple[list[Query], list[Query]]:
-            return tuple(hub.load_queries(profile.queries, task, split=split) for split in ("dev", "test"))  # type: ignore[return-value]
-
     queries: Queries = {}
     test: Queries = {}
     for task in profile.tasks:
-        everything, held_out = load(task)
+        everything, held_out = _of_task(profile.queries, task)
         queries[task] = spread(everything, profile.n_queries)
         test[task] = spread(held_out or unused(everything, queries[task]), profile.n_test)
     return queries, test
+
+
+def _of_task(source: str, task: str) -> tuple[list[Query], list[Query]]:
+    """All queries of a task, and its held-out examples if there are any."""
+    if source == "benchmarks":
+        from tis_utils.examples import benchmarks
+
+        return benchmarks.queries(task), benchmarks.held_out(task) if task in benchmarks.WITH_HELD_OUT else []
+    from tis_utils.examples import hub
+
+    return hub.load_queries(source, task, split="dev"), hub.load_queries(source, task, split="test")
 
 
 def unused(items: list[Query], queries: list[Query]) -> list[Query]:

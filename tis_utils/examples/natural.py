@@ -61,12 +61,12 @@ def load_pool(
     reserved = list(reserved)
     taken = {text for query in reserved for text in (query.prompt, request(query))}
     subjects = {query.meta["subject"] for query in reserved if query.task == "mmlu"}
-    found = [*_benchmark("codex", taken)]
+    pool = [*_benchmark("codex", taken)]
     if subjects or "mmlu" not in tasks:
-        found += [e for e in _benchmark("mmlu", taken) if e.meta["family"] not in subjects]
+        pool += [e for e in _benchmark("mmlu", taken) if e.meta["family"] not in subjects]
     streams = [_family(name, seed, taken) for name in FAMILIES]
     rounds = (next(stream) for _ in count() for stream in streams)
-    return [*found[:size], *islice(rounds, max(0, size - len(found)))]
+    return [*pool[:size], *islice(rounds, max(0, size - len(pool)))]
 
 
 def _benchmark(task: str, taken: set[str]) -> Iterator[Example]:
