@@ -246,7 +246,7 @@ def pages(tmp_path_factory) -> list[Path]:
     """The report on hostile data in a hostile file, a figure and an interactive one with hostile words."""
     from plotly import graph_objects as go
 
-    from tis_utils.plots.display import Picture, interactive
+    from tis_utils.plots import Picture, interactive
 
     folder = tmp_path_factory.mktemp("hostile")
     name = "<img src=x onerror=window.hacked=10>&'.jsonl"

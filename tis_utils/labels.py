@@ -14,6 +14,10 @@ METHODS = {
     "knn_uniform": "KNN-Uniform",
     "knn_kde": "KNN-KDE",
     "uot": "UOT",
+    "insta": "INSTA",
+    "ila": "ILA",
+    "ila@depth": "Depth alone",
+    "ila@coverage": "Coverage alone",
     "random": "Random",
     "zero_shot": "Zero-shot",
 }

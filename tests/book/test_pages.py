@@ -53,7 +53,7 @@ def test_every_picture_has_alternative_text(visits):
     assert alts, "no picture in the whole book"
     bare = {str(v): v.facts["alts"].count(None) + v.facts["alts"].count("") for v in visits}
     assert {name: count for name, count in bare.items() if count} == {}, (
-        "show figures with tis_utils.plots.figures.show"
+        "show figures with tis_utils.plots.show"
     )
     assert collect(visits, "broken") == {}
 
@@ -67,7 +67,7 @@ def test_pictures_have_the_text_that_the_notebook_gave(site, visits):
         for cell in json.loads(notebook.read_text())["cells"]:
             for output in cell.get("outputs", []):
                 page = "".join(output.get("data", {}).get("text/html", ""))
-                for alt in re.findall(r'<figure class="tis-figure"><img alt="([^"]*)"', page):
+                for alt in re.findall(r'<figure class="tis-figure">(?:<picture><source [^>]*>)?<img alt="([^"]*)"', page):
                     assert html.unescape(alt) in facts["alts"]
                     checked += 1
     assert checked, "no notebook shows a figure"

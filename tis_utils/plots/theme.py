@@ -1,15 +1,25 @@
-"""How methods look: one colour, one marker each, in the whole book; the matplotlib style of all figures."""
+"""How methods and kinds of examples look: one colour each, in the whole book; the matplotlib style of all figures."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
+from matplotlib import colormaps
+
+from tis_utils.labels import METHODS, label
 
 STYLE = Path(__file__).with_name("tis.mplstyle")
+INK, MUTED, LINE, GREY = "#1F2430", "#4A4F5A", "#B8BDC6", "#5C5F66"
+# Purple is good, orange is bad: apart for red- and green-blind eyes; the numbers and symbols say it again.
+DIVERGING = colormaps["PuOr"]
+SEQUENTIAL = colormaps["Purples"]
+SMALL = 8.5  # points: 11.8 px in a page
+DASHES: dict[str, Any] = {"-": "", "--": (4, 2), ":": (1, 1.5), "-.": (5, 1.5, 1, 1.5)}
 
 
 @dataclass(frozen=True)
@@ -23,25 +33,53 @@ class Look:
 
 
 # From Okabe-Ito (blue, vermillion, dark bluish green) and a search for colours that stay apart with red- or
-# green-blind eyes; each stands at least 3 : 1 against the white card (tests/test_figures.py).
+# green-blind eyes; each stands at least 3 : 1 against the white card (tests/plots/test_theme.py).
 LOOKS: dict[str, Look] = {
-    "embed": Look("EMBED", "#00754A", "s"),
-    "rds": Look("RDS+", "#0072B2", "^"),
-    "less": Look("LESS", "#D55E00", "o"),
-    "less_proxy": Look("LESS by proxy", "#8C2D04", "v", "-."),
-    "round_robin": Look("Round-robin", "#332288", "o"),
-    "doubly_greedy": Look("Doubly greedy", "#B07D12", "D"),
-    "knn_uniform": Look("KNN-Uniform", "#5B8FF9", "v"),
-    "knn_kde": Look("KNN-KDE", "#6B3E00", "P"),
-    "uot": Look("UOT", "#C0399F", "X"),
-    "random": Look("Random", "#767676", "h", ":"),
-    "zero_shot": Look("Zero-shot", "#1F2430", "", "--"),
+    name: Look(METHODS[name], *rest)
+    for name, rest in {
+        "embed": ("#00754A", "s"),
+        "rds": ("#0072B2", "^"),
+        "less": ("#D55E00", "o"),
+        "less_proxy": ("#8C2D04", "v", "-."),
+        "round_robin": ("#332288", "o"),
+        "doubly_greedy": ("#B07D12", "D"),
+        "knn_uniform": ("#5B8FF9", "v"),
+        "knn_kde": ("#6B3E00", "P"),
+        "uot": ("#C0399F", "X"),
+        "insta": ("#A6164A", "d"),
+        "ila": ("#8E1BFA", "D"),
+        "ila@depth": ("#4E9A26", "v", "--"),
+        "ila@coverage": ("#143D5B", "P", "--"),
+        "random": ("#767676", "h", ":"),
+        "zero_shot": (INK, "", "--"),
+    }.items()
 }
-# Neutral categories (data sources): colour and hatch, so that neither alone has to carry the meaning.
+SERIES = (("#1F479E", "o"), ("#E0457B", "s"), ("#1E9E8F", "^"), ("#8A8A00", "D"), ("#7B5CD6", "v"))  # no methods
+# Kinds of examples: colour and hatch, so that neither alone has to carry the meaning. No method has these colours.
+PLAIN = ("#C9CDD4", "")
+KINDS: dict[str, tuple[str, str]] = {
+    "clean": ("#56B4E9", ""),
+    "other wording": ("#E69F00", "//"),
+    "other function": ("#44AA99", ".."),
+    "corrupted": ("#AA4466", "\\\\"),
+    "other skills": ("#9AA0AA", "xx"),
+    "unrelated": PLAIN,
+    "filler": PLAIN,
+    "natural": PLAIN,
+}
+# Other categories (data sources).
 CATEGORIES = (
     ("#0072B2", ""), ("#E69F00", "//"), ("#009E73", ".."), ("#CC79A7", "\\\\"),
     ("#56B4E9", "xx"), ("#D55E00", ""), ("#F0E442", "++"), ("#5C5F66", "--"),
 )  # fmt: skip
+# What the claims' verdicts look like: symbol, fill, ink.
+VERDICTS = {
+    "supported": ("+", "#5E4FA2", "white"),
+    "mixed": ("~", "#E8E6EF", INK),
+    "contradicted": ("−", "#E08214", "black"),
+    "not testable": ("·", "#FFFFFF", MUTED),
+}
+_ALIASES = {"rr": "round_robin", "round-robin": "round_robin", "dg": "doubly_greedy", "none": "zero_shot"}
 
 
 @contextmanager
@@ -51,6 +89,50 @@ def style() -> Iterator[None]:
         yield
 
 
+def _key(name: str) -> str | None:
+    """Key in LOOKS of a method, by key or printed name, alone or as representation and selector."""
+    keys = _ALIASES | {entry.label.lower(): key for key, entry in LOOKS.items()} | {key: key for key in LOOKS}
+    text = name.partition(":")[0].strip().removeprefix("none/").lower()
+    if text.startswith("ila@random"):
+        return "random"
+    first, _, second = text.replace("/", ", ").partition(", ")
+    selector = keys.get(second)
+    if keys.get(first) and selector not in (None, "round_robin"):
+        return selector
+    return keys.get(first, "insta" if first.startswith("insta@") else None)
+
+
+def look(method: str) -> Look:
+    """How a method looks.
+
+    Parameters
+    ----------
+    method : str
+        Its key ("less") or printed name ("LESS"), perhaps with a selector ("less/uot", "LESS, UOT": with any but
+        round-robin it looks like the selector), perhaps with a remark after a colon. Unknown ones are grey stars.
+    """
+    key = _key(method)
+    return LOOKS[key] if key else Look(label(method.partition(":")[0]), GREY, "*")
+
+
+def looks(names: Iterable[str]) -> dict[str, Look]:
+    """Look of each name: methods with their own, in the palette's order, then all else with neutral ones."""
+    keys = {name: _key(name) for name in map(str, names)}
+    places, neutral = list(LOOKS), iter(SERIES * 3)
+    table = {
+        name: LOOKS[key] for name, key in sorted(keys.items(), key=lambda k: places.index(k[1] or "random")) if key
+    }
+    return table | {name: Look(label(name), *next(neutral)) for name, key in keys.items() if key is None}
+
+
+def fills(names: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Colour and hatch of each category: a kind's own, wherever the name is one, else the next free one."""
+    names = list(dict.fromkeys(map(str, names)))
+    known = {name: KINDS[name.replace("_", " ")] for name in names if name.replace("_", " ") in KINDS}
+    free = iter([c for c in CATEGORIES[:-1] if c[0] not in {colour for colour, _ in known.values()}])
+    return {name: known.get(name) or (CATEGORIES[-1] if name == "other" else next(free)) for name in names}
+
+
 def colours() -> dict[str, str]:
     """Colour by printed name, for ``color_discrete_map`` of plotly express."""
-    return {look.label: look.colour for look in LOOKS.values()}
+    return {entry.label: entry.colour for entry in LOOKS.values()}

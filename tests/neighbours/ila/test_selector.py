@@ -21,7 +21,7 @@ from tis_utils.neighbours.ila import claims as ila_claims
 from tis_utils.neighbours.ila import designed_subsets as ila_subsets
 from tis_utils.neighbours.ila import regression as ila_regression
 from tis_utils.neighbours.ila import selector as ila
-from tis_utils.plots import ila_figures
+from tis_utils.plots import depth_maps, fits, look, method_lines, plane
 from tis_utils.profiles import Profile
 from tis_utils.storage import stored_results as shipped
 from tis_utils.storage.cache import Store
@@ -342,20 +342,20 @@ def test_a_gap_is_a_difference_of_leads_over_random() -> None:
 
 def test_figures_show_what_they_are_given(study: Study) -> None:
     land = ila.explore(study, ila.Settings())
-    figure = ila_figures.maps(land, ila.BINS, {"a": land.picks("both", 4), "b": land.picks("depth", 5)})
-    rings = [len(ax.lines[-1].get_xdata()) for ax in figure.axes[:2]]
+    figure = depth_maps(land, ila.BINS, {"a": land.picks("both", 4), "b": land.picks("depth", 5)})
+    rings = [len(ax.collections[-1].get_offsets()) for ax in figure.axes[:2]]
     assert rings == [4, 5]
     with pytest.raises(InputError, match="with a map"):
-        ila_figures.maps(ila.explore(study, ila.parse("ila@kmeans")), ila.BINS, {"a": land.picks("both", 4)})
+        depth_maps(ila.explore(study, ila.parse("ila@kmeans")), ila.BINS, {"a": land.picks("both", 4)})
     frame = pd.DataFrame(
         {"method": ["ila", "random"], "x": [25, 25], "value": [3.0, 0.0], "low": [1.0, -1.0], "high": [5.0, 1.0]}
     )
-    (ax,) = ila_figures.lead_lines({"t": frame}, ylabel="y").axes
-    assert [line.get_label() for line in ax.lines[:2]] == ["ILA", "Random"]
+    (ax,) = method_lines({"t": frame}, x="x", ylabel="y", reference=0, bars=True).axes
+    assert [line.get_color() for line in ax.lines[:2]] == [look("ila").colour, look("random").colour]
     colours = [
-        ila_figures.look_of(name).colour for name in ("ila", "ila@depth", "none/ila@coverage", "less/uot", "embed")
+        look(name).colour for name in ("ila", "ila@depth", "none/ila@coverage", "less/uot", "embed")
     ]
     assert len(set(colours)) == 5
-    assert len(ila_figures.fits(ila_regression.design(made_up_subsets(1.0)), {"tasks": "loss"}).axes) == 2
+    assert len(fits(ila_regression.design(made_up_subsets(1.0)), {"tasks": "loss"}).axes) == 2
     marks = pd.DataFrame({"method": ["ila"], "coverage": [0.5], "depth": [0.9]})
-    assert len(ila_figures.plane({"a": marks, "b": marks}).axes) == 2
+    assert len(plane({"a": marks, "b": marks}).axes) == 2

@@ -1,0 +1,71 @@
+"""What a candidate is: the part of a pool it belongs to, and its kind from the point of view of a task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from tis_utils.examples.text import IGNORE, Encoded, Example
+
+# Which target each family of the natural pool was put there for: a person's judgement, not a measurement.
+_MEANT_FOR: Mapping[str, str] = {
+    "near GSM8K": "gsm_symbolic chain_sum leg_counting simple_equations products fraction_simplification "
+    "calendar_arithmetic time_intervals basic_arithmetic gcd",
+    "near BBH": "syllogism knights_knaves propositional_logic family_relationships word_sorting coin_flip "
+    "letter_counting color_cube_rotation self_reference aiw",
+    "near code": "string_manipulation string_splitting bitwise_arithmetic base_conversion",
+    "general": "number_sorting spell_backward sentence_reordering word_sequence_reversal",
+}
+NEAR: Mapping[str, str] = {family: name for name, families in _MEANT_FOR.items() for family in families.split()}
+_BENCHMARKS = {"codex": "HumanEval", "mmlu": "MMLU"}
+# Group of the natural pool that was put there for a benchmark task.
+MEANT_FOR: Mapping[str, str] = {"gsm8k": "near GSM8K", "codex": "HumanEval", "bbh": "near BBH", "mmlu": "MMLU"}
+
+
+def group(example: Example) -> str:
+    """Part of the pool that figures put an example into.
+
+    Classroom: the skill group, or "general". Natural pool: the benchmark it comes from, or the target its
+    family was chosen for ("near GSM8K", …). Any other pool: the source.
+    """
+    if example.meta.get("kind") == "natural":
+        family = str(example.meta.get("family"))
+        return _BENCHMARKS.get(example.source) or NEAR.get(family, "other puzzles")
+    return str(example.meta.get("group", example.source))
+
+
+def view(example: Example, task: str) -> str:
+    """What an example is *from the point of view of a task*.
+
+    Classroom: its kind within the task's own group, else "other skills" or "filler". Any other pool: its group.
+    """
+    kind = str(example.meta.get("kind", "unknown")).replace("_", " ")
+    if kind in ("natural", "unknown"):
+        return group(example)
+    if kind == "filler":
+        return kind
+    return kind if example.meta.get("group") == task else "other skills"
+
+
+def pool_frame(pool: Sequence[Example], encoded: Sequence[Encoded]) -> pd.DataFrame:
+    """One row per candidate: where it is from and how long it is.
+
+    Parameters
+    ----------
+    pool : sequence of Example, length N
+    encoded : sequence of Encoded, length N
+        The same candidates as tokens.
+
+    Returns
+    -------
+    DataFrame of N rows
+        Columns id, source, group, kind, prompt_tokens, answer_tokens (tokens that carry loss; the rest of the
+        text counts as prompt).
+    """
+    rows = []
+    for example, tokens in zip(pool, encoded, strict=True):
+        answer = int((tokens.labels != IGNORE).sum())
+        kind = str(example.meta.get("kind", "unknown")).replace("_", " ")
+        rows.append((example.id, example.source, group(example), kind, len(tokens.ids) - answer, answer))
+    return pd.DataFrame(rows, columns=["id", "source", "group", "kind", "prompt_tokens", "answer_tokens"])

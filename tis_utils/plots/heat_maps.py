@@ -1,0 +1,267 @@
+"""Tables as colours: numbers, verdicts, transfer, what is known, a similarity matrix with its picks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from tis_utils.errors import InputError
+from tis_utils.labels import label
+from tis_utils.plots.panels import PAGE, grid, legend, place, styled, write_note
+from tis_utils.plots.theme import DIVERGING, INK, LINE, SEQUENTIAL, SMALL, VERDICTS, look
+
+Picks = Sequence[int] | NDArray[np.int64]
+
+
+def _names(ax: Axes, rows: Sequence[Any], columns: Sequence[Any]) -> None:
+    """Name the cells of a heat map, without tick marks and frame."""
+    ax.set_xticks(np.arange(len(columns)) + 0.5, [str(c) for c in columns], rotation=0)
+    ax.set_yticks(np.arange(len(rows)) + 0.5, [str(r) for r in rows], rotation=0, va="center")
+    ax.tick_params(length=0)
+    ax.set(xlabel="", ylabel="")
+
+
+@styled
+def heat_maps(
+    tables: Mapping[str, pd.DataFrame],
+    *,
+    form: str = "{:+.0f}",
+    centre: float | None = 0.0,
+    limit: float | Sequence[float],
+    columns: int = 2,
+    note: str = "",
+    cell: float = 0.21,
+) -> Figure:
+    """Draw one annotated heat map per table, on one colour scale or (other units) each on its own.
+
+    Parameters
+    ----------
+    tables : mapping of title to DataFrame
+        The same rows and columns in each; missing values stay white.
+    form : str
+        Format of the numbers.
+    centre : float or None
+        Value drawn white on a two-sided scale (below: orange, above: purple); None for a one-sided scale
+        from 0.
+    limit : float or one per table
+        Distance from the centre (or from 0) at which the colour is fullest.
+    columns : int
+        Panels side by side.
+    note : str
+        Printed under the figure.
+    cell : float
+        Height of a row, in inches.
+
+    Raises
+    ------
+    InputError
+        If there is no table, or their rows and columns differ.
+    """
+    frames = list(tables.values())
+    if not frames or any(not (f.index.equals(frames[0].index) and f.columns.equals(frames[0].columns)) for f in frames):
+        raise InputError("heat_maps needs at least one table, and the same rows and columns in all of them.")
+    limits = [limit] * len(frames) if isinstance(limit, int | float) else list(limit)
+    columns = min(columns, len(frames))
+    rows = math.ceil(len(frames) / columns)
+    height = max(cell, 0.2)
+    figure, axes = grid(rows, columns, rows * (height * len(frames[0]) + 0.5) + 0.3, width=_width(frames[0], columns))
+    for ax, (title, table), fullest in zip(axes, tables.items(), limits, strict=False):
+        _heat_map(ax, table.astype(float), form, centre, fullest)
+        ax.set_title(title)
+        _names(ax, table.index if place(ax)[0] else [""] * len(table), table.columns)
+    for ax in axes[len(frames) :]:
+        ax.remove()
+    write_note(figure, note)
+    return figure
+
+
+def _width(table: pd.DataFrame, columns: int) -> float:
+    """As wide as names and numbers need, at most a page."""
+    names = 0.075 * max(len(str(name)) for name in table.index)
+    longest = max(len(part) for name in table.columns for part in str(name).split("\n"))
+    return min(PAGE, max(names + columns * table.shape[1] * max(0.55, 0.085 * longest) + 0.4, 3.5))
+
+
+def _heat_map(ax: Axes, table: pd.DataFrame, form: str, centre: float | None, limit: float) -> None:
+    low = 0 if centre is None else centre - limit
+    sns.heatmap(
+        table,
+        vmin=low,
+        vmax=limit if centre is None else centre + limit,
+        cmap=SEQUENTIAL if centre is None else DIVERGING,
+        annot=table.map(lambda value: _number(form.format(value))),
+        annot_kws={"size": SMALL},
+        fmt="",
+        cbar=False,
+        linewidths=0.6,
+        xticklabels=False,
+        yticklabels=False,
+        ax=ax,
+    )
+
+
+def _number(text: str) -> str:
+    """With a true minus sign, and none before a zero."""
+    return text.lstrip("+-") if text.strip("+-0.%") == "" else text.replace("-", "−")
+
+
+@styled
+def verdict_map(card: pd.DataFrame, sources: Mapping[str, str], claims: Mapping[str, str]) -> Figure:
+    """Draw the scorecard: claims × sources, the verdict by colour and by symbol.
+
+    Parameters
+    ----------
+    card : DataFrame
+        From :func:`tis_utils.evidence.claims.scorecard`.
+    sources, claims : mapping of name to printed label
+        Columns and rows, in order.
+    """
+    table = card.pivot(index="claim", columns="source", values="verdict").loc[list(claims), list(sources)]
+    kinds = list(VERDICTS)
+    figure, (ax,) = grid(1, 1, 0.24 * len(claims) + 1.75)
+    sns.heatmap(
+        table.map(kinds.index),
+        cmap=ListedColormap([colour for _, colour, _ in VERDICTS.values()]),
+        vmin=-0.5,
+        vmax=len(kinds) - 0.5,
+        annot=table.map(lambda kind: VERDICTS[kind][0]),
+        annot_kws={"size": 10, "weight": "bold"},
+        fmt="",
+        cbar=False,
+        linewidths=1.5,
+        xticklabels=False,
+        yticklabels=False,
+        ax=ax,
+    )
+    for text, kind in zip(ax.texts, table.to_numpy().ravel(), strict=True):
+        text.set_color(VERDICTS[kind][2])
+    _names(ax, list(claims.values()), list(sources.values()))
+    ax.xaxis.tick_top()
+    for text in ax.get_xticklabels():
+        text.set(rotation=60, ha="left", rotation_mode="anchor")
+    ax.axvline(1, color=INK, linewidth=1.2)
+    squares = {
+        f"{symbol}  {kind}": Line2D([], [], marker="s", markersize=9, color=colour, linestyle="none", mec=LINE)
+        for kind, (symbol, colour, _) in VERDICTS.items()
+    }
+    legend(figure, squares)
+    return figure
+
+
+@styled
+def transfer_map(gains: pd.DataFrame, *, marks: Mapping[str, str], limit: float, note: str = "") -> Figure:
+    """A transfer matrix as colours: sources in rows, targets in columns; a dot marks INSTA's choice.
+
+    Parameters
+    ----------
+    gains : DataFrame
+        Sources × targets, positive (purple): training on the source helps the target.
+    marks : mapping of target to source
+    limit : float
+        Gain at which the colour is fullest.
+
+    Raises
+    ------
+    InputError
+        If the matrix is empty.
+    """
+    if gains.empty:
+        raise InputError("transfer_map needs at least one source and one target.")
+    figure, (ax,) = grid(1, 1, 0.15 * len(gains) + 1.9)
+    sns.heatmap(
+        gains.astype(float),
+        cmap=DIVERGING,
+        vmin=-limit,
+        vmax=limit,
+        cbar_kws={"label": "loss saved (nats)", "shrink": 0.5, "aspect": 30, "pad": 0.01},
+        xticklabels=False,
+        yticklabels=False,
+        ax=ax,
+    )
+    _names(ax, gains.index.str.replace("_", " "), gains.columns.str.replace("_", " "))
+    ax.tick_params(axis="x", rotation=90)
+    known = [(t, s) for t, s in marks.items() if s in gains.index and t in gains.columns]
+    x = np.array([gains.columns.get_loc(t) for t, _ in known]) + 0.5
+    y = np.array([gains.index.get_loc(s) for _, s in known]) + 0.5
+    sns.scatterplot(x=x, y=y, color="white", edgecolor=INK, s=18, ax=ax)
+    write_note(figure, note)
+    return figure
+
+
+@styled
+def white_spots(known: pd.DataFrame) -> Figure:
+    """Draw a grid of combinations: grey where results are published, white with a question mark where not.
+
+    Parameters
+    ----------
+    known : DataFrame of bool
+        Rows and columns are method names.
+
+    Raises
+    ------
+    InputError
+        If the table is empty.
+    """
+    if known.empty:
+        raise InputError("white_spots needs at least one row and one column.")
+    figure, (ax,) = grid(1, 1, 0.5 * len(known) + 0.6)
+    sns.heatmap(
+        known.astype(float),
+        cmap=ListedColormap(["#FFFFFF", "#C9CDD4"]),
+        vmin=0,
+        vmax=1,
+        annot=known.map(lambda there: "published" if there else "?"),
+        annot_kws={"color": INK, "size": 9},
+        fmt="",
+        cbar=False,
+        linewidths=1,
+        linecolor="#8A8F99",
+        xticklabels=False,
+        yticklabels=False,
+        ax=ax,
+    )
+    _names(ax, [label(r) for r in known.index], [label(c) for c in known.columns])
+    ax.xaxis.tick_top()
+    return figure
+
+
+@styled
+def matrix_picture(S: NDArray[Any], picks: Mapping[str, Picks]) -> Figure:
+    """Draw a small similarity matrix and, under its columns, the order in which each selector takes them.
+
+    Parameters
+    ----------
+    S : ndarray, shape (M, N)
+        Similarities; darker is more similar.
+    picks : mapping of selector to sequence of int
+        Column indices, best first.
+    """
+    m, n = S.shape
+    figure, axes = grid(2, 1, 0.26 * (m + len(picks)) + 1.05)
+    top, bottom = axes
+    top.get_gridspec().set_height_ratios([m, len(picks)])  # type: ignore[union-attr]
+    sns.heatmap(S, cmap=SEQUENTIAL, cbar=False, xticklabels=False, yticklabels=False, ax=top)
+    _names(top, [f"query {i + 1}" for i in range(m)], [])
+    top.set_title(f"In: S, {m} queries × {n} candidates (darker: more similar)")
+    bottom.set_title("Out: candidates in order, 1 first")
+    for row, (name, chosen) in enumerate(picks.items()):
+        box = {"facecolor": look(name).colour, "boxstyle": "round,pad=0.22", "linewidth": 0}
+        for order, column in enumerate(chosen, start=1):
+            at = (column + 0.5, row + 0.5)
+            bottom.text(*at, str(order), ha="center", va="center", fontsize=SMALL, color="white", bbox=box)
+    _names(bottom, [label(name) for name in picks], range(n))
+    bottom.set(xlim=(0, n), ylim=(len(picks), 0), xlabel="candidate (column of S)")
+    bottom.hlines(np.arange(1, len(picks)), 0, n, color=LINE, linewidth=0.5)
+    bottom.grid(visible=False)
+    bottom.spines[:].set_visible(False)
+    return figure

@@ -1,0 +1,200 @@
+"""Figures that answer to the reader, by plotly: live in Jupyter, and in the book without a network."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from tis_utils.errors import InputError
+from tis_utils.evidence.published import MODELS, POOLS
+from tis_utils.evidence.published_analysis import method_name, published_cube
+from tis_utils.evidence.tables import ZERO_SHOT
+from tis_utils.labels import label
+from tis_utils.plots.display import checked_alt
+from tis_utils.plots.theme import CATEGORIES, INK, LOOKS, fills, look
+
+SYMBOLS = ("circle", "square", "triangle-up", "diamond", "cross", "x", "triangle-down", "pentagon")
+
+
+@dataclass(frozen=True)
+class Interactive:
+    """A plotly figure: live in Jupyter, and in the book through the one bundled plotly.js."""
+
+    data: dict[str, Any]
+    alt: str
+    height: int
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        # "</script" would end the element and "<!--<script" hide its end; "\u003c" is the same JSON
+        payload = json.dumps(self.data, separators=(",", ":")).replace("<", "\\u003c")
+        alt = html.escape(self.alt)
+        return {
+            "application/vnd.plotly.v1+json": self.data | {"config": {"responsive": True}},
+            "text/html": (
+                f'<figure class="tis-plotly" aria-label="{alt}" style="min-height:{self.height}px">'
+                f'<script type="application/json">{payload}</script><noscript>{alt}</noscript></figure>'
+            ),
+            "text/plain": f"Interactive figure: {self.alt}",
+        }
+
+
+def interactive(figure: Any, alt: str) -> Interactive:
+    """Prepare a plotly figure for the book and for Jupyter; use it as the last expression of a cell.
+
+    plotly.js itself is not embedded: in the book the page loads the site's one copy (``_static/tis.js``), in
+    Jupyter and VS Code the front end draws it.
+
+    Parameters
+    ----------
+    figure : plotly.graph_objects.Figure
+        Left unchanged.
+    alt : str
+        What the figure shows, in a sentence or two.
+
+    Raises
+    ------
+    InputError
+        If `alt` says nothing.
+    """
+    text = checked_alt(alt)
+    data = json.loads(figure.to_json())
+    layout: dict[str, Any] = data.setdefault("layout", {})
+    layout["template"] = _template()
+    layout.setdefault("height", 440)
+    layout.setdefault("autosize", True)
+    return Interactive({"data": data["data"], "layout": layout}, text, int(layout["height"]))
+
+
+def _template() -> dict[str, Any]:
+    axis = {"gridcolor": "#E4E6EA", "linecolor": "#8A8F99", "zeroline": False, "automargin": True}
+    return {
+        "layout": {
+            "colorway": [entry.colour for entry in LOOKS.values()],
+            "font": {"family": "system-ui, sans-serif", "size": 13, "color": INK},
+            "paper_bgcolor": "#FFFFFF",
+            "plot_bgcolor": "#FFFFFF",
+            "margin": {"l": 56, "r": 16, "t": 48, "b": 100},
+            "title": {"x": 0, "xref": "paper", "font": {"size": 16}},
+            "legend": {"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0.01, "x": 0},
+            "xaxis": axis,
+            "yaxis": axis,
+        }
+    }
+
+
+def point_map(tables: Mapping[str, pd.DataFrame], kinds: Sequence[str]) -> go.Figure:
+    """Scatter points in the plane, coloured by kind, with one button per panel.
+
+    Parameters
+    ----------
+    tables : mapping of title to DataFrame
+        Columns ``x``, ``y``, ``kind``, ``text`` (shown when a point is touched); the first panel is visible.
+    kinds : sequence of str
+        Order of the legend; at most 8. A kind "query" is drawn last, as large stars.
+
+    Raises
+    ------
+    InputError
+        If there is no panel, or there are more kinds than colours.
+    """
+    if not tables or len(kinds) > len(CATEGORIES) + ("query" in kinds):
+        raise InputError(f"point_map needs a panel and at most {len(CATEGORIES)} kinds, got {len(kinds)}.")
+    plain = [kind for kind in kinds if kind != "query"]
+    markers = {
+        kind: {"symbol": symbol, "size": 6, "opacity": 0.75, "color": colour}
+        for (kind, (colour, _)), symbol in zip(fills(plain).items(), SYMBOLS, strict=False)
+    } | {"query": {"symbol": "star", "size": 13, "color": INK, "line": {"width": 1, "color": "white"}}}
+    figure = go.Figure()
+    for index, table in enumerate(tables.values()):
+        for kind in kinds:
+            part = table[table["kind"] == kind]
+            figure.add_scatter(
+                x=part["x"].round(3).tolist(),
+                y=part["y"].round(3).tolist(),
+                text=part["text"].tolist(),
+                mode="markers",
+                name=kind,
+                visible=index == 0,
+                marker=markers[kind],
+                hovertemplate="%{text}<extra>" + kind + "</extra>",
+            )
+    figure.update_layout(
+        updatemenus=[_buttons(list(tables), len(kinds))],
+        xaxis={"showticklabels": False, "title": "first principal axis"},
+        yaxis={"showticklabels": False, "title": "second"},
+        margin={"l": 40, "r": 10, "t": 56, "b": 110},
+        height=500,
+    )
+    return figure
+
+
+def _buttons(titles: Sequence[str], size: int) -> dict[str, object]:
+    """Buttons above the plot; each shows the `size` traces of one panel."""
+    shown = [[i // size == index for i in range(size * len(titles))] for index in range(len(titles))]
+    return {
+        "type": "buttons",
+        "direction": "right",
+        "x": 0,
+        "y": 1.14,
+        "xanchor": "left",
+        "showactive": True,
+        "buttons": [
+            {"label": title, "method": "update", "args": [{"visible": traces}]}
+            for title, traces in zip(titles, shown, strict=True)
+        ],
+    }
+
+
+def budget_browser(metrics: Sequence[str]) -> go.Figure:
+    """Every setting and metric of the published budget experiment in one plotly figure with a menu.
+
+    Parameters
+    ----------
+    metrics : sequence of str
+        Metrics on offer, the first one is drawn first.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        One panel per task; the menu exchanges the values (it needs no server).
+    """
+    cubes = {metric: published_cube(metric) for metric in metrics}
+    first = cubes[metrics[0]]
+    titles = [label(task).split(" ")[0] for task in first.tasks]
+    figure = make_subplots(rows=3, cols=2, subplot_titles=titles, vertical_spacing=0.1)
+    for t in range(len(first.tasks)):
+        for method in first.methods:
+            untuned = method == ZERO_SHOT
+            figure.add_scatter(
+                x=[f"{b / 1000:g}k" for b in first.budgets],
+                name=method_name(method),
+                legendgroup=method,
+                showlegend=t == 0,
+                line={"color": look(method).colour, "width": 1.8, "dash": "dash" if untuned else "solid"},
+                mode="lines" if untuned else "lines+markers",
+                row=t // 2 + 1,
+                col=t % 2 + 1,
+            )
+    buttons = [
+        {
+            "method": "restyle",
+            "label": f"{label(metric)}: {MODELS[model]}, {POOLS[pool]}",
+            "args": [{"y": data.mean[m, :, p].reshape(-1, len(data.budgets)).tolist()}],  # (T·K, S)
+        }
+        for metric, data in cubes.items()
+        for m, model in enumerate(data.models)
+        for p, pool in enumerate(data.pools)
+    ]
+    for trace, y in zip(figure.data, buttons[0]["args"][0]["y"], strict=True):
+        trace.y = y
+    menu = {"buttons": buttons, "x": 0, "xanchor": "left", "y": 1.07, "yanchor": "bottom", "font": {"size": 12}}
+    figure.update_xaxes(type="category")
+    figure.update_layout(height=780, margin={"t": 100, "l": 40}, updatemenus=[menu], hovermode="x unified")
+    return figure

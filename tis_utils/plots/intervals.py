@@ -1,0 +1,103 @@
+"""Estimates with intervals: dots and bars, one row per label, one colour per method or series."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tis_utils.errors import InputError
+from tis_utils.evidence.tables import need
+from tis_utils.plots.panels import PAGE, legend, line_handles, panels, place, stacking, write_note
+from tis_utils.plots.theme import INK, Look, looks
+
+
+@stacking
+def intervals(
+    tables: Mapping[str, pd.DataFrame],
+    *,
+    xlabel: str,
+    series: str = "series",
+    columns: int = 2,
+    reference: float = 0.0,
+    meaning: str = "",
+    shared: bool = False,
+    note: str = "",
+) -> Figure:
+    """Draw estimates with given intervals as horizontal bars around dots, one row per label.
+
+    Parameters
+    ----------
+    tables : mapping of title to DataFrame
+        Columns ``label``, ``value``, ``low``, ``high`` and optionally `series`.
+    xlabel : str
+    series : str
+        Column with a method or another series: colour, marker, legend.
+    columns : int
+        Panels side by side; they share their rows.
+    reference : float
+        Where the vertical line stands.
+    meaning : str
+        What the vertical line stands for.
+    shared : bool
+        Whether all panels have one horizontal scale.
+    note : str
+        Printed under the figure.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to draw.
+    """
+    if not tables or any(table.empty for table in tables.values()):
+        raise InputError("intervals needs at least one panel, and rows in every panel.")
+    frames = {title: table.assign(**{series: table.get(series, "")}) for title, table in tables.items()}
+    rows = list(dict.fromkeys(text for frame in frames.values() for text in frame["label"]))
+    entries = looks(name for frame in frames.values() for name in frame[series])
+    figure, axes = panels(
+        list(frames), columns=columns, height=len(rows) * (0.14 + 0.12 * len(entries)) + 0.65, single=PAGE
+    )
+    for ax, frame in zip(axes, frames.values(), strict=True):
+        need(frame, ["label", "value", "low", "high"])
+        _panel(ax, frame, rows, series, entries)
+        ax.axvline(reference, color=INK, linewidth=0.9, zorder=0)
+        ax.set_xlabel(xlabel + (f"\n(line at {reference:g}: {meaning})" if meaning else ""))
+        ax.set_yticks(range(len(rows)), rows if place(ax)[0] else [""] * len(rows))
+        if shared:
+            ax.sharex(axes[0])
+    if len(entries) > 1:
+        legend(figure, line_handles(entries.values(), lines=False))
+    write_note(figure, note)
+    return figure
+
+
+def _panel(ax: Axes, frame: pd.DataFrame, rows: list[str], series: str, entries: Mapping[str, Look]) -> None:
+    spread = 0.24 * (len(entries) - 1) if len(entries) < 4 else 0.62
+    sns.pointplot(
+        frame.astype({"value": float}),
+        x="value",
+        y="label",
+        order=rows,
+        hue=series,
+        hue_order=list(entries),
+        palette={name: entry.colour for name, entry in entries.items()},
+        markers=[entry.marker or "o" for entry in entries.values()],
+        dodge=spread if len(entries) > 1 else False,
+        linestyle="none",
+        markersize=5,
+        markeredgewidth=0,
+        errorbar=None,
+        legend=False,
+        ax=ax,
+    )
+    step = spread / max(len(entries) - 1, 1)
+    for k, (name, entry) in enumerate(entries.items()):
+        part = frame[frame[series].astype(str) == name]
+        at = [rows.index(text) + step * k - spread * (len(entries) > 1) / 2 for text in part["label"]]
+        ax.hlines(at, part["low"], part["high"], color=entry.colour, linewidth=1.6)
+    ax.set(ylabel="", ylim=(len(rows) - 0.5, -0.5))
+    ax.grid(visible=False, axis="y")
+    ax.tick_params(axis="y", length=0)

@@ -1,0 +1,253 @@
+"""Lines: a measure against the budget, the distance quantile, the number of tasks, the value of an option."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator
+
+from tis_utils.errors import InputError
+from tis_utils.evidence.tables import By, cells_of, need
+from tis_utils.labels import label
+from tis_utils.plots.panels import label_axes, legend, line_handles, log_axis, panels, stacking, write_note
+from tis_utils.plots.theme import DASHES, INK, LOOKS, Look, looks
+
+BUDGET = "Budget (examples)"
+
+
+def _lines(ax: Axes, rows: pd.DataFrame, x: str, entries: Mapping[str, Look], *, series: str = "method") -> None:
+    """One line per series through ``value``."""
+    names = list(entries)
+    sns.lineplot(
+        rows.astype({x: float, "value": float}),
+        x=x,
+        y="value",
+        hue=series,
+        style=series,
+        hue_order=names,
+        style_order=names,
+        palette={name: entry.colour for name, entry in entries.items()},
+        markers={name: entry.marker or "o" for name, entry in entries.items()},
+        dashes={name: DASHES[entry.line] for name, entry in entries.items()},
+        estimator=None,
+        errorbar=None,
+        legend=False,
+        ax=ax,
+    )
+
+
+def _bands(ax: Axes, rows: pd.DataFrame, x: str, entries: Mapping[str, Look], *, series: str = "method") -> None:
+    """Fill between the given ``low`` and ``high``, where there are any."""
+    for name, part in rows.dropna(subset=["low", "high"]).sort_values(x).groupby(series, sort=False):
+        at = part[x].to_numpy(float)
+        ax.fill_between(at, part["low"], part["high"], color=entries[str(name)].colour, alpha=0.16, linewidth=0)
+
+
+def _bars(ax: Axes, rows: pd.DataFrame, x: str, entries: Mapping[str, Look], *, series: str = "method") -> None:
+    for name, part in rows.groupby(series, sort=False):
+        ax.vlines(part[x], part["low"], part["high"], color=entries[str(name)].colour, linewidth=1.3, alpha=0.7)
+
+
+def _level(ax: Axes, height: float, method: str) -> None:
+    look = LOOKS[method]
+    ax.axhline(height, color=look.colour, linestyle=look.line, linewidth=1.2)
+
+
+def _curves(frame: pd.DataFrame, metric: str, by: By, x: str, columns: int) -> tuple[Figure, dict[Axes, pd.DataFrame]]:
+    """Means with bands of one standard error, one panel per task; the untuned model is a horizontal line."""
+    cells = cells_of(frame, metric, by, x).rename(columns={"mean": "value"})
+    cells = cells.assign(low=cells["value"] - cells["se"], high=cells["value"] + cells["se"])
+    entries = looks(cells["method"])
+    tasks = list(dict.fromkeys(cells["task"]))
+    figure, axes = panels([label(task) for task in tasks], columns=columns, height=2.3)
+    trained = cells[cells["method"] != "zero_shot"]
+    drawn = {}
+    for ax, task in zip(axes, tasks, strict=True):
+        drawn[ax] = trained[trained["task"] == task]
+        _lines(ax, drawn[ax], x, {name: entry for name, entry in entries.items() if name != "zero_shot"})
+        _bands(ax, drawn[ax], x, entries)
+        for height in cells.loc[(cells["method"] == "zero_shot") & (cells["task"] == task), "value"]:
+            _level(ax, height, "zero_shot")
+    legend(figure, line_handles(entries.values()))
+    return figure, drawn
+
+
+@stacking
+def budget_curves(frame: pd.DataFrame, *, metric: str, by: By = "representation") -> Figure:
+    """Draw `metric` against budget, one panel per task, one line per method.
+
+    Lines are means over seeds, bands are one standard error to either side (none where n = 1); the untuned
+    model is a dashed horizontal line.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Tidy rows (see :mod:`tis_utils.evidence.tables`) with a column ``budget``, in examples.
+    metric : str
+        Value of the column ``metric`` to draw.
+    by : {"representation", "selector"}
+        What the lines stand for; the other one must be the same in all rows but Random and zero-shot.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, no row has the metric, or rows that must not be averaged are mixed.
+    """
+    figure, drawn = _curves(frame, metric, by, "budget", 3)
+    trained = pd.concat(drawn.values())
+    for ax in drawn:
+        log_axis(ax, trained["budget"].unique().tolist())
+    label_axes(drawn, BUDGET, label(metric))
+    counts = sorted({int(n) for n in trained["n"] if n > 1})
+    runs = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}" if counts else ""
+    note = f"Line: mean over {runs} seeds; band: ± 1 standard error." if runs else "One run per point."
+    write_note(figure, note)
+    return figure
+
+
+@stacking
+def quantile_curves(frame: pd.DataFrame, *, metric: str) -> Figure:
+    """Draw `metric` against distance-quantile bin, one panel per task, one line per representation.
+
+    Under each panel stands Spearman's rank correlation between bin and metric: the nearer to 1 (for a
+    loss), the better the representation's distance predicts what training on an example does.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Tidy rows with a column ``bin`` (0 nearest).
+    metric : str
+        Value of the column ``metric`` to draw.
+
+    Raises
+    ------
+    InputError
+        As :func:`budget_curves`.
+    """
+    figure, drawn = _curves(frame, metric, "representation", "bin", 2)
+    label_axes(drawn, "", label(metric))
+    for ax, rows in drawn.items():
+        bins = sorted(rows["bin"].unique())
+        ax.xaxis.set_major_locator(FixedLocator(bins[:: 1 + len(bins) // 11]))
+        parts = {name: rows[rows["method"] == name] for name in looks(rows["method"])}
+        rho = {n: p["bin"].astype(float).corr(p["value"], method="spearman") for n, p in parts.items()}
+        text = "   ".join(f"{label(name)} {value:+.2f}" for name, value in rho.items())
+        ax.set_xlabel(f"ρ:  {text}".replace(" -", " −"), loc="left", fontsize=8.5)
+    write_note(
+        figure,
+        "Horizontal: distance quantile of the training examples, 0 = nearest. "
+        "ρ: Spearman's correlation of quantile and metric.",
+    )
+    return figure
+
+
+@stacking
+def method_lines(
+    tables: Mapping[str, pd.DataFrame],
+    *,
+    ylabel: str,
+    xlabel: str = BUDGET,
+    x: str = "budget",
+    series: str = "method",
+    note: str = "",
+    reference: float | None = None,
+    meaning: str = "",
+    shared: bool = True,
+    bars: bool = False,
+) -> Figure:
+    """Draw numbers with given intervals against the budget or another size, one panel per title.
+
+    Parameters
+    ----------
+    tables : mapping of title to DataFrame
+        Columns `x` (positive; the axis is logarithmic), `series`, ``value`` and optionally ``low`` and ``high``.
+    ylabel, xlabel : str
+    x : str
+        Column of the horizontal axis.
+    series : str
+        Column that says which line a row belongs to.
+    note : str
+        Printed under the figure.
+    reference : float, optional
+        Height of a line that looks like Random's.
+    meaning : str
+        What the reference stands for, in the legend.
+    shared : bool
+        Whether all panels have one vertical scale.
+    bars : bool
+        Draw intervals as bars beside each other instead of bands.
+
+    Raises
+    ------
+    InputError
+        If there is no panel, or one lacks a column or has no row.
+    """
+    if not tables:
+        raise InputError("method_lines needs at least one panel.")
+    for table in tables.values():
+        need(table, [x, series, "value"])
+    entries = looks(name for table in tables.values() for name in table[series])
+    figure, axes = panels([label(title) for title in tables], height=2.5 if len(tables) < 3 else 2.2)
+    shift = dict(zip(entries, np.exp(0.035 * (np.arange(len(entries)) - (len(entries) - 1) / 2)), strict=True))
+    for ax, table in zip(axes, tables.values(), strict=True):
+        steps = table[x].unique().tolist()
+        if bars:
+            table = table.assign(**{x: table[x] * table[series].map(shift)})
+        _lines(ax, table, x, entries, series=series)
+        if {"low", "high"} <= set(table.columns):
+            (_bars if bars else _bands)(ax, table, x, entries, series=series)
+        if reference is not None:
+            _level(ax, reference, "random")
+        log_axis(ax, steps)
+        if shared:
+            ax.sharey(axes[0])
+    label_axes(axes, xlabel, ylabel)
+    handles = line_handles(entries.values())
+    if meaning:
+        handles |= {meaning: Line2D([], [], color=LOOKS["random"].colour, linestyle=LOOKS["random"].line)}
+    legend(figure, handles if len(handles) > 1 else {})
+    write_note(figure, note)
+    return figure
+
+
+@stacking
+def option_curves(frame: pd.DataFrame, *, value: str, reference: float | None = None) -> Figure:
+    """Draw a measure against the value of an option, one panel per selector and option, the default dashed.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns ``option``, ``selector``, ``setting`` (positive, log axis), ``default`` and `value`.
+    value : str
+        Column to draw; also the label of the vertical axis.
+    reference : float, optional
+        What Random gets, a grey dotted line.
+
+    Raises
+    ------
+    InputError
+        If a column is missing or there is no row.
+    """
+    need(frame, ["option", "selector", "setting", "default", value])
+    frame = frame.rename(columns={value: "value"})
+    parts = {f"{label(s)}: {o}": part for (s, o), part in frame.groupby(["selector", "option"], sort=False)}
+    entries = looks(frame["selector"])
+    figure, axes = panels(list(parts), height=1.9)
+    for ax, part in zip(axes, parts.values(), strict=True):
+        _lines(ax, part, "setting", entries, series="selector")
+        ax.axvline(float(part["default"].iloc[0]), color=INK, linewidth=0.9, linestyle="--")
+        log_axis(ax, part["setting"].tolist())
+        ax.xaxis.get_major_formatter().func = lambda x, _: f"{x:g}"  # type: ignore[attr-defined]
+        if reference is not None:
+            _level(ax, reference, "random")
+        ax.sharey(axes[0])
+    label_axes(axes, "", value)
+    handles = line_handles(entries.values()) | {"default": Line2D([], [], color=INK, linewidth=0.9, linestyle="--")}
+    legend(figure, handles | (line_handles([LOOKS["random"]]) if reference is not None else {}))
+    return figure

@@ -1,0 +1,151 @@
+"""Maps: a pool and its queries in the plane, and what was picked there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from tis_utils.errors import InputError
+from tis_utils.labels import label
+from tis_utils.neighbours.ila.selector import Landscape
+from tis_utils.plots.heat_maps import Picks
+from tis_utils.plots.panels import PAGE, grid, legend, styled, write_note
+from tis_utils.plots.theme import INK, LINE, MUTED, SEQUENTIAL, look
+
+Points = NDArray[np.float64]
+SHADES = ListedColormap(SEQUENTIAL(np.linspace(0.25, 1, 256)))  # the lightest must still be seen on white
+
+
+def _points(ax: Axes, points: Points, size: float, **marks: object) -> None:
+    sns.scatterplot(x=points[:, 0], y=points[:, 1], s=size, ax=ax, **marks)
+
+
+def _map(ax: Axes, candidates: Points, queries: Points, chosen: Picks, colour: str, *, scale: float = 1) -> None:
+    _points(ax, candidates, 5 * scale, color=LINE, linewidth=0)
+    _points(ax, candidates[np.asarray(chosen, dtype=int)], 17 * scale, color=colour, edgecolor="white", linewidth=0.4)
+    _points(ax, queries, 52 * scale, color=INK, marker="*", edgecolor="white", linewidth=0.5)
+    ax.set(xticks=[], yticks=[], aspect="equal")
+
+
+def _legend(figure: Figure) -> None:
+    stars = Line2D([], [], color=INK, marker="*", markersize=9, linestyle="none")
+    legend(figure, {"candidate": Line2D([], [], color=LINE, marker="o", linestyle="none"), "query": stars})
+
+
+def _limits(points: Points) -> Points:
+    """Lower and upper end of both axes, with a margin, shape (2, 2)."""
+    low, high = points.min(axis=0), points.max(axis=0)  # (2,) each
+    margin = 0.04 * (high - low).max()
+    return np.stack([low - margin, high + margin], axis=1)
+
+
+@styled
+def scene_map(candidates: Points, queries: Points, notes: Mapping[str, tuple[float, float]]) -> Figure:
+    """Draw a pool and its numbered queries on a map, with words at some places.
+
+    Parameters
+    ----------
+    candidates, queries : ndarray, shape (N, 2) and (M, 2)
+        Positions on the map.
+    notes : mapping of text to position
+    """
+    limits = _limits(np.vstack([candidates, queries]))
+    width = 0.7 * PAGE
+    figure, (ax,) = grid(1, 1, width * np.ptp(limits[1]) / np.ptp(limits[0]) + 0.35, width=width)
+    _map(ax, candidates, queries, [], INK, scale=2)
+    for number, place in enumerate(queries, start=1):
+        ax.annotate(str(number), tuple(place), (6, 5), textcoords="offset points", fontweight="bold")
+    for text, place in notes.items():
+        ax.annotate(text, place, ha="center", color=MUTED, fontsize=9)
+    ax.set(xlim=limits[0], ylim=limits[1])
+    _legend(figure)
+    return figure
+
+
+@styled
+def pick_maps(
+    candidates: Points, queries: Points, rows: Mapping[str, Mapping[str, Picks]], *, note: str = ""
+) -> Figure:
+    """Draw what was picked on a map of the pool: one row per method, one column per budget or option value.
+
+    Parameters
+    ----------
+    candidates, queries : ndarray, shape (N, 2) and (M, 2)
+        Positions on the map.
+    rows : mapping of method to mapping of title to indices
+        The panels. A method may carry a remark after a colon ("knn_uniform: alpha 0.5"), printed under its
+        name. Titles differ from row to row or are those of the first row; the latter stand on top only.
+    note : str
+        Printed under the figure.
+
+    Raises
+    ------
+    InputError
+        If there is no panel, or rows have different numbers of panels.
+    """
+    widths = {len(panels) for panels in rows.values()}
+    if len(widths) != 1 or 0 in widths:
+        raise InputError(f"pick_maps needs the same number of panels, at least 1, per row; got {sorted(widths)}.")
+    first = list(next(iter(rows.values())))
+    columns = len(first)
+    limits = _limits(np.vstack([candidates, queries]))
+    height = PAGE / (columns + 0.25) * np.ptp(limits[1]) / np.ptp(limits[0]) + 0.06
+    titled = sum(list(panels) != first for panels in rows.values())
+    figure, axes = grid(len(rows), columns, (height + 0.04) * len(rows) + 0.22 * (titled + 1) + 0.4)
+    for r, (name, panels) in enumerate(rows.items()):
+        for c, (title, chosen) in enumerate(panels.items()):
+            ax = axes[r * columns + c]
+            _map(ax, candidates, queries, chosen, look(name).colour)
+            ax.set(xlim=limits[0], ylim=limits[1])
+            if r == 0 or list(panels) != first:
+                ax.set_title(title)
+        method, _, remark = name.partition(":")
+        axes[r * columns].set_ylabel("\n".join(filter(None, [label(method), remark.strip()])), fontsize=8.5)
+    _legend(figure)
+    write_note(figure, note)
+    return figure
+
+
+@styled
+def depth_maps(land: Landscape, bins: int, chosen: Mapping[str, Picks]) -> Figure:
+    """The map of ILA's pool once per subset: candidates shaded by relative depth, grid lines, picks as rings.
+
+    Parameters
+    ----------
+    land : Landscape
+        With a map, so not of k-means.
+    bins : int
+        Cells per axis.
+    chosen : mapping of title to ndarray of int
+        Indices into the pool.
+
+    Raises
+    ------
+    InputError
+        If the landscape has no map or there is no subset.
+    """
+    if not len(land.points) or not chosen:
+        raise InputError("depth_maps needs a landscape with a map, and at least one subset.")
+    figure, axes = grid(1, len(chosen), 3.0)
+    low, high = land.points.min(axis=0), land.points.max(axis=0)  # (2,) each
+    for ax, (title, picks) in zip(axes, chosen.items(), strict=True):
+        for axis, draw in enumerate((ax.axvline, ax.axhline)):
+            for line in np.linspace(low[axis], high[axis], bins + 1):
+                draw(line, color=LINE, linewidth=0.5, zorder=0)
+        shades = {"c": land.depths, "cmap": SHADES, "vmin": 0, "vmax": 1, "rasterized": len(land.points) > 500}
+        _points(ax, land.points, 4, linewidth=0, **shades)
+        at = land.points[np.searchsorted(land.index, picks)]  # (B, 2)
+        _points(ax, at, 26, facecolor="none", edgecolor="#B3261E", linewidth=1.1)
+        ax.set(xticks=[], yticks=[], title=title)
+    bar = figure.colorbar(ScalarMappable(cmap=SHADES), ax=axes, shrink=0.8, pad=0.01)
+    bar.set_label("relative depth")
+    write_note(figure, "Each dot is a candidate, rings are selected; lines are the grid.")
+    return figure

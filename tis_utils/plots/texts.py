@@ -1,0 +1,132 @@
+"""Texts as figures: strips of tokens, the table of claims."""
+
+from __future__ import annotations
+
+import html
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from tis_utils.errors import InputError
+from tis_utils.plots.panels import PAGE, styled
+from tis_utils.plots.theme import INK, VERDICTS
+
+LOSS, QUIET = "#F2B27A", "#E9EBEF"  # fills of tokens with and without loss; INK is legible on both
+TABLE_CSS = """
+.tis-claims{color:#1F2430;overflow-x:auto}
+.tis-claims table{border-collapse:collapse;font-size:.8rem;margin:0;color:#1F2430}
+.tis-claims :is(td,th):first-child{min-width:11rem!important}
+.tis-claims :is(td,th):nth-child(2){min-width:6rem!important}
+.tis-claims :is(td,th){padding:.3rem .35rem;text-align:left;vertical-align:top;border-bottom:1px solid #E4E6EA;
+background:#fff;color:#1F2430;min-width:0!important;overflow-wrap:normal!important}
+"""
+
+
+def token_strip(rows: Mapping[str, Sequence[tuple[str, bool]]], *, width: int = 80) -> Figure:
+    """Draw texts as strips of tokens; those that carry loss are filled and underlined.
+
+    Parameters
+    ----------
+    rows : mapping of title to tokens
+        Each token as (text, carries loss).
+    width : int
+        Characters per line.
+
+    Raises
+    ------
+    InputError
+        If there is no token at all.
+    """
+    if not any(rows.values()):
+        raise InputError("token_strip needs at least one token to draw.")
+    placed: list[tuple[str, float, float, bool | None]] = []
+    y = 0.0
+    for title, tokens in rows.items():
+        placed.append((title, 0.0, y, None))
+        x, y = 0.0, y + 1.1
+        for text, learns in tokens:
+            size = len(text) + 0.7
+            if x + size > width:
+                x, y = 0.0, y + 1.1
+            placed.append((text, x, y, learns))
+            x += size + 0.25
+        y += 1.5
+    return _strip(placed, width, y)
+
+
+@styled
+def _strip(placed: Sequence[tuple[str, float, float, bool | None]], width: int, height: float) -> Figure:
+    """Titles (learns is None) and token boxes at their places, in units of a character and a line."""
+    figure = Figure(figsize=(PAGE, 0.23 * height + 0.1), layout="none")
+    ax = figure.add_axes((0.005, 0, 0.99, 1))
+    ax.set(xlim=(0, width), ylim=(height - 0.6, -0.8))
+    ax.axis("off")
+    for text, x, y, learns in placed:
+        if learns is None:
+            ax.text(x, y, text, va="center", fontsize=9, weight="bold")
+            continue
+        size = len(text) + 0.7
+        ax.barh(y, size, 0.9, left=x, color=LOSS if learns else QUIET)
+        if learns:
+            ax.plot([x, x + size], [y + 0.42] * 2, color=INK, linewidth=1.1, solid_capstyle="butt")
+        ax.text(x + size / 2, y, text, ha="center", va="center_baseline", fontsize=8.6, family="DejaVu Sans Mono")
+    return figure
+
+
+class ClaimTable:
+    """One row per claim with its evidence, as HTML that wraps on small screens.
+
+    Parameters
+    ----------
+    card : DataFrame
+        From :func:`tis_utils.evidence.claims.scorecard`.
+    claims : mapping of name to printed label
+        Rows, in order.
+    settings : sequence of str
+        Sources to count verdicts over.
+    own : mapping of name to printed label
+        Further sources with a column each.
+    """
+
+    def __init__(
+        self, card: pd.DataFrame, claims: Mapping[str, str], settings: Sequence[str], own: Mapping[str, str]
+    ) -> None:
+        self.card, self.claims, self.settings, self.own = card, claims, settings, own
+
+    def _cells(self, claim: str, text: str) -> list[str]:
+        part = self.card[self.card["claim"] == claim].set_index("source")
+        total = part.loc["paper"].to_dict()
+        votes = Counter(part.loc[list(self.settings), "verdict"])
+        tally = " / ".join(str(votes[v]) for v in ("supported", "mixed", "contradicted"))
+        words = f"<b>{html.escape(text)}</b><br>{html.escape(total['statement'])}"
+        number = html.escape(total["reason"]) if total["verdict"] == "not testable" else _values(total)
+        return [words, number, _mark(total["verdict"]), tally, *(_own(part.loc[s].to_dict()) for s in self.own)]
+
+    def _repr_html_(self) -> str:
+        titles = ["Claim", "All ten settings", "Verdict", "Settings + / ~ / −", *map(html.escape, self.own.values())]
+        table = pd.DataFrame([self._cells(*pair) for pair in self.claims.items()], columns=titles)
+        with pd.option_context("display.max_colwidth", None):
+            body = table.to_html(index=False, escape=False, border=0, classes=[])
+        return f'<figure class="tis-figure tis-claims"><style>{TABLE_CSS}</style>{body}</figure>'
+
+    def __repr__(self) -> str:
+        return f"Table of {len(self.claims)} claims"
+
+
+def _mark(verdict: str) -> str:
+    return f"{VERDICTS[verdict][0]} {verdict}"
+
+
+def _own(row: Mapping[Any, Any]) -> str:
+    if row["verdict"] != "not testable" or pd.isna(row["statistic"]):
+        return _mark(row["verdict"])
+    return f"{VERDICTS['not testable'][0]} {row['tasks']} task{'s' * (row['tasks'] > 1)} only: {_values(row)}"
+
+
+def _values(row: Mapping[Any, Any]) -> str:
+    digits = 2 if abs(row["statistic"]) < 3 else 1
+    values = (f"{row[c]:+.{digits}f}".replace("-", "−") for c in ("statistic", "low", "high"))
+    return "{} [{}, {}] {}".format(*values, html.escape(row["unit"]))
