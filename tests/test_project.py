@@ -141,7 +141,7 @@ def test_the_page_of_functions_names_what_is_there() -> None:
     """Every name of book/api.md can be imported from where the page says, and its example runs."""
     text = (ROOT / "book" / "api.md").read_text(encoding="utf-8")
     room, names = "", []
-    for kind, name in re.findall(r"^\.\. (currentmodule|auto\w+|py:data):: (\S+)$", text, re.MULTILINE):
+    for kind, name in re.findall(r"^\.\. (currentmodule|auto\w+|py:data):: ([\w.]+)", text, re.MULTILINE):
         if kind == "currentmodule":
             room = name
         else:
