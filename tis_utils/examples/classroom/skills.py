@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from random import Random
 
 Items = tuple[str, ...]
+_Row = tuple[str, Callable[[Items], str], str, str]  # a function and its two explicit wordings
 
 
 def _listed(text: str) -> Items:
@@ -110,104 +111,65 @@ def _side(index: int) -> Callable[[str], str]:
     return lambda pair: pair.split("=")[index]
 
 
-WORDS = Skill(
-    "words",
-    _words(4, 6),
-    "Rearrange the words: {}",
-    (
-        Function(
-            "reverse",
-            _join(lambda items: items[::-1]),
-            ("Reverse the order of the words: {}", "Write from last to first: {}"),
-        ),
-        Function(
-            "rotate",
-            _join(lambda items: (*items[1:], items[0])),
-            ("Move the first word to the end: {}", "Rotate one step to the left: {}"),
-        ),
-        Function(
-            "swap_ends",
-            _join(lambda items: (items[-1], *items[1:-1], items[0])),
-            ("Swap the first and the last word: {}", "Exchange the two outer words: {}"),
-        ),
-        Function("copy", _join(lambda items: items), ("Copy the words unchanged: {}", "Repeat this as it is: {}")),
-    ),
-)
-NUMBERS = Skill(
-    "numbers",
-    _numbers,
-    "Change the numbers: {}",
-    (
-        Function(
-            "last_digits",
-            _each(lambda number: number[1]),
-            ("Keep the last digit of every number: {}", "Write only the ones: {}"),
-        ),
-        Function(
-            "first_digits",
-            _each(lambda number: number[0]),
-            ("Keep the first digit of every number: {}", "Write only the tens: {}"),
-        ),
-        Function(
-            "add_one",
-            _each(lambda number: str(int(number) + 1)),
-            ("Add one to every number: {}", "Count each number up by one: {}"),
-        ),
-        Function(
-            "copy", _join(lambda items: items), ("Copy the numbers unchanged: {}", "Repeat the numbers as they are: {}")
-        ),
-    ),
-)
-FILTER = Skill(
-    "filter",
-    _mixture,
-    "Filter the list: {}",
-    (
-        Function(
-            "keep_numbers", _keep(str.isdigit), ("Keep only the numbers: {}", "Write out the items made of digits: {}")
-        ),
-        Function(
-            "keep_names",
-            _keep(str.istitle),
-            ("Keep only the names: {}", "Write out the items with a capital letter: {}"),
-        ),
-        Function(
-            "keep_nouns", _keep(str.islower), ("Keep only the things: {}", "Write out the items in small letters: {}")
-        ),
-        Function(
-            "drop_numbers", _keep(str.isalpha), ("Drop the numbers: {}", "Leave out the items made of digits: {}")
-        ),
-    ),
-)
-PICK = Skill(
-    "pick",
-    _words(5, 7),
-    "Pick one word: {}",
-    (
-        Function("last", lambda items: items[-1], ("Say the last word: {}", "Which word ends the list? {}")),
-        Function("first", lambda items: items[0], ("Say the first word: {}", "Which word opens the list? {}")),
-        Function("second", lambda items: items[1], ("Say the second word: {}", "Which word follows the first one? {}")),
-        Function(
-            "second_last",
-            lambda items: items[-2],
-            ("Say the last word but one: {}", "Which word comes before the last one? {}"),
-        ),
-    ),
-)
-PAIRS = Skill(
-    "pairs",
-    _pairs,
-    "Read the pairs: {}",
-    (
-        Function("values", _each(_side(1)), ("List what stands right of the signs: {}", "Write the colours: {}")),
-        Function("keys", _each(_side(0)), ("List what stands left of the signs: {}", "Write the people: {}")),
-        Function(
-            "swap_sides",
-            _each(lambda pair: f"{_side(1)(pair)}={_side(0)(pair)}"),
-            ("Turn every pair around: {}", "Swap left and right: {}"),
-        ),
-        Function("last_pair", lambda items: items[-1], ("Give the final pair: {}", "Copy the pair at the end: {}")),
-    ),
-)
+def _skill(name: str, draw: Callable[[Random], Items], vague: str, *functions: _Row) -> Skill:
+    return Skill(name, draw, vague, tuple(Function(key, apply, (one, two)) for key, apply, one, two in functions))
+
+
+# Each function: its name, what it does, its two explicit wordings. The first function is the target.
+WORDS = _skill(
+    "words", _words(4, 6), "Rearrange the words: {}",
+    ("reverse", _join(lambda items: items[::-1]),
+     "Reverse the order of the words: {}", "Write from last to first: {}"),
+    ("rotate", _join(lambda items: (*items[1:], items[0])),
+     "Move the first word to the end: {}", "Rotate one step to the left: {}"),
+    ("swap_ends", _join(lambda items: (items[-1], *items[1:-1], items[0])),
+     "Swap the first and the last word: {}", "Exchange the two outer words: {}"),
+    ("copy", _join(lambda items: items),
+     "Copy the words unchanged: {}", "Repeat this as it is: {}"),
+)  # fmt: skip
+NUMBERS = _skill(
+    "numbers", _numbers, "Change the numbers: {}",
+    ("last_digits", _each(lambda number: number[1]),
+     "Keep the last digit of every number: {}", "Write only the ones: {}"),
+    ("first_digits", _each(lambda number: number[0]),
+     "Keep the first digit of every number: {}", "Write only the tens: {}"),
+    ("add_one", _each(lambda number: str(int(number) + 1)),
+     "Add one to every number: {}", "Count each number up by one: {}"),
+    ("copy", _join(lambda items: items),
+     "Copy the numbers unchanged: {}", "Repeat the numbers as they are: {}"),
+)  # fmt: skip
+FILTER = _skill(
+    "filter", _mixture, "Filter the list: {}",
+    ("keep_numbers", _keep(str.isdigit),
+     "Keep only the numbers: {}", "Write out the items made of digits: {}"),
+    ("keep_names", _keep(str.istitle),
+     "Keep only the names: {}", "Write out the items with a capital letter: {}"),
+    ("keep_nouns", _keep(str.islower),
+     "Keep only the things: {}", "Write out the items in small letters: {}"),
+    ("drop_numbers", _keep(str.isalpha),
+     "Drop the numbers: {}", "Leave out the items made of digits: {}"),
+)  # fmt: skip
+PICK = _skill(
+    "pick", _words(5, 7), "Pick one word: {}",
+    ("last", lambda items: items[-1],
+     "Say the last word: {}", "Which word ends the list? {}"),
+    ("first", lambda items: items[0],
+     "Say the first word: {}", "Which word opens the list? {}"),
+    ("second", lambda items: items[1],
+     "Say the second word: {}", "Which word follows the first one? {}"),
+    ("second_last", lambda items: items[-2],
+     "Say the last word but one: {}", "Which word comes before the last one? {}"),
+)  # fmt: skip
+PAIRS = _skill(
+    "pairs", _pairs, "Read the pairs: {}",
+    ("values", _each(_side(1)),
+     "List what stands right of the signs: {}", "Write the colours: {}"),
+    ("keys", _each(_side(0)),
+     "List what stands left of the signs: {}", "Write the people: {}"),
+    ("swap_sides", _each(lambda pair: f"{_side(1)(pair)}={_side(0)(pair)}"),
+     "Turn every pair around: {}", "Swap left and right: {}"),
+    ("last_pair", lambda items: items[-1],
+     "Give the final pair: {}", "Copy the pair at the end: {}"),
+)  # fmt: skip
 
 SKILLS: dict[str, Skill] = {skill.name: skill for skill in (WORDS, NUMBERS, FILTER, PICK, PAIRS)}
