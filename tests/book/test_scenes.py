@@ -20,7 +20,7 @@ from tis_utils.book.playground import maps
 from tis_utils.book.playground.page import Playground, as_json, from_study, payload
 from tis_utils.book.playground.scenes import COLOURS, SIX, Space, Texts, scene
 from tis_utils.errors import InputError
-from tis_utils.examples.text import Example, Query, chat_prompt, example_text, query_text
+from tis_utils.examples.text import Example, Query, chat_prompt, one_line
 from tis_utils.plots.display import Picture
 from tis_utils.plots.theme import LOOKS
 from tis_utils.selectors import SELECTORS, select
@@ -364,11 +364,11 @@ def example(text: str) -> Example:
 
 
 def test_texts_are_short_and_on_one_line():
-    assert example_text(example("a\nb")) == "a b → 42"
-    long = example_text(example("word " * 99), width=40)
+    assert one_line(example("a\nb")) == "a b → 42"
+    long = one_line(example("word " * 99), width=40)
     assert len(long) <= 40 + len(" → 42")
     assert "… → 42" in long
-    assert query_text(Query("q", chat_prompt("How\nmany?"), "two", "t")) == "How many? → two"
+    assert one_line(Query("q", chat_prompt("How\nmany?"), "two", "t")) == "How many? → two"
 
 
 def test_a_scene_of_a_study_uses_its_features_texts_and_kinds(spaces):

@@ -192,11 +192,6 @@ def short(text: str, width: int = 80) -> str:
     return textwrap.shorten(text, width, placeholder=" …")
 
 
-def example_text(example: Example, width: int = 80) -> str:
-    """Request and answer of a candidate in one line."""
-    return f"{short(request(example), width)} → {short(answer(example), max(12, width // 3))}"
-
-
-def query_text(query: Query, width: int = 160) -> str:
-    """Request and wanted answer of a query in one line."""
-    return f"{short(request(query), width)} → {short(query.label, width // 3)}"
+def one_line(item: Example | Query, width: int = 80) -> str:
+    """Request (at most `width` characters) and answer (a third of that) in one line."""
+    return f"{short(request(item), width)} → {short(answer(item), max(12, width // 3))}"

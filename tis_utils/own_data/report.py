@@ -11,7 +11,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader
 
 from tis_utils.examples.formats import FORMATS
-from tis_utils.examples.text import Example, answer, example_text, query_text, request
+from tis_utils.examples.text import Example, answer, one_line, request
 from tis_utils.experiments.subset import CHOOSERS
 from tis_utils.labels import label
 from tis_utils.own_data.checks import warnings, words
@@ -118,10 +118,10 @@ def pairs(result: Selection) -> list[dict[str, Any]]:
         best, worst = int(own.argmax()), int(own.argmin())
         rows.append(
             {
-                "query": query_text(result.queries[i]),
-                "near": example_text(result.pool[result.picks[best]], 160),
+                "query": one_line(result.queries[i], 160),
+                "near": one_line(result.pool[result.picks[best]], 160),
                 "similarity": float(own[best]),
-                "far": example_text(result.pool[result.picks[worst]], 160),
+                "far": one_line(result.pool[result.picks[worst]], 160),
                 "least": float(own[worst]),
             }
         )

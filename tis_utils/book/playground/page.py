@@ -7,6 +7,7 @@ shows prefixes of the stored orders and selects nothing itself.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,13 +16,19 @@ from typing import Any
 from jinja2 import Environment, PackageLoader
 
 from tis_utils import paths
+from tis_utils.book.playground.maps import budget_grid
 from tis_utils.book.playground.scenes import Scene, Space, Texts, scene
-from tis_utils.errors import InputError
-from tis_utils.examples.text import Example, example_text, query_text
+from tis_utils.errors import InputError, RunError
+from tis_utils.examples.kinds import view
+from tis_utils.examples.text import Example, one_line
 from tis_utils.experiments.study import Study
+from tis_utils.labels import label
 from tis_utils.plots.display import Picture
 from tis_utils.plots.theme import look
+from tis_utils.representations import REPRESENTATIONS
 from tis_utils.storage.manifests import write_atomically
+
+log = logging.getLogger(__name__)
 
 TEMPLATES = PackageLoader("tis_utils", "book/playground")
 TOUR = {"label", "ask", "scene", "task", "space", "method", "budget"}
@@ -55,14 +62,68 @@ def from_study(
     """
     pool, tasks = study.data.pool, study.profile.tasks
     texts = Texts(
-        candidates=[example_text(e) for e in pool],
+        candidates=[one_line(e) for e in pool],
         sources=[e.source for e in pool],
         kinds={task: [kind(e, task) for e in pool] for task in tasks},
-        queries={task: [query_text(q) for q in study.data.queries[task]] for task in tasks},
+        queries={task: [one_line(q, 160) for q in study.data.queries[task]] for task in tasks},
         plain=plain,
     )
     spaces = {name: Space(*study.features(name)) for name in representations}
     return scene(spaces=spaces, texts=texts, **options)
+
+
+def pool_scene(
+    study: Study,
+    title: str,
+    about: str,
+    *,
+    largest: int | None = None,
+    plain: str = "unrelated",
+    representations: Sequence[str] = tuple(REPRESENTATIONS),
+    **options: Any,
+) -> Scene | None:
+    """Scene of a study's pool in every representation whose features can be had; None where there is none.
+
+    Parameters
+    ----------
+    study : Study
+    title : str
+    about : str
+        A sentence on the pool; ``{candidates}`` is their number.
+    largest : int, optional
+        End of the slider; by default twice the largest budget of the profile.
+    plain, representations, **options
+        As for :func:`from_study`.
+    """
+    spaces = []
+    for name in representations:
+        try:
+            study.features(name)
+            spaces.append(name)
+        except RunError as missing:
+            log.warning("%s without %s: %s", title, label(name), missing)
+    if not spaces:
+        return None
+    budgets, size = study.profile.budgets, len(study.data.pool)
+    options |= {"name": study.profile.name, "title": title, "about": about.format(candidates=size)}
+    options["budgets"] = budget_grid(min(largest or 2 * max(budgets), size), budgets)
+    return from_study(study, _kind, representations=spaces, plain=plain, **options)
+
+
+def _kind(example: Example, task: str) -> str:
+    """As elsewhere in the book, with all that is not of the task's group in one."""
+    name = view(example, task)
+    return "unrelated" if name in ("filler", "other skills") else name
+
+
+def tours(scenes: Sequence[Scene], stops: Sequence[tuple[str, str, str, str, str, int, str]]) -> list[dict[str, Any]]:
+    """Settings worth a visit: (label, scene, space, task, method, budget, question), at the nearest budget there is."""
+    budgets = {part["id"]: part["budgets"] for part in scenes}
+    return [
+        {"label": name, "scene": scene, "space": space, "task": task, "method": method, "ask": ask}
+        | {"budget": min(budgets[scene], key=lambda b: abs(b - budget))}
+        for name, scene, space, task, method, budget, ask in stops
+    ]
 
 
 def payload(scenes: Sequence[Scene], tours: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:

@@ -12,35 +12,13 @@ from tis_utils.examples.classroom.splits import digest, seed_of, split_of
 from tis_utils.examples.text import Example
 
 FAMILIES = (
-    "base_conversion",
-    "basic_arithmetic",
-    "caesar_cipher",
-    "calendar_arithmetic",
-    "chain_sum",
-    "complex_arithmetic",
-    "count_bits",
-    "count_primes",
-    "decimal_arithmetic",
-    "decimal_chain_sum",
-    "family_relationships",
-    "fraction_simplification",
-    "gcd",
-    "lcm",
-    "leg_counting",
-    "letter_counting",
-    "number_filtering",
-    "number_format",
-    "power_function",
-    "products",
-    "rotate_matrix",
-    "sentence_reordering",
-    "simple_equations",
-    "simple_geometry",
-    "spell_backward",
-    "syllogism",
-    "time_intervals",
+    "base_conversion", "basic_arithmetic", "caesar_cipher", "calendar_arithmetic", "chain_sum",
+    "complex_arithmetic", "count_bits", "count_primes", "decimal_arithmetic", "decimal_chain_sum",
+    "family_relationships", "fraction_simplification", "gcd", "lcm", "leg_counting", "letter_counting",
+    "number_filtering", "number_format", "power_function", "products", "rotate_matrix", "sentence_reordering",
+    "simple_equations", "simple_geometry", "spell_backward", "syllogism", "time_intervals",
     "word_sequence_reversal",
-)
+)  # fmt: skip
 MAX_CHARACTERS = 320  # question and answer together; longer ones would only cost time
 _PATIENCE = 500  # draws in a row without a new prompt after which a family counts as used up
 
