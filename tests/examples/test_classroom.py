@@ -20,29 +20,21 @@ from tis_utils.examples.classroom import SKILLS, TASKS, filler
 from tis_utils.examples.classroom.corpus import TARGET_SHARE
 from tis_utils.examples.classroom.skills import Skill
 from tis_utils.examples.classroom.splits import split_of
-from tis_utils.examples.text import Example, Query, chat_prompt
+from tis_utils.examples.text import Data, Example, Query, answer, chat_prompt, request
 
 KINDS = ("clean", "other_function", "corrupted", "other_wording")
 
 
 @pytest.fixture(scope="module")
-def room() -> classroom.Classroom:
+def room() -> Data:
     return classroom.build(pool_size=1000, n_queries=8, n_test=20, seed=3)
-
-
-def request(example: Example) -> str:
-    return example.messages[0]["content"]
-
-
-def answer(example: Example) -> str:
-    return example.messages[1]["content"]
 
 
 def prompts(items: Iterable[Example | Query]) -> list[str]:
     return [chat_prompt(request(item)) if isinstance(item, Example) else item.prompt for item in items]
 
 
-def of_kind(room: classroom.Classroom, task: str, kind: str) -> list[Example]:
+def of_kind(room: Data, task: str, kind: str) -> list[Example]:
     return [e for e in room.pool if e.meta["group"] == task and e.meta["kind"] == kind]
 
 
@@ -66,7 +58,7 @@ def wanted(task: str, prompt: str) -> str:
 
 
 class TestPool:
-    def test_size_and_shares(self, room: classroom.Classroom) -> None:
+    def test_size_and_shares(self, room: Data) -> None:
         counts = Counter((e.meta["group"], e.meta["kind"]) for e in room.pool)
         assert len(room.pool) == 1000
         for task, (kind, n) in itertools.product(TASKS, zip(KINDS, (16, 30, 14, 20), strict=True)):
@@ -74,13 +66,13 @@ class TestPool:
         assert counts["general", "filler"] == 1000 - len(TASKS) * 80
 
     @pytest.mark.parametrize("task", TASKS)
-    def test_clean_examples_answer_the_target(self, room: classroom.Classroom, task: str) -> None:
+    def test_clean_examples_answer_the_target(self, room: Data, task: str) -> None:
         for example in of_kind(room, task, "clean"):
             assert request(example).startswith(SKILLS[task].vague.format(""))
             assert answer(example) == wanted(task, request(example))
 
     @pytest.mark.parametrize("task", TASKS)
-    def test_other_functions_look_alike_and_answer_otherwise(self, room: classroom.Classroom, task: str) -> None:
+    def test_other_functions_look_alike_and_answer_otherwise(self, room: Data, task: str) -> None:
         examples = of_kind(room, task, "other_function")
         for example in examples:
             assert request(example).startswith(SKILLS[task].vague.format(""))
@@ -89,21 +81,21 @@ class TestPool:
         assert names == {function.name for function in SKILLS[task].functions[1:]}
 
     @pytest.mark.parametrize("task", TASKS)
-    def test_corrupted_answers_are_nobodys_answer(self, room: classroom.Classroom, task: str) -> None:
+    def test_corrupted_answers_are_nobodys_answer(self, room: Data, task: str) -> None:
         for example in of_kind(room, task, "corrupted"):
             assert request(example).startswith(SKILLS[task].vague.format(""))
             items = tuple(request(example).removeprefix(SKILLS[task].vague.format("")).split())
             assert answer(example) not in SKILLS[task].answers(items)
 
     @pytest.mark.parametrize("task", TASKS)
-    def test_other_wordings_are_right_and_explicit(self, room: classroom.Classroom, task: str) -> None:
+    def test_other_wordings_are_right_and_explicit(self, room: Data, task: str) -> None:
         examples = of_kind(room, task, "other_wording")
         for example in examples:
             assert not request(example).startswith(SKILLS[task].vague.format(""))
             assert answer(example) == wanted(task, request(example))
         assert {example.meta["wording"] for example in examples} == {"explicit-1", "explicit-2"}
 
-    def test_meta_and_ids(self, room: classroom.Classroom) -> None:
+    def test_meta_and_ids(self, room: Data) -> None:
         everything = [*room.pool, *itertools.chain(*room.queries.values(), *room.test.values())]
         assert len({item.id for item in everything}) == len(everything)
         for item in everything:
@@ -113,7 +105,7 @@ class TestPool:
         }
         assert {e.source for e in room.pool if e.meta["kind"] != "filler"} == {f"skills/{task}" for task in TASKS}
 
-    def test_composition_counts_every_example(self, room: classroom.Classroom) -> None:
+    def test_composition_counts_every_example(self, room: Data) -> None:
         table = classroom.composition(room.pool)
         assert list(table.columns) == ["source", "kind", "n"]
         assert table["n"].sum() == len(room.pool)
@@ -122,11 +114,11 @@ class TestPool:
     def test_composition_of_nothing_is_empty(self) -> None:
         assert classroom.composition([]).empty
 
-    def test_the_filler_is_spread_evenly(self, room: classroom.Classroom) -> None:
+    def test_the_filler_is_spread_evenly(self, room: Data) -> None:
         counts = Counter(e.meta["family"] for e in room.pool if e.meta["kind"] == "filler")
         assert max(counts.values()) - min(counts.values()) <= 1
 
-    def test_kinds_are_mixed(self, room: classroom.Classroom) -> None:
+    def test_kinds_are_mixed(self, room: Data) -> None:
         quarter = Counter(e.meta["kind"] for e in room.pool[:250])
         assert quarter["filler"] < 200
         assert set(quarter) == {"filler", *KINDS}
@@ -134,7 +126,7 @@ class TestPool:
 
 class TestQueries:
     @pytest.mark.parametrize("task", TASKS)
-    def test_vague_wording_and_target_answer(self, room: classroom.Classroom, task: str) -> None:
+    def test_vague_wording_and_target_answer(self, room: Data, task: str) -> None:
         assert (len(room.queries[task]), len(room.test[task])) == (8, 20)
         for query in room.queries[task] + room.test[task]:
             assert query.task == task
@@ -162,7 +154,7 @@ class TestNoLeaks:
         for one, other in itertools.combinations(used.values(), 2):
             assert not one & other
 
-    def test_the_problem_itself_is_in_one_split_whatever_the_wording(self, room: classroom.Classroom) -> None:
+    def test_the_problem_itself_is_in_one_split_whatever_the_wording(self, room: Data) -> None:
         def problem(text: str) -> str:
             return text.replace("?", ":").split(":")[1].strip()
 
@@ -181,16 +173,16 @@ class TestNoLeaks:
 
 
 class TestSeeds:
-    def test_same_seed_same_classroom(self, room: classroom.Classroom) -> None:
+    def test_same_seed_same_classroom(self, room: Data) -> None:
         assert classroom.build(pool_size=1000, n_queries=8, n_test=20, seed=3) == room
 
-    def test_another_seed_another_classroom(self, room: classroom.Classroom) -> None:
+    def test_another_seed_another_classroom(self, room: Data) -> None:
         other = classroom.build(pool_size=1000, n_queries=8, n_test=20, seed=4)
         shared = set(prompts(room.pool)) & set(prompts(other.pool))
         assert len(shared) < 100  # short families (lcm, say) repeat a few prompts by chance
         assert not set(prompts(room.queries["words"])) & set(prompts(other.queries["words"]))
 
-    def test_queries_depend_on_the_seed_and_task_only(self, room: classroom.Classroom) -> None:
+    def test_queries_depend_on_the_seed_and_task_only(self, room: Data) -> None:
         small = classroom.build(pool_size=100, n_queries=4, n_test=5, seed=3, tasks=["pick"])
         assert list(small.queries) == ["pick"]
         assert small.queries["pick"] == room.queries["pick"][:4]

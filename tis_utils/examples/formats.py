@@ -21,7 +21,7 @@ from dataclasses import replace
 from typing import Any
 
 from tis_utils.errors import InputError
-from tis_utils.examples.text import Example, Query, as_query, chat_prompt
+from tis_utils.examples.text import Example, Query, as_query, chat_prompt, exchange
 
 FORMATS: dict[str, tuple[str, ...]] = {
     "chat": ("messages",),
@@ -106,11 +106,8 @@ def _messages(record: _Record, where: str) -> list[dict[str, str]]:
     if kind == "alpaca" and record.get("input"):
         user += f"\n\n{_text(record, 'input', where)}"
     system = _system(record, where)
-    return [
-        *([{"role": "system", "content": system}] if system else []),
-        {"role": "user", "content": user},
-        {"role": "assistant", "content": _text(record, answered, where)},
-    ]
+    messages = exchange(user, _text(record, answered, where))
+    return [{"role": "system", "content": system}, *messages] if system else messages
 
 
 def _message(message: Any, where: str) -> dict[str, str]:

@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from tis_utils.errors import InputError
-from tis_utils.examples.text import Example, Query
+from tis_utils.examples.text import Data, Example, Query
 from tis_utils.profiles import Profile
 
 Queries = dict[str, list[Query]]
-
-
-@dataclass(frozen=True)
-class Data:
-    """What an experiment works on.
-
-    Attributes
-    ----------
-    pool : list of Example, length N
-    queries, test : dict
-        Per task, M queries and the held-out examples: the test split, or what the queries left over; an empty list
-        where there is neither.
-    """
-
-    pool: list[Example]
-    queries: Queries
-    test: Queries
 
 
 def load_data(profile: Profile, *, seed: int = 0) -> Data:
@@ -52,8 +34,7 @@ def _classroom(profile: Profile, seed: int) -> Data:
     from tis_utils.examples import classroom
 
     sizes = {name: getattr(profile, name) for name in ("pool_size", "n_queries", "n_test")}
-    room = classroom.build(**sizes, seed=seed, tasks=profile.tasks)
-    return Data(room.pool, room.queries, room.test)
+    return classroom.build(**sizes, seed=seed, tasks=profile.tasks)
 
 
 def _pool(profile: Profile, queries: Queries, test: Queries, seed: int) -> list[Example]:

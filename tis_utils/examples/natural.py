@@ -14,18 +14,11 @@ from reasoning_gym.factory import create_dataset
 
 from tis_utils.errors import InputError
 from tis_utils.examples import benchmarks
-from tis_utils.examples.text import Example, Query, request
+from tis_utils.examples.kinds import NEAR
+from tis_utils.examples.text import Example, Query, exchange, request
 
-# Near GSM8K, near BBH, near code, and general. Left out: codeio (it runs code snippets to make an example) and
-# list_functions (its draws do not follow the seed).
-FAMILIES = (
-    "gsm_symbolic", "chain_sum", "leg_counting", "simple_equations", "products", "fraction_simplification",
-    "calendar_arithmetic", "time_intervals", "basic_arithmetic", "gcd",
-    "syllogism", "knights_knaves", "propositional_logic", "family_relationships", "word_sorting", "coin_flip",
-    "letter_counting", "color_cube_rotation", "self_reference", "aiw",
-    "string_manipulation", "string_splitting", "bitwise_arithmetic", "base_conversion",
-    "number_sorting", "spell_backward", "sentence_reordering", "word_sequence_reversal",
-)  # fmt: skip
+# Left out: codeio (it runs code snippets to make an example) and list_functions (its draws do not follow the seed).
+FAMILIES = tuple(NEAR)
 _DRAWS = 10_000  # per family, far more than any pool takes
 MAX_CHARACTERS = 1600  # question and answer together: about 500 tokens
 
@@ -89,5 +82,4 @@ def _family(name: str, seed: int, taken: set[str]) -> Iterator[Example]:
 
 
 def _example(name: str, question: str, answer: str, source: str, family: str) -> Example:
-    messages = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
-    return Example(name, messages, source, {"group": source, "kind": "natural", "family": family})
+    return Example(name, exchange(question, answer), source, {"group": source, "kind": "natural", "family": family})

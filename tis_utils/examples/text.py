@@ -93,6 +93,23 @@ class Query:
 
 
 @dataclass(frozen=True)
+class Data:
+    """What an experiment works on.
+
+    Attributes
+    ----------
+    pool : list of Example, length N
+    queries, test : dict
+        Per task, M queries, which selectors see, and the held-out examples, which they never see: the test split, or
+        what the queries left over; an empty list where there is neither.
+    """
+
+    pool: list[Example]
+    queries: dict[str, list[Query]]
+    test: dict[str, list[Query]]
+
+
+@dataclass(frozen=True)
 class Encoded:
     """Token ids and labels of one text, both int64 of shape (T,); labels are -100 where no loss is taken."""
 
@@ -109,6 +126,11 @@ def chat_prompt(user: str, system: str | None = None) -> str:
     """Render a request up to the point where the assistant starts to answer."""
     head = f"<|system|>\n{system}\n" if system else ""
     return f"{head}<|user|>\n{user}\n<|assistant|>\n"
+
+
+def exchange(user: str, assistant: str) -> list[dict[str, str]]:
+    """A chat of one request and one answer."""
+    return [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}]
 
 
 def chat_text(example: Example, eos: str = "") -> str:

@@ -110,20 +110,18 @@ def fine_tune(
     Parameters
     ----------
     base : LanguageModel
-        The untuned model.
     examples : sequence of Example
-        The selected subset, in any order (batches are shuffled by `seed`).
+        The selected subset.
     settings : Training
-        Epochs, learning rate, batch size.
     seed : int
-        Order of the examples and dropout.
+        Of the order of the examples and of LoRA's factors.
     max_length : int
         Longest text in tokens.
 
     Returns
     -------
     LanguageModel
-        The fine-tuned model in evaluation mode.
+        In evaluation mode.
 
     Raises
     ------

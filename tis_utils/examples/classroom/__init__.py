@@ -14,7 +14,7 @@ Examples
 
 from tis_utils.examples.classroom.corpus import pretraining_corpus
 from tis_utils.examples.classroom.filler import FAMILIES
-from tis_utils.examples.classroom.pool import SHARES, TASKS, Classroom, build, composition
+from tis_utils.examples.classroom.pool import SHARES, TASKS, build, composition
 from tis_utils.examples.classroom.skills import SKILLS
 
-__all__ = ["FAMILIES", "SHARES", "SKILLS", "TASKS", "Classroom", "build", "composition", "pretraining_corpus"]
+__all__ = ["FAMILIES", "SHARES", "SKILLS", "TASKS", "build", "composition", "pretraining_corpus"]

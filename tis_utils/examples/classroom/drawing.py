@@ -6,7 +6,7 @@ from random import Random
 
 from tis_utils.examples.classroom.skills import Function, Items, Skill
 from tis_utils.examples.classroom.splits import digest, split_of
-from tis_utils.examples.text import Example, Query, chat_prompt
+from tis_utils.examples.text import Example, Query, chat_prompt, exchange
 
 VAGUE = "vague"
 
@@ -41,7 +41,7 @@ def skill_example(
     reply = function.apply(items) if answer is None else answer
     return Example(
         id=f"{skill.name}-{kind}-{digest(request, reply)}",
-        messages=[{"role": "user", "content": request}, {"role": "assistant", "content": reply}],
+        messages=exchange(request, reply),
         source=f"skills/{skill.name}",
         meta=_meta(skill, function, wording, kind, seed),
     )

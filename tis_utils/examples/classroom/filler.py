@@ -9,7 +9,7 @@ from reasoning_gym.factory import create_dataset
 
 from tis_utils.errors import InputError
 from tis_utils.examples.classroom.splits import digest, seed_of, split_of
-from tis_utils.examples.text import Example
+from tis_utils.examples.text import Example, exchange
 
 FAMILIES = (
     "base_conversion", "basic_arithmetic", "caesar_cipher", "calendar_arithmetic", "chain_sum",
@@ -68,7 +68,7 @@ def _stream(family: str, split: str, seed: int, taken: set[str]) -> Iterator[Exa
 def _example(family: str, question: str, answer: str, seed: int) -> Example:
     return Example(
         id=f"{family}-{digest(question, answer)}",
-        messages=[{"role": "user", "content": question}, {"role": "assistant", "content": answer}],
+        messages=exchange(question, answer),
         source=f"reasoning-gym/{family}",
         meta={
             "group": "general",

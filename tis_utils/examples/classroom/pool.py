@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from random import Random
 
 import pandas as pd
@@ -13,7 +12,7 @@ from tis_utils.examples.classroom.drawing import VAGUE, draw_problem, explicit, 
 from tis_utils.examples.classroom.filler import filler
 from tis_utils.examples.classroom.skills import SKILLS, Skill
 from tis_utils.examples.classroom.splits import seed_of
-from tis_utils.examples.text import Example, Query
+from tis_utils.examples.text import Data, Example, Query
 
 TASKS: tuple[str, ...] = tuple(SKILLS)
 MIN_POOL = 100
@@ -21,34 +20,15 @@ MIN_POOL = 100
 SHARES: Mapping[str, float] = {"clean": 0.016, "other_function": 0.030, "corrupted": 0.014, "other_wording": 0.020}
 
 
-@dataclass(frozen=True)
-class Classroom:
-    """One pool shared by all tasks; queries and test examples per task.
-
-    Attributes
-    ----------
-    pool : list of Example
-        Candidates in random order; ``meta["kind"]`` is filler, clean, other_function, corrupted or other_wording.
-    queries, test : dict from task to list of Query
-        The query set (seen by selectors) and the held-out test set (never seen by them).
-    """
-
-    pool: list[Example]
-    queries: dict[str, list[Query]]
-    test: dict[str, list[Query]]
-
-
 def build(
     *, pool_size: int, n_queries: int = 16, n_test: int = 100, seed: int = 0, tasks: Sequence[str] = TASKS
-) -> Classroom:
+) -> Data:
     """Draw a pool, and for each task a query set and a test set.
 
     The pool always holds every skill group, so it does not depend on `tasks`; a task's queries do not depend on the
-    pool's size or on the other tasks. Per group the pool has *clean* examples (vague wording, target
-    function), the same wording with *other functions*, the same wording and function with *corrupted*
-    answers (the answer to another problem), and the target function under *other wordings*. The rest is
-    general filler. Problems are partitioned between pool, queries, test and the base model's
-    pre-training by a hash (:mod:`~tis_utils.examples.classroom.splits`), so no prompt is in two of them.
+    pool's size or on the other tasks. Per group the pool has *clean* examples (vague wording, target function), the
+    same wording with *other functions*, with *corrupted* answers (to another problem), and the target function under
+    *other wordings*; the rest is filler. No prompt is in two splits (:mod:`tis_utils.examples.classroom.splits`).
 
     Parameters
     ----------
@@ -63,7 +43,8 @@ def build(
 
     Returns
     -------
-    Classroom
+    Data
+        The pool in random order; ``meta["kind"]`` is filler, clean, other_function, corrupted or other_wording.
 
     Raises
     ------
@@ -73,7 +54,7 @@ def build(
     """
     _check_sizes(pool_size=(pool_size, MIN_POOL), n_queries=(n_queries, 1), n_test=(n_test, 1), seed=(seed, 0))
     _check_tasks(tasks)
-    return Classroom(
+    return Data(
         pool=_pool(pool_size, seed),
         queries={task: _queries(SKILLS[task], n_queries, "query", seed) for task in tasks},
         test={task: _queries(SKILLS[task], n_test, "test", seed) for task in tasks},
