@@ -27,8 +27,7 @@ import yaml
 from tests_support import example, query
 from tis_utils import cli
 from tis_utils.examples.load import Data
-from tis_utils.experiments import grids
-from tis_utils.experiments import study as experiments
+from tis_utils.experiments import grids, similarities
 from tis_utils.experiments.reproduce import keep
 from tis_utils.experiments.run_spec import RunSpec, grid
 from tis_utils.experiments.study import Study
@@ -198,7 +197,7 @@ def full(folder: Path) -> dict[str, list[dict[str, Any]]]:
 def command(folder: Path, name: str) -> None:
     """``tis grid`` as a user types it, on this file's data and grid."""
     os.environ["TIS_CACHE"] = str(folder / name)
-    experiments.load_data = data  # type: ignore[assignment]
+    similarities.load_data = data  # type: ignore[assignment]
     grids.GRIDS["drill"] = lambda profile: CELLS
     words = ["grid", "drill", "--profile", str(folder / "drill.yaml"), "--jobs", "1"]
     sys.argv = ["tis", *words, "--output", str(folder / f"{name}.csv")]
@@ -219,7 +218,7 @@ def interrupt(folder: Path) -> dict[str, Any]:
 
 
 def main(folder: Path) -> None:
-    experiments.load_data = data  # type: ignore[assignment]
+    similarities.load_data = data  # type: ignore[assignment]
     print(json.dumps({"kills": kills(folder), "full": full(folder), "interrupt": interrupt(folder)}))
 
 

@@ -154,7 +154,7 @@ def stored_table(results: Path) -> list[str]:
     for path in sorted(results.glob("*/*.json")):
         facts = read_json(path)
         what = "features" if "shape" in facts else f"{facts['rows']:,} rows"
-        what = f"{facts['cells']:,} runs" if "cells" in facts else what
+        what = f"{facts['runs']:,} runs" if "runs" in facts else what
         time = duration(facts["seconds"]) if "seconds" in facts else "not recorded"
         rows.append(f"| `{path.stem}` | `{path.parent.name}` | {what} | {time} |")
     return [*rows, ""]

@@ -104,6 +104,7 @@ def test_every_stored_result_is_listed(runs):
     results = BOOK.parent / "data" / "results"
     lines = runs.stored_table(results)
     assert len(lines) - 3 == len(list(results.glob("*/*.json"))) > 0
+    assert next(line for line in lines if line.startswith("| `budgets` | `classroom`")).split("|")[3].endswith(" runs ")
 
 
 def test_repeatability_is_told_as_measured(runs, tmp_path):
