@@ -357,9 +357,9 @@ for path in sorted(pathlib.Path(tis_utils.__file__).parent.rglob("*.py")):
     if not name.endswith("__main__"):
         __import__(name.removesuffix(".__init__"))
 
-from tis_utils.experiments import Study
+from tis_utils.experiments.run_spec import grid
+from tis_utils.experiments.study import Study
 from tis_utils.profiles import load_profile
-from tis_utils.cells import grid
 
 study = Study(load_profile(sys.argv[1]), live=True)
 rows = study.run(grid(["words"], [("embed", "round_robin"), ("rds", "uot")], [4], [0]), jobs=1)
