@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +181,13 @@ def read_keyed(profile: str, name: str, key: Mapping[str, Any]) -> pd.DataFrame 
     if trusted(path, key, what=UNUSED) is None:
         return None
     return pd.read_csv(path, encoding="utf-8", float_precision="round_trip")
+
+
+def compared(stored: pd.DataFrame, live: pd.DataFrame, keys: Sequence[str], value: str) -> pd.DataFrame:
+    """The values of the rows that both tables have: the keys, ``stored``, ``live`` and their ``difference``."""
+    left, right = (rows[[*keys, value]] for rows in (stored, live))
+    both = left.rename(columns={value: "stored"}).merge(right.rename(columns={value: "live"}), on=list(keys))
+    return both.assign(difference=both["live"] - both["stored"])
 
 
 def eight_digits(rows: pd.DataFrame) -> pd.DataFrame:
