@@ -40,9 +40,8 @@ def main(commit: str) -> int:
         different = old.size if old.shape != new.shape else int((old != new).sum())
         compared, differences = compared + old.size, differences + different
         print(f"{name}: {old.size:,} cells, {different} differences")
-    print(
-        f"{compared:,} cells in {len(before)} files, {differences} differences; gone or new: {', '.join(wrong) or 'none'}"
-    )
+    moved = ", ".join(wrong) or "none"
+    print(f"{compared:,} cells in {len(before)} files, {differences} differences; gone or new: {moved}")
     return int(bool(wrong or differences))
 
 

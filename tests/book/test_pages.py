@@ -67,7 +67,8 @@ def test_pictures_have_the_text_that_the_notebook_gave(site, visits):
         for cell in json.loads(notebook.read_text())["cells"]:
             for output in cell.get("outputs", []):
                 page = "".join(output.get("data", {}).get("text/html", ""))
-                for alt in re.findall(r'<figure class="tis-figure">(?:<picture><source [^>]*>)?<img alt="([^"]*)"', page):
+                image = r'<figure class="tis-figure">(?:<picture><source [^>]*>)?<img alt="([^"]*)"'
+                for alt in re.findall(image, page):
                     assert html.unescape(alt) in facts["alts"]
                     checked += 1
     assert checked, "no notebook shows a figure"

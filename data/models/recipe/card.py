@@ -18,7 +18,8 @@ and the surface of some puzzles, nothing of the world, and it is of no use outsi
 
 ## How it was made
 `PYTHONPATH=data/models {command}` with seed {seed}; all settings, library versions and
-hashes are in `manifest.json`, the course of the loss in `training_log.csv`. {examples:,} synthetic examples, {tokens:,} tokens,
+hashes are in `manifest.json`, the course of the loss in `training_log.csv`.
+{examples:,} synthetic examples, {tokens:,} tokens,
 one pass: first skills only, then half skills, half general filler from reasoning-gym (Apache-2.0). Muon on
 matrices, AdamW on the rest; prompt tokens weigh {prompt_weight}. No text was taken from the web.
 
