@@ -1,6 +1,16 @@
 """Rows become statements with intervals."""
 
-from tis_utils.evidence.claims import scorecard
-from tis_utils.evidence.published import published_figures
+from tis_utils import hand_on
 
-__all__ = ["published_figures", "scorecard"]
+__getattr__ = hand_on(
+    __name__,
+    {
+        "tis_utils.evidence.break_even": ("break_even_table", "break_even_text", "stops_paying"),
+        "tis_utils.evidence.claims": ("scorecard",),
+        "tis_utils.evidence.cube": ("leads",),
+        "tis_utils.evidence.published": ("MODELS", "POOLS", "published_figures"),
+        "tis_utils.evidence.ranks": ("mean_ranks", "rank_table", "rank_test"),
+        "tis_utils.evidence.statistics": ("spearman",),
+        "tis_utils.evidence.tables": ("aggregate", "as_figures", "complete"),
+    },
+)
