@@ -13,7 +13,7 @@ import pandas as pd
 from tis_utils.experiments.run import distinct
 from tis_utils.experiments.run_spec import ROW_COLUMNS, SPEC_COLUMNS, RunSpec
 from tis_utils.experiments.study import Study, labelled
-from tis_utils.storage.stored_results import run_key, write_runs
+from tis_utils.storage.stored_results import compared, run_key, write_runs
 
 # Nats. LESS features move in the last digits with threads and processor, and now and then a pick with them.
 TOLERANCE = 0.02
@@ -51,12 +51,10 @@ def recheck(study: Study, specs: Sequence[RunSpec], *, share: float = 0.05, seed
     count = min(len(candidates), max(1, math.ceil(share * len(specs)))) if candidates else 0
     drawn = [candidates[i] for i in np.random.default_rng(seed).choice(len(candidates), count, replace=False)]
     live = study.run_here(drawn)
-    left = labelled({spec: stored[spec] for spec in drawn}).rename(columns={"value": "stored"})
-    right = labelled(live).rename(columns={"value": "live"})
+    before = labelled({spec: stored[spec] for spec in drawn})
     same = [asdict(s) | {"same_subset": stored[s]["subset"].iloc[0] == study.subset(s)} for s in drawn]
-    both = left.merge(right, on=[*SPEC_COLUMNS, "metric"], suffixes=("", "_live"))
-    both = both.merge(pd.DataFrame(same, columns=[*SPEC_COLUMNS, "same_subset"]), on=SPEC_COLUMNS)
-    return both.assign(difference=both["live"] - both["stored"])
+    both = compared(before, labelled(live), [*SPEC_COLUMNS, "metric"], "value")
+    return both.merge(pd.DataFrame(same, columns=[*SPEC_COLUMNS, "same_subset"]), on=SPEC_COLUMNS)
 
 
 def recheck_text(checked: pd.DataFrame, runs: int, seed: int, *, tolerance: float = TOLERANCE) -> str:

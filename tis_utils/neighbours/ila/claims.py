@@ -8,21 +8,20 @@ import numpy as np
 import pandas as pd
 
 from tis_utils.errors import InputError
-from tis_utils.evidence import statistics as stats
 from tis_utils.evidence.claims import SCORECARD_COLUMNS, verdict_and_reason
-from tis_utils.evidence.cube import Cube, cube
-from tis_utils.evidence.statistics import Floats
+from tis_utils.evidence.cube import Cube
+from tis_utils.evidence.statistics import Estimate, interval, verdict
 from tis_utils.experiments.grids import GRIDS, ILA_RULES
 from tis_utils.experiments.study import Study
-from tis_utils.neighbours.ila import coverage_depth as landscape
-from tis_utils.neighbours.ila import designed_subsets as ila_subsets
-from tis_utils.neighbours.ila.designed_subsets import TARGETS
-from tis_utils.neighbours.ila.regression import CLAIMED, design, explained
+from tis_utils.neighbours.ila.designed_subsets import METHODS, TARGETS, stored
+from tis_utils.neighbours.ila.regression import CLAIMED, LEAST_ROWS, design, explained
+from tis_utils.neighbours.leads import common_cube, mean_leads, over_budgets
 
 RANDOM, TARGETED = "none/random", "less/round_robin"
 ILA, DEPTH, COVERAGE = (f"none/{rule}" for rule in ILA_RULES)
 METRICS = ("test_loss", "general_loss")
 UNIT = "% of Random's loss"
+Line = dict[str, object]
 
 
 # --- leads -------------------------------------------------------------------------------------------
@@ -30,100 +29,60 @@ UNIT = "% of Random's loss"
 
 def general_rows(subsets: pd.DataFrame) -> pd.DataFrame:
     """The methods' rows of the table of subsets as tidy rows of one task, ``general``, with metric ``test_loss``."""
-    rows = subsets[subsets["name"].isin(ila_subsets.METHODS)]
-    selector = rows["name"].replace("ila@random", "random")
-    return pd.DataFrame(
-        {
-            "experiment": "budget",
-            "task": "general",
-            "representation": "none",
-            "selector": selector,
-            "budget": rows["budget"],
-            "seed": rows["seed"],
-            "metric": "test_loss",
-            "value": rows["general"],
-        }
-    )
+    rows = subsets[subsets["name"].isin(METHODS)].rename(columns={"name": "selector", "general": "value"})
+    rows = rows[["selector", "budget", "seed", "value"]].replace({"selector": {"ila@random": "random"}})
+    return rows.assign(experiment="budget", task="general", representation="none", metric="test_loss")
 
 
-def lead(costs: Floats, over: int) -> Floats:
-    """Per cent below the loss of method number `over`, (..., K)."""
-    return 100 * (1 - costs / costs[..., over : over + 1])
-
-
-def draw(data: Cube, draws: int, rng: np.random.Generator) -> Floats:
-    """Bootstrap tables of means, (R, T, B, K): noise of the seeds, tasks with replacement."""
-    mean, sd, n = (np.swapaxes(values, -1, -2)[None] for values in (data.mean, data.sd, data.n))
-    return stats.bootstrap(mean, sd, n, draws, rng)
-
-
-def leads(data: Cube, over: str = RANDOM, draws: int = 2000, seed: int = 0) -> pd.DataFrame:
-    """Mean lead over a method at each budget and over all budgets (0), with 95 % intervals.
+def leads(data: Cube, draws: int = 2000, seed: int = 0) -> pd.DataFrame:
+    """Mean lead over Random at each budget, per cent of its loss, with 95 % intervals.
 
     Returns
     -------
     DataFrame
-        Columns method, budget, value, low, high; per cent of the other's loss.
+        Columns method, budget, value, low, high.
     """
-    k0 = data.methods.index(over)
-    point = lead(np.swapaxes(data.mean, -1, -2), k0).mean(axis=0)  # (B, K)
-    cloud = lead(draw(data, draws, np.random.default_rng(seed)), k0).mean(axis=1)  # (R, B, K)
+    ahead = mean_leads(data, RANDOM, draws, seed)
     lines = [
-        (method, budget, value[k], *stats.interval(drawn[:, k], units=[len(data.tasks)], ceiling=stats.WHOLE))
-        for budget, value, drawn in [
-            *((b, point[i], cloud[:, i]) for i, b in enumerate(data.budgets)),
-            (0, point.mean(axis=0), cloud.mean(axis=1)),
-        ]
+        (method, budget, *ahead.at(s).estimate(k))
+        for s, budget in enumerate(data.budgets)
         for k, method in enumerate(data.methods)
-        if k != k0
+        if method != RANDOM
     ]
     return pd.DataFrame(lines, columns=["method", "budget", "value", "low", "high"])
 
 
-def gap(
-    data: Cube, method: str, other: str, draws: int = 2000, seed: int = 0, *, growth: bool = False
-) -> tuple[float, float, float]:
+def gap(data: Cube, method: str, other: str, draws: int = 2000, seed: int = 0, *, growth: bool = False) -> Estimate:
     """Lead of a method over Random minus that of another (0 for Random itself), mean over tasks and budgets.
 
     Parameters
     ----------
     data : Cube
         With the two and Random.
-    method, other : str
-    draws, seed : int
-        Of the bootstrap.
     growth : bool
         Highest budget minus lowest instead of the mean over budgets.
 
     Returns
     -------
-    tuple of float
-        Points of per cent of Random's loss, and its 95 % interval.
+    Estimate
+        Points of per cent of Random's loss, and the 95 % interval.
     """
-    k0, k1, k2 = (data.methods.index(name) for name in (RANDOM, method, other))
-
-    def statistic(costs: Floats) -> Floats:
-        ahead = lead(costs, k0)
-        by_budget = (ahead[..., k1] - ahead[..., k2]).mean(axis=-2)  # (..., B)
-        return by_budget[..., -1] - by_budget[..., 0] if growth else by_budget.mean(axis=-1)
-
-    cloud = statistic(draw(data, draws, np.random.default_rng(seed)))
-    low, high = stats.interval(cloud, units=[len(data.tasks)])
-    return float(statistic(np.swapaxes(data.mean, -1, -2))), low, high
+    ahead = over_budgets(mean_leads(data, RANDOM, draws, seed, minus=other), growth=growth)
+    return ahead.estimate(data.methods.index(method))
 
 
 def pool_cube(rows: pd.DataFrame, sizes: list[int], full: int) -> tuple[Cube, list[int]]:
     """Runs on parts of the pool and on all of it, with Random last, at the budgets that all have; and the sizes."""
-    names = [f"ila@pool{size}" for size in sizes if f"ila@pool{size}" in set(rows["selector"])]
-    budgets = rows.loc[rows["selector"].isin(names), "budget"].unique()
-    data = cube(rows[rows["budget"].isin(budgets)], "test_loss", "both", [*(f"none/{n}" for n in names), ILA, RANDOM])
-    return data, [*(int(n.removeprefix("ila@pool")) for n in names), full]
+    sizes = [size for size in sizes if f"ila@pool{size}" in set(rows["selector"])]
+    return common_cube(rows, "test_loss", [*(f"none/ila@pool{size}" for size in sizes), ILA, RANDOM]), [*sizes, full]
 
 
-def pool_slope(costs: Floats, sizes: list[int]) -> Floats:
-    """Points of lead over Random (last method) gained per doubling of the pool, from costs (..., K)."""
+def pool_slope(data: Cube, sizes: list[int], draws: int, seed: int) -> Estimate:
+    """Points of lead over Random gained per doubling of the pool, from a :func:`pool_cube`, mean over budgets."""
+    ahead = over_budgets(mean_leads(data, RANDOM, draws, seed))
     doublings = np.log2(sizes) - np.log2(sizes).mean()  # (K - 1,)
-    return lead(costs, costs.shape[-1] - 1)[..., :-1] @ doublings / (doublings @ doublings)
+    weights = doublings / (doublings @ doublings)
+    return Estimate(float(ahead.value[:-1] @ weights), *interval(ahead.draws[:, :-1] @ weights, units=ahead.units))
 
 
 # --- verdicts ----------------------------------------------------------------------------------------
@@ -162,17 +121,11 @@ RUN_CLAIMS = (
 )
 
 
-def stored_rows(study: Study) -> pd.DataFrame:
-    """Stored runs of ILA, Random, the targeted methods and the untuned model; nothing is trained."""
-    cells = [*GRIDS["ila"](study.profile), *GRIDS["budgets"](study.profile)]
-    return study.stored(list(dict.fromkeys(cells)))
-
-
 def claims(study: Study, draws: int = 2000, seed: int = 0) -> pd.DataFrame:
-    """ILA's claims, judged on the stored runs of a profile; see :func:`judge`."""
-    return judge(
-        stored_rows(study), ila_subsets.stored(study), study.profile.name, study.profile.pool_size, draws, seed
-    )
+    """ILA's claims, judged on the stored runs of a profile; nothing is trained. See :func:`judge`."""
+    specs = dict.fromkeys([*GRIDS["ila"](study.profile), *GRIDS["budgets"](study.profile)])
+    profile = study.profile
+    return judge(study.stored(list(specs)), stored(study), profile.name, profile.pool_size, draws, seed)
 
 
 def judge(
@@ -195,67 +148,51 @@ def judge(
     Returns
     -------
     DataFrame
-        Columns of ``scorecard``. Every statistic is positive where the claim is right. Claims
-        without the runs they need are "not testable".
+        Columns of ``scorecard``. Every statistic is positive where the claim is right. Claims without the runs they
+        need are "not testable".
     """
     by_metric = {"test_loss": rows, "general_loss": general_rows(subsets)}
     lines = _explained_lines(subsets, draws, seed)
     for claim in RUN_CLAIMS:
-        for metric in claim.metrics:
-            lines.append(_judged(claim, metric, by_metric[metric], draws, seed))
+        lines += [_run_line(claim, metric, by_metric[metric], draws, seed) for metric in claim.metrics]
     lines.append(_pool_line(rows, pool_size, draws, seed))
     table = pd.DataFrame(lines, columns=SCORECARD_COLUMNS).assign(source=source)
     return table.fillna({"verdict": "not testable"})
 
 
-def _explained_lines(subsets: pd.DataFrame, draws: int, seed: int) -> list[dict[str, object]]:
+def _explained_lines(subsets: pd.DataFrame, draws: int, seed: int) -> list[Line]:
     lines = []
-    for target, metric in zip(TARGETS, ("general_loss", "test_loss"), strict=True):
-        line: dict[str, object] = {
+    for target, metric in zip(TARGETS, reversed(METRICS), strict=True):
+        line: Line = {
             "statement": f"Coverage and depth explain over {100 * CLAIMED:.0f} % of the variance of the dev loss.",
             "metric": metric,
             "unit": f"R² above {CLAIMED}",
             "tasks": 1,
         }
-        if design(subsets)[target].notna().sum() < 2 * landscape.FOLDS:
-            reason = f"fewer than {2 * landscape.FOLDS} designed subsets have this loss"
+        if design(subsets)[target].notna().sum() < LEAST_ROWS:
+            reason = f"fewer than {LEAST_ROWS} designed subsets have this loss"
             lines.append(line | {"claim": f"coverage and depth explain, {metric}", "reason": reason})
             continue
-        found = explained(subsets, target, draws, seed)
+        above = explained(subsets, target, draws, seed) - CLAIMED
         for kind in ("in-sample", "leave-one-out"):
-            value, low, high = found.loc[kind].to_numpy(float) - CLAIMED
-            numbers = {"statistic": value, "low": low, "high": high, "reason": ""}
-            numbers["verdict"] = stats.verdict(low, high)  # the interval is over subsets, not over tasks
-            lines.append(line | numbers | {"claim": f"coverage and depth explain, {kind}, {metric}"})
+            value, low, high = map(float, above.loc[kind])
+            result = {"verdict": verdict(low, high), "reason": ""}  # the interval is over subsets, not over tasks
+            claim = {"claim": f"coverage and depth explain, {kind}, {metric}"}
+            lines.append(line | claim | {"statistic": value, "low": low, "high": high} | result)
     return lines
 
 
-def _judged(claim: RunClaim, metric: str, rows: pd.DataFrame, draws: int, seed: int) -> dict[str, object]:
-    line: dict[str, object] = {
-        "claim": f"{claim.name}, {metric}",
-        "statement": claim.statement,
-        "metric": metric,
-        "unit": UNIT,
-    }
-    budgets = rows.loc[rows["selector"] == "ila", "budget"].unique()
-    if not len(budgets):
-        return line | {"tasks": 0, "reason": "there are no runs of ILA"}
-    methods = list(dict.fromkeys([claim.method, claim.other, RANDOM]))
+def _run_line(claim: RunClaim, metric: str, rows: pd.DataFrame, draws: int, seed: int) -> Line:
+    line: Line = {"claim": f"{claim.name}, {metric}", "statement": claim.statement, "metric": metric, "unit": UNIT}
     try:
-        data = cube(rows[rows["budget"].isin(budgets)], "test_loss", "both", methods)
+        data = common_cube(rows, "test_loss", list(dict.fromkeys([claim.method, claim.other, RANDOM])))
     except InputError as error:
         return line | {"tasks": 0, "reason": str(error)}
-    found = gap(data, claim.method, claim.other, draws, seed, growth=claim.growth)
-    return line | _numbers(found, len(data.tasks))
+    return line | _numbers(gap(data, claim.method, claim.other, draws, seed, growth=claim.growth), len(data.tasks))
 
 
-def _numbers(found: tuple[float, float, float], tasks: int) -> dict[str, object]:
-    value, low, high = found
-    return {"statistic": value, "low": low, "high": high, "tasks": tasks} | verdict_and_reason(low, high, tasks)
-
-
-def _pool_line(rows: pd.DataFrame, pool_size: int, draws: int, seed: int) -> dict[str, object]:
-    line: dict[str, object] = {
+def _pool_line(rows: pd.DataFrame, pool_size: int, draws: int, seed: int) -> Line:
+    line: Line = {
         "claim": "ILA's gain grows with the pool, test_loss",
         "statement": "The lead of ILA over Random grows with the size of the pool it selects from.",
         "metric": "test_loss",
@@ -265,6 +202,9 @@ def _pool_line(rows: pd.DataFrame, pool_size: int, draws: int, seed: int) -> dic
     if not sizes:
         return line | {"tasks": 0, "reason": "there are no runs on smaller pools"}
     data, sizes = pool_cube(rows, sizes, pool_size)
-    cloud = pool_slope(draw(data, draws, np.random.default_rng(seed)), sizes).mean(axis=(1, 2))
-    point = float(pool_slope(np.swapaxes(data.mean, -1, -2), sizes).mean())
-    return line | _numbers((point, *stats.interval(cloud, units=[len(data.tasks)])), len(data.tasks))
+    return line | _numbers(pool_slope(data, sizes, draws, seed), len(data.tasks))
+
+
+def _numbers(estimate: Estimate, tasks: int) -> Line:
+    value, low, high = estimate
+    return {"statistic": value, "low": low, "high": high, "tasks": tasks} | verdict_and_reason(low, high, tasks)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Projection = Literal["pca", "tsne"]
-FOLDS, REPEATS = 5, 20
+Rule = Literal["both", "depth", "coverage", "random"]
 
 
 def depth(base: ArrayLike, tuned: ArrayLike, tokens: ArrayLike, labels: ArrayLike = 1) -> Floats:
@@ -125,21 +125,19 @@ def project(rows: ArrayLike, method: Projection = "pca", *, seed: int = 0) -> Fl
 
 
 def grid_cells(points: ArrayLike, bins: int) -> Ints:
-    """RunSpec of each point in a uniform grid of `bins` × `bins` over the points' bounding box.
+    """Cell of each point, (N, 2), in a uniform grid of `bins` × `bins` over the points' bounding box.
 
-    Points that coincide on both axes make one cell: coverage says nothing then, and selection goes by depth alone;
-    the log says so.
-
-    Parameters
-    ----------
-    points : array_like, shape (N, 2)
-    bins : int
-        Per axis.
+    Where all points fall into one cell, coverage says nothing and selection goes by depth alone; the log says so.
 
     Returns
     -------
     ndarray, int64 of shape (N,)
         Row number × `bins` + column number.
+
+    Raises
+    ------
+    InputError
+        If `bins` is no positive integer.
     """
     points = np.asarray(points, dtype=float)
     if not isinstance(bins, int | np.integer) or bins < 1:
@@ -163,15 +161,7 @@ def kmeans_cells(rows: ArrayLike, count: int, *, seed: int = 0) -> Ints:
 
 
 def coverage(cells: ArrayLike, picks: ArrayLike) -> float:
-    """Share of the pool's non-empty cells that a subset occupies.
-
-    Parameters
-    ----------
-    cells : array_like of int, shape (N,)
-        RunSpec of each candidate.
-    picks : array_like of int, shape (B,)
-        Indices into the pool.
-    """
+    """Share of the pool's non-empty cells, given by the cell of each candidate, (N,), that the picks, (B,), occupy."""
     cells = np.asarray(cells)
     return len(np.unique(cells[np.asarray(picks, dtype=np.int64)])) / len(np.unique(cells))
 
@@ -214,18 +204,12 @@ def rounds(cells: ArrayLike, depths: ArrayLike, budget: int | None = None, *, se
 
 
 def deepest(depths: ArrayLike, budget: int | None = None) -> Ints:
-    """Depth alone: the deepest candidates of the whole pool, ties to the lower index; errors as :func:`rounds`."""
+    """Depth alone: the deepest candidates of the whole pool, ties to the lower index; errors as of :func:`rounds`."""
     return rounds(np.zeros(len(np.asarray(depths)), dtype=np.int64), depths, budget)
 
 
 def checked_budget(budget: int | None, room: int) -> int:
-    """Return the budget, or everything; refuse what cannot be.
-
-    Raises
-    ------
-    InputError
-        If nothing can be selected, the budget is no positive integer, or larger than the room.
-    """
+    """Return the budget, or everything; an InputError where it is no positive integer or larger than the room."""
     if room < 1:
         raise InputError("There is no candidate to select from: none has a depth.")
     if budget is None:
@@ -240,93 +224,36 @@ def checked_budget(budget: int | None, room: int) -> int:
     return int(budget)
 
 
-# --- how much of the loss coverage and depth explain -------------------------------------------------
-
-
 @dataclass(frozen=True)
-class Regression:
-    """A linear model of the loss.
+class Landscape:
+    """A pool, or part of one, as ILA sees it.
 
     Attributes
     ----------
-    coefficients : ndarray, shape (1 + P,)
-        Intercept first; predictors are standardised, so a coefficient is nats per standard deviation.
-    in_sample, cross_validated, leave_one_out : float
-        R²: 1 − squared error / squared deviation from the mean of all losses. The second predicts each fold from the
-        others (mean over random splits), the third each row from all others. Both can be negative.
-    folded : ndarray, shape (20, n)
-        Prediction of each row from the other folds, once per split.
-    left_out : ndarray, shape (n,)
-        Leave-one-out prediction of each row.
+    index : ndarray, int64 of shape (n,)
+        Which candidates of the pool.
+    cells : ndarray, int64 of shape (n,)
+        Where each lies on the map.
+    depths : ndarray, float64 of shape (n,)
+        Relative depth; NaN where there is none, above all for the examples that tuned the model.
+    points : ndarray, float64 of shape (n, 2)
+        The map; empty for k-means.
     """
 
-    coefficients: Floats
-    in_sample: float
-    cross_validated: float
-    leave_one_out: float
-    folded: Floats
-    left_out: Floats
+    index: Ints
+    cells: Ints
+    depths: Floats
+    points: Floats
 
+    def picks(self, rule: Rule, budget: int, seed: int = 0) -> Ints:
+        """Indices into the pool, best first, int64 (B,)."""
+        depths = self.depths  # (n,)
+        if rule in ("coverage", "random"):
+            depths = np.where(np.isnan(depths), np.nan, np.random.default_rng(seed).random(len(depths)))
+        spread = rule in ("both", "coverage")
+        return self.index[rounds(self.cells, depths, budget) if spread else deepest(depths, budget)]
 
-def regress(loss: ArrayLike, predictors: ArrayLike, *, seed: int = 0) -> Regression:
-    """Least squares of the loss on coverage and depth, judged in and out of sample.
-
-    Parameters
-    ----------
-    loss : array_like, shape (n,)
-    predictors : array_like, shape (n, P)
-        Coverage and depth of n subsets.
-    seed : int
-        Of the cross-validation's splits (5 folds, 20 times).
-
-    Raises
-    ------
-    InputError
-        If rows are too few, a value is not finite, or the loss or a predictor is constant, or predictors are
-        collinear.
-    """
-    y, X = np.asarray(loss, dtype=float), np.asarray(predictors, dtype=float)
-    _check_regression(y, X)
-    design = np.column_stack([np.ones(len(y)), (X - X.mean(axis=0)) / X.std(axis=0)])  # (n, 1 + P)
-    q, r = np.linalg.qr(design)
-    fitted = q @ (q.T @ y)  # (n,)
-    leverage = (q * q).sum(axis=1)  # (n,)
-    left_out = y - (y - fitted) / (1 - leverage)  # what a refit without the row predicts for it
-    rng = np.random.default_rng(seed)
-    folded = np.array([_folded(y, design, rng.permutation(len(y)) % FOLDS) for _ in range(REPEATS)])
-    return Regression(
-        np.linalg.solve(r, q.T @ y),
-        r_squared(y, fitted),
-        float(np.mean([r_squared(y, predicted) for predicted in folded])),
-        r_squared(y, left_out),
-        folded,
-        left_out,
-    )
-
-
-def r_squared(loss: Floats, predicted: Floats) -> float:
-    """1 − squared error / squared deviation from the mean."""
-    return float(1 - ((loss - predicted) ** 2).sum() / ((loss - loss.mean()) ** 2).sum())
-
-
-def _folded(y: Floats, design: Floats, fold: Ints) -> Floats:
-    """Predict every row from the other folds."""
-    predicted = np.empty(len(y))  # (n,)
-    for k in np.unique(fold):
-        out = fold == k
-        predicted[out] = design[out] @ np.linalg.lstsq(design[~out], y[~out])[0]
-    return predicted
-
-
-def _check_regression(y: Floats, X: NDArray[Any]) -> None:
-    if X.ndim != 2 or len(X) != len(y) or len(y) < 2 * FOLDS or not (np.isfinite(y).all() and np.isfinite(X).all()):
-        raise InputError(
-            f"The regression needs at least {2 * FOLDS} rows without missing values, as many losses as rows; found "
-            f"{len(y)} losses and predictors of shape {X.shape}."
-        )
-    flat = [name for name, v in [("the loss", y), *(("a predictor", c) for c in X.T)] if np.ptp(v) < 1e-12]
-    if flat or np.linalg.matrix_rank(X - X.mean(axis=0)) < X.shape[1]:
-        raise InputError(
-            f"The regression cannot be fitted: {flat[0] + ' is constant' if flat else 'the predictors are collinear'}. "
-            "Use subsets that differ in both coverage and depth."
-        )
+    def measure(self, picks: Ints) -> tuple[float, float]:
+        """Coverage and mean relative depth of a subset of `index`; picks without a depth count for coverage only."""
+        place = np.searchsorted(self.index, picks)
+        return coverage(self.cells, place), float(np.nanmean(self.depths[place]))

@@ -2,19 +2,124 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
-from tis_utils.evidence import statistics as stats
-from tis_utils.evidence.statistics import Floats
-from tis_utils.neighbours.ila import coverage_depth as landscape
+from tis_utils.errors import InputError
+from tis_utils.evidence.statistics import Floats, interval
+from tis_utils.neighbours.ila.coverage_depth import Ints
 from tis_utils.neighbours.ila.designed_subsets import TARGETS
 
+FOLDS, REPEATS = 5, 20  # of the cross-validation
+LEAST_ROWS = 2 * FOLDS
 CLAIMED = 0.7  # share of the variance of the dev loss that the authors say coverage and depth explain
 # Least squares refitted to the rows that the authors published, no run of ours.
 REFIT = pd.DataFrame(
     {"rows": [49, 49], "value": [0.71, 0.56]}, index=pd.Index(["in-sample", "leave-one-out"], name="R²")
 )
+
+
+# --- one linear model --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Regression:
+    """A linear model of the loss.
+
+    Attributes
+    ----------
+    coefficients : ndarray, shape (1 + P,)
+        Intercept first; predictors are standardised, so a coefficient is nats per standard deviation.
+    in_sample, cross_validated, leave_one_out : float
+        R²: 1 − squared error / squared deviation from the mean of all losses. The second predicts each fold from the
+        others (mean over random splits), the third each row from all others. Both can be negative.
+    folded : ndarray, shape (20, n)
+        Prediction of each row from the other folds, once per split.
+    left_out : ndarray, shape (n,)
+        Leave-one-out prediction of each row.
+    """
+
+    coefficients: Floats
+    in_sample: float
+    cross_validated: float
+    leave_one_out: float
+    folded: Floats
+    left_out: Floats
+
+
+def regress(loss: ArrayLike, predictors: ArrayLike, *, seed: int = 0) -> Regression:
+    """Least squares of the loss on coverage and depth, judged in and out of sample.
+
+    Parameters
+    ----------
+    loss : array_like, shape (n,)
+    predictors : array_like, shape (n, P)
+        Coverage and depth of n subsets.
+    seed : int
+        Of the cross-validation's splits (5 folds, 20 times).
+
+    Raises
+    ------
+    InputError
+        If rows are too few, a value is not finite, or the loss or a predictor is constant, or predictors are
+        collinear.
+    """
+    y, X = np.asarray(loss, dtype=float), np.asarray(predictors, dtype=float)
+    _check(y, X)
+    A = standardised(X)  # (n, 1 + P)
+    q, r = np.linalg.qr(A)
+    fitted = q @ (q.T @ y)  # (n,)
+    left_out = y - (y - fitted) / (1 - (q * q).sum(axis=1))  # what a refit without the row predicts for it
+    rng = np.random.default_rng(seed)
+    folded = np.array([_folded(y, A, rng.permutation(len(y)) % FOLDS) for _ in range(REPEATS)])  # (20, n)
+    return Regression(
+        np.linalg.solve(r, q.T @ y),
+        float(r_squared(y, fitted)),
+        float(r_squared(y, folded).mean()),
+        float(r_squared(y, left_out)),
+        folded,
+        left_out,
+    )
+
+
+def standardised(X: Floats) -> Floats:
+    """A column of ones, and the columns of X with mean 0 and standard deviation 1, (n, 1 + P)."""
+    return np.column_stack([np.ones(len(X)), (X - X.mean(axis=0)) / X.std(axis=0)])
+
+
+def r_squared(loss: Floats, predicted: Floats) -> Floats:
+    """1 − squared error / squared deviation from the mean, along the last axis: (..., n) -> (...)."""
+    spread = ((loss - loss.mean(axis=-1, keepdims=True)) ** 2).sum(axis=-1)
+    return np.asarray(1 - ((loss - predicted) ** 2).sum(axis=-1) / spread)
+
+
+def _folded(y: Floats, A: Floats, fold: Ints) -> Floats:
+    """Predict every row from the other folds."""
+    predicted = np.empty(len(y))  # (n,)
+    for k in np.unique(fold):
+        out = fold == k
+        predicted[out] = A[out] @ np.linalg.lstsq(A[~out], y[~out])[0]
+    return predicted
+
+
+def _check(y: Floats, X: Floats) -> None:
+    if X.ndim != 2 or len(X) != len(y) or len(y) < LEAST_ROWS or not (np.isfinite(y).all() and np.isfinite(X).all()):
+        raise InputError(
+            f"The regression needs at least {LEAST_ROWS} rows without missing values, as many losses as rows; found "
+            f"{len(y)} losses and predictors of shape {X.shape}."
+        )
+    flat = [name for name, v in [("the loss", y), *(("a predictor", c) for c in X.T)] if np.ptp(v) < 1e-12]
+    if flat or np.linalg.matrix_rank(X - X.mean(axis=0)) < X.shape[1]:
+        raise InputError(
+            f"The regression cannot be fitted: {flat[0] + ' is constant' if flat else 'the predictors are collinear'}. "
+            "Use subsets that differ in both coverage and depth."
+        )
+
+
+# --- over the designed subsets -----------------------------------------------------------------------
 
 
 def design(rows: pd.DataFrame) -> pd.DataFrame:
@@ -28,9 +133,9 @@ def noise_share(rows: pd.DataFrame, target: str) -> float:
     The noise is the variance over training seeds of the two methods whose subset does not depend on the seed, ILA and
     depth alone, at the same budget.
     """
-    made = rows[rows["name"] == "designed"]
-    same = rows[rows["name"].isin(["ila", "ila@depth"]) & (rows["budget"] == made["budget"].max())]
-    return float(same.groupby("name")[target].var(ddof=1).mean() / made[target].var(ddof=1))
+    designed = rows[rows["name"] == "designed"]
+    same = rows[rows["name"].isin(["ila", "ila@depth"]) & (rows["budget"] == designed["budget"].max())]
+    return float(same.groupby("name")[target].var(ddof=1).mean() / designed[target].var(ddof=1))
 
 
 def explained(rows: pd.DataFrame, target: str, draws: int = 2000, seed: int = 0) -> pd.DataFrame:
@@ -41,29 +146,27 @@ def explained(rows: pd.DataFrame, target: str, draws: int = 2000, seed: int = 0)
     rows : DataFrame
         From :func:`tis_utils.neighbours.ila.designed_subsets.table`.
     target : {"general", "tasks"}
-    draws : int
-        Bootstrap draws of the subsets. In-sample the model is fitted again in each draw; out of sample the subsets
-        are drawn with the errors of their predictions.
-    seed : int
+    draws, seed : int
+        Of the bootstrap over subsets. In-sample the model is fitted again in each draw; out of sample the subsets are
+        drawn with the errors of their predictions.
 
     Returns
     -------
     DataFrame
         Index in-sample, cross-validated, leave-one-out; columns value, low, high.
     """
-    table = design(rows)
-    y, X = table[target].to_numpy(), table[["coverage", "depth"]].to_numpy()
-    fit, n = landscape.regress(y, X), len(y)
-    drawn = np.random.default_rng(seed).integers(n, size=(draws, n))  # (R, n)
+    y, X = _columns(rows, target)
+    fit, (drawn, coefficients) = regress(y, X), _refitted(y, X, draws, seed)
+    again = (standardised(X)[drawn] @ coefficients[..., None])[..., 0]  # (R, n)
     clouds = {
-        "in-sample": (fit.in_sample, [_in_sample(y[d], X[d]) for d in drawn]),
+        "in-sample": (fit.in_sample, r_squared(y[drawn], again)),
         "cross-validated": (
             fit.cross_validated,
-            [np.mean([landscape.r_squared(y[d], p[d]) for p in fit.folded]) for d in drawn],
+            np.mean([r_squared(y[drawn], predicted[drawn]) for predicted in fit.folded], axis=0),
         ),
-        "leave-one-out": (fit.leave_one_out, [landscape.r_squared(y[d], fit.left_out[d]) for d in drawn]),
+        "leave-one-out": (fit.leave_one_out, r_squared(y[drawn], fit.left_out[drawn])),
     }
-    values = {name: (point, *stats.interval(np.array(cloud))) for name, (point, cloud) in clouds.items()}
+    values = {name: (point, *interval(cloud)) for name, (point, cloud) in clouds.items()}
     return pd.DataFrame(values, index=["value", "low", "high"]).T
 
 
@@ -75,16 +178,18 @@ def slopes(rows: pd.DataFrame, target: str, draws: int = 2000, seed: int = 0) ->
     DataFrame
         Index coverage, depth; columns value, low, high. Negative: more of it goes with a lower loss.
     """
-    table = design(rows)
-    y, X = table[target].to_numpy(), table[["coverage", "depth"]].to_numpy()
-    point = landscape.regress(y, X).coefficients[1:]  # (2,)
-    standard = np.column_stack([np.ones(len(y)), (X - X.mean(axis=0)) / X.std(axis=0)])  # (n, 3)
-    drawn = np.random.default_rng(seed).integers(len(y), size=(draws, len(y)))  # (R, n)
-    cloud = np.array([np.linalg.lstsq(standard[d], y[d])[0][1:] for d in drawn])  # (R, 2)
-    lines = [(point[k], *stats.interval(cloud[:, k])) for k in range(2)]
+    y, X = _columns(rows, target)
+    point, (_, cloud) = regress(y, X).coefficients, _refitted(y, X, draws, seed)
+    lines = [(point[k], *interval(cloud[:, k])) for k in (1, 2)]
     return pd.DataFrame(lines, index=["coverage", "depth"], columns=["value", "low", "high"])
 
 
-def _in_sample(y: Floats, X: Floats) -> float:
-    fitted = np.column_stack([np.ones(len(y)), X])
-    return landscape.r_squared(y, fitted @ np.linalg.lstsq(fitted, y)[0])
+def _columns(rows: pd.DataFrame, target: str) -> tuple[Floats, Floats]:
+    table = design(rows)
+    return table[target].to_numpy(), table[["coverage", "depth"]].to_numpy()
+
+
+def _refitted(y: Floats, X: Floats, draws: int, seed: int) -> tuple[Ints, Floats]:
+    """Subsets drawn with replacement, (R, n), and the coefficients fitted to them, (R, 1 + P)."""
+    drawn = np.random.default_rng(seed).integers(len(y), size=(draws, len(y)))
+    return drawn, (np.linalg.pinv(standardised(X)[drawn]) @ y[drawn][..., None])[..., 0]

@@ -21,7 +21,7 @@ from tis_utils.neighbours.insta.scores import Embedder, Instructions, checked, e
 from tis_utils.storage.keys import step
 
 VERSION = step("alignment", 1)
-BEST_EPOCH = {
+BEST_EPOCH: dict[str, Any] = {
     "eval_strategy": "epoch", "save_strategy": "epoch", "save_only_model": True, "save_total_limit": 1,
     "load_best_model_at_end": True, "metric_for_best_model": "eval_dev_pearson_cosine", "greater_is_better": True,
     "logging_strategy": "no", "report_to": "none", "disable_tqdm": True, "dataloader_pin_memory": False,
@@ -103,7 +103,7 @@ def align(
     InputError
         If there are fewer than two pairs of a kind.
     """
-    from sentence_transformers import SentenceTransformerTrainingArguments
+    from sentence_transformers import SentenceTransformerTrainingArguments  # here and below: seconds to import
 
     train, dev = split_pairs(pairs, dev_share, seed)
     model, evaluator = copy.deepcopy(encoder), _evaluator(dev)

@@ -12,13 +12,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from reasoning_gym.factory import DATASETS
 
-from tis_utils.evidence import statistics as stats
-from tis_utils.evidence.statistics import Floats
+from tis_utils.evidence.statistics import Estimate, Floats, interval, spearman
+from tis_utils.examples import benchmarks
 from tis_utils.examples.text import request
 from tis_utils.experiments.study import Study
-from tis_utils.neighbours.insta import selector as insta
 from tis_utils.neighbours.insta.scores import embed_tasks, task_scores
+from tis_utils.neighbours.insta.selector import embedded, instructions, target_instruction
 from tis_utils.neighbours.insta.task_cards import CARDS
 
 SHELF = 0.0  # learning rate of the model off the shelf
@@ -26,8 +27,6 @@ SHELF = 0.0  # learning rate of the model off the shelf
 
 def topic(family: str) -> str:
     """Topic under which reasoning-gym files a family, such as arithmetic or logic; a skill function's group."""
-    from reasoning_gym.factory import DATASETS
-
     if family in DATASETS:
         return str(DATASETS[family][0].__module__).split(".")[1]
     return family.partition("/")[0]
@@ -57,13 +56,13 @@ def retrieval(study: Study, rates: Sequence[float], *, count: int = 2, seed: int
         One row per rate and family: rate, family, ``rank`` of its own card among all cards (1: found), ``found``
         (0 or 1) and ``neighbour`` (1 if the nearest other card is of the same topic).
     """
-    by_prompts = insta.instructions(study)
+    by_prompts = instructions(study)
     families = [name for name in by_prompts if name in CARDS and "/" not in name]
     lines = []
     for held_out in folds(families, count, seed):
         seen = {name: CARDS[name] for name in families if name not in held_out}
         for rate in (SHELF, *rates):
-            embed = functools.partial(insta.embedded, study, align_on=seen if rate else None, rate=rate, seed=seed)
+            embed = functools.partial(embedded, study, align_on=seen if rate else None, rate=rate, seed=seed)
             lines += [(rate, *line) for line in _ranks(by_prompts, held_out, embed)]
     return pd.DataFrame(lines, columns=["rate", "family", "rank", "found", "neighbour"])
 
@@ -86,22 +85,20 @@ def _ranks(
     return lines
 
 
-def accuracy(
-    found: pd.DataFrame, column: str, rates: Sequence[float], *, draws: int = 2000
-) -> tuple[float, float, float]:
-    """Mean of a 0/1 column in per cent with a 95 % bootstrap interval over families.
+def accuracy(table: pd.DataFrame, column: str, rates: Sequence[float], *, draws: int = 2000) -> Estimate:
+    """Mean of a 0/1 column of :func:`retrieval` in per cent, with a 95 % bootstrap interval over families.
 
     With two rates, the mean of the second minus that of the first, over the same families.
     """
-    wide = 100 * found.pivot(index="family", columns="rate", values=column)
+    wide = 100 * table.pivot(index="family", columns="rate", values=column)
     values = (wide[rates[-1]] - wide[rates[0]] if len(rates) == 2 else wide[rates[0]]).to_numpy(float)  # (F,)
     return resampled(values, draws)
 
 
-def resampled(values: Floats, draws: int = 2000) -> tuple[float, float, float]:
+def resampled(values: Floats, draws: int = 2000) -> Estimate:
     """Mean and 95 % bootstrap interval of independent values, shape (F,)."""
     cloud = np.random.default_rng(0).choice(values, (draws, len(values))).mean(axis=1)
-    return float(values.mean()), *stats.interval(cloud, units=[len(values)])
+    return Estimate(float(values.mean()), *interval(cloud, units=[len(values)]))
 
 
 def transfer_correlations(study: Study, gains: pd.DataFrame, *, cards: bool = False) -> pd.DataFrame:
@@ -127,7 +124,7 @@ def transfer_correlations(study: Study, gains: pd.DataFrame, *, cards: bool = Fa
         score = table.loc[saved.index, target]
         kind = "skill" if target in study.data.queries else "filler"
         chosen = str(score.idxmax())
-        rho, size = (float(stats.spearman(score, values)) for values in (saved, saved.abs()))
+        rho, size = (float(spearman(score, values)) for values in (saved, saved.abs()))
         lines.append((target, kind, rho, size, chosen, saved[chosen], saved.max(), (saved < 0).mean()))
     return pd.DataFrame(lines, columns=["target", "kind", "rho", "size", "chosen", "gain", "best", "share"])
 
@@ -140,13 +137,12 @@ def target_family(study: Study, target: str) -> str:
 
 def score_table(study: Study, targets: Sequence[str], *, cards: bool = False) -> pd.DataFrame:
     """INSTA's scores off the shelf: sources × targets."""
-    known = insta.instructions(study, cards=cards)
-    wanted = {
-        target: insta.target_instruction(study, target, cards=cards) if target in study.data.queries else known[target]
+    known = instructions(study, cards=cards)
+    texts = {f"pool {name}": texts for name, texts in known.items()} | {
+        target: target_instruction(study, target, cards=cards) if target in study.data.queries else known[target]
         for target in targets
     }
-    texts = {f"pool {name}": found for name, found in known.items()} | wanted
-    rows = embed_tasks(texts, functools.partial(insta.embedded, study))
+    rows = embed_tasks(texts, functools.partial(embedded, study))
     pool = [rows[f"pool {name}"] for name in known]
     return pd.DataFrame({t: task_scores(rows[t], pool) for t in targets}, index=list(known))
 
@@ -157,11 +153,8 @@ def benchmark_instructions(name: str) -> dict[str, tuple[str, ...]]:
     The description is the first paragraph of a worked example's prompt. BBH has several sub-tasks with one and the same
     description; the first of them stands for all.
     """
-    from tis_utils.examples import benchmarks
-
-    found: dict[str, str] = {}
+    first: dict[str, str] = {}  # description -> sub-task
     for query in benchmarks.queries(name):
-        text = request(query).partition("\n\n")[0]
-        found.setdefault(str(query.meta["subject"]), " ".join(text.split()))
-    first = {text: subject for subject, text in reversed(found.items())}
+        text = " ".join(request(query).partition("\n\n")[0].split())
+        first.setdefault(text, str(query.meta["subject"]))
     return {subject: (text,) for text, subject in sorted(first.items(), key=lambda kv: kv[1])}

@@ -1,10 +1,9 @@
-"""INSTA on a study: which tasks a pool holds, what their instructions say, which examples a cell trains on.
+"""INSTA on a study: what the instructions of the pool's tasks say, and which examples a run trains on.
 
-The selector of a cell is ``insta@K`` with options after colons: ``insta@5:cards:aligned``.
+The selector of a run spec is ``insta@K`` with options after colons: ``insta@5:cards:aligned``.
 
 * without ``cards`` a task's instruction is what its prompts in the pool have in common, and the target's is what its
-  query prompts have in common (``wordings``), or the first few prompts where they have
-  nothing in common; no answer is read;
+  query prompts have in common (``wordings``), or the first few prompts where that is nothing; no answer is read;
 * ``cards``: task and target are described by an author's sentences (:mod:`tis_utils.neighbours.insta.task_cards`);
 * ``max``: max-of-max instead of the mean over pairs of wordings;
 * ``aligned``: with a selector aligned on the tasks that belong to no target's skill group;
@@ -21,7 +20,7 @@ import logging
 import tempfile
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ from tis_utils.experiments.grids import INSTA_TASKS
 from tis_utils.experiments.run_spec import RunSpec
 from tis_utils.experiments.study import Study
 from tis_utils.neighbours.insta.alignment import align, alignment_pairs
+from tis_utils.neighbours.insta.pool_tasks import tasks_of
 from tis_utils.neighbours.insta.scores import (
     MOST,
     Instructions,
@@ -52,7 +52,6 @@ log = logging.getLogger(__name__)
 
 VERSION = step("insta", 1)
 RATE = 2e-5  # of alignment; the authors' 1e-6 hardly moves a model in the few steps that 28 families give
-OPTIONS = ("cards", "max", "aligned", "random")
 
 
 @dataclass(frozen=True)
@@ -76,35 +75,16 @@ class Setting:
         """
         number, *options = selector.removeprefix("insta").removeprefix("@").split(":")
         number = number or str(INSTA_TASKS)
-        unknown = [option for option in options if option not in OPTIONS]
-        if unknown or not number.isdigit() or int(number) < 1:
+        known = [field.name for field in fields(cls) if field.name != "k"]
+        if not set(options) <= set(known) or not number.isdigit() or int(number) < 1:
             raise InputError(
                 f"{selector!r} is no INSTA selector. Write insta@K with a number of tasks K of at least 1, and any of "
-                f":{', :'.join(OPTIONS)} after it, for example insta@5:cards."
+                f":{', :'.join(known)} after it, for example insta@5:cards."
             )
-        return cls(int(number), **{option: True for option in options})
+        return cls(int(number), **dict.fromkeys(options, True))
 
 
-# --- tasks and their instructions ---------------------------------------------------------------------
-
-
-def tasks_of(study: Study) -> tuple[list[str], np.ndarray]:
-    """Names of the pool's tasks, sorted, and each candidate's task, int64 (N,).
-
-    Raises
-    ------
-    InputError
-        If a candidate does not say which task it belongs to.
-    """
-    pool = study.data.pool
-    families = [example.meta.get("family") for example in pool]
-    if None in families:
-        raise InputError(
-            f"{families.count(None)} of {len(pool)} candidates belong to no task. INSTA chooses whole tasks: give "
-            'every candidate the name of its task as meta["family"].'
-        )
-    names, labels = np.unique(np.array(families, dtype=str), return_inverse=True)
-    return names.tolist(), labels.astype(np.int64)
+# --- instructions -------------------------------------------------------------------------------------
 
 
 def instructions(study: Study, *, cards: bool = False) -> dict[str, tuple[str, ...]]:
@@ -118,12 +98,11 @@ def instructions(study: Study, *, cards: bool = False) -> dict[str, tuple[str, .
     names, labels = tasks_of(study)
     if cards:
         return {name: _card(name) for name in names}
-    prompts = [turns(example, "user") for example in study.data.pool]
-    members = [[prompts[i] for i in np.flatnonzero(labels == t)] for t in range(len(names))]
-    return checked({name: _said(texts) for name, texts in zip(names, members, strict=True)})
+    prompts = np.array([turns(example, "user") for example in study.data.pool], dtype=object)  # (N,)
+    return checked({name: _shared(prompts[labels == t].tolist()) for t, name in enumerate(names)})
 
 
-def _said(prompts: Sequence[str]) -> tuple[str, ...]:
+def _shared(prompts: Sequence[str]) -> tuple[str, ...]:
     """What prompts have in common; where that is nothing, the first of them as they are."""
     return wordings(prompts) or tuple(dict.fromkeys(prompts))[:MOST]
 
@@ -131,7 +110,7 @@ def _said(prompts: Sequence[str]) -> tuple[str, ...]:
 def _card(task: str) -> tuple[str, ...]:
     if task not in CARDS:
         raise InputError(
-            f"Task {task!r} has no card. Add one to CARDS in tis_utils.neighbours.insta.task_cards, or leave out the "
+            f"Task {task!r} has no card. Add one to tis_utils/neighbours/insta/task_cards.yaml, or leave out the "
             "option ':cards': then the instruction is what the task's prompts have in common."
         )
     return CARDS[task]
@@ -142,14 +121,14 @@ def target_instruction(study: Study, task: str, *, cards: bool = False) -> tuple
     queries = study.data.queries[task]
     if cards:
         return _card(str(queries[0].meta.get("family", task)))
-    return checked({task: _said([request(query) for query in queries])})[task]
+    return checked({task: _shared([request(query) for query in queries])})[task]
 
 
 def alignment_tasks(study: Study) -> dict[str, tuple[str, ...]]:
     """What a selector is aligned on: the tasks of no target's skill group, by their cards (prompts without one)."""
     groups = {str(q.meta.get("group", task)) for task, qs in study.data.queries.items() for q in qs}
-    found = {name: CARDS.get(name, texts) for name, texts in instructions(study).items()}
-    return {name: texts for name, texts in found.items() if name.partition("/")[0] not in groups}
+    by_prompts = instructions(study).items()
+    return {name: CARDS.get(name, texts) for name, texts in by_prompts if name.partition("/")[0] not in groups}
 
 
 # --- embeddings and scores ----------------------------------------------------------------------------
@@ -197,7 +176,7 @@ def _rows(study: Study, aligned: bool) -> dict[str, np.ndarray]:
     by_prompts = instructions(study)
     by_cards = {name: CARDS[name] for name in by_prompts if name in CARDS}
     for cards, known in ((False, by_prompts), (True, by_cards)):
-        texts |= {f"{cards} pool {name}": found for name, found in known.items()}
+        texts |= {f"{cards} pool {name}": wordings_ for name, wordings_ in known.items()}
         for task, queries in study.data.queries.items():
             if not cards or queries[0].meta.get("family") in CARDS:
                 texts[f"{cards} target {task}"] = target_instruction(study, task, cards=cards)
@@ -214,21 +193,21 @@ def scores(study: Study, task: str, setting: Setting) -> np.ndarray:
     return task_scores(rows[f"{setting.cards} target {task}"], pool, "max" if setting.max else "mean")
 
 
-def task_order(study: Study, cell: RunSpec) -> np.ndarray:
+def task_order(study: Study, spec: RunSpec) -> np.ndarray:
     """All tasks, nearest first, int64 (K,)."""
     names, _ = tasks_of(study)
-    setting = Setting.of(cell.selector)
+    setting = Setting.of(spec.selector)
     if setting.random:
-        chance = np.random.default_rng([cell.seed, zlib.crc32(cell.task.encode())]).permutation(len(names))
+        chance = np.random.default_rng([spec.seed, zlib.crc32(spec.task.encode())]).permutation(len(names))
         return chance.astype(np.int64)
-    return top_tasks(scores(study, cell.task, setting), len(names))
+    return top_tasks(scores(study, spec.task, setting), len(names))
 
 
-# --- what a cell asks for -----------------------------------------------------------------------------
+# --- what a run asks for ------------------------------------------------------------------------------
 
 
-def picks(study: Study, cell: RunSpec) -> np.ndarray:
-    """Indices into the pool, int64 (B,): drawn by the cell's seed from its `k` tasks.
+def picks(study: Study, spec: RunSpec) -> np.ndarray:
+    """Indices into the pool, int64 (B,): drawn by the run's seed from its `k` tasks.
 
     Where these hold fewer than the budget, the next tasks of the order fill up.
 
@@ -238,14 +217,14 @@ def picks(study: Study, cell: RunSpec) -> np.ndarray:
         If the pool has fewer tasks than `k`.
     """
     names, labels = tasks_of(study)
-    setting = Setting.of(cell.selector)
+    setting = Setting.of(spec.selector)
     top_tasks(np.zeros(len(names)), setting.k)  # raises for a k that cannot be had
-    order = task_order(study, cell)
-    if (held := int(np.isin(labels, order[: setting.k]).sum())) < cell.budget:
-        log.info("%s: %d tasks hold %d examples; the next tasks fill up.", cell.selector, setting.k, held)
-    return draw_examples(labels, order.tolist(), setting.k, cell.budget, cell.seed)
+    order = task_order(study, spec)
+    if (held := int(np.isin(labels, order[: setting.k]).sum())) < spec.budget:
+        log.info("%s: %d tasks hold %d examples; the next tasks fill up.", spec.selector, setting.k, held)
+    return draw_examples(labels, order.tolist(), setting.k, spec.budget, spec.seed)
 
 
-def recipe(study: Study, cell: RunSpec) -> dict[str, Any]:
-    """What the picks depend on besides the cell, the pool and the queries."""
+def recipe(study: Study, spec: RunSpec) -> dict[str, Any]:
+    """What the picks depend on besides the spec, the pool and the queries."""
     return {"embedder": _embedder(study.profile.embedder)[1], "cards": digest(CARDS), "versions": versions("insta")}

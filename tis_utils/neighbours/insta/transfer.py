@@ -16,26 +16,26 @@ import pandas as pd
 import torch
 
 from tis_utils.errors import InputError
+from tis_utils.examples.classroom.filler import FAMILIES, filler
 from tis_utils.examples.text import Example, Query, as_query
 from tis_utils.experiments.study import Study
 from tis_utils.models.evaluation import query_losses
 from tis_utils.models.fine_tuning import fine_tune
-from tis_utils.neighbours.insta import selector as insta
+from tis_utils.neighbours.insta.pool_tasks import tasks_of
 from tis_utils.storage.keys import digest, step, versions
 from tis_utils.storage.parallel import progress
-from tis_utils.storage.stored_results import read_keyed, write_keyed
+from tis_utils.storage.stored_results import compared, read_keyed, write_keyed
 
 NAME = "transfer"
 VERSION = step("transfer", 1)
 COLUMNS = ["source_task", "target_task", "seed", "loss", "zero_shot_loss"]
 MOST = 30  # examples of each source task; fewer where the smallest task has fewer
 PER_FAMILY, PER_TASK = 16, 48  # held-out examples of a filler family, of a target task
-STEP = "transfer"
 
 
 def source_tasks(study: Study) -> dict[str, list[Example]]:
     """Training examples of every task in the pool, equally many of each, the first in the pool's order."""
-    names, labels = insta.tasks_of(study)
+    names, labels = tasks_of(study)
     size = min(MOST, int(np.bincount(labels).min()))
     return {name: [study.data.pool[i] for i in np.flatnonzero(labels == t)[:size]] for t, name in enumerate(names)}
 
@@ -48,21 +48,19 @@ def target_tasks(study: Study) -> dict[str, list[Query]]:
     InputError
         If a task of the profile has no held-out examples.
     """
-    found = {task: study.data.test[task][:PER_TASK] for task in study.profile.tasks}
-    if empty := [task for task, queries in found.items() if not queries]:
+    targets = {task: study.data.test[task][:PER_TASK] for task in study.profile.tasks}
+    if empty := [task for task, queries in targets.items() if not queries]:
         raise InputError(f"There are no held-out examples of {', '.join(empty)}: transfer to it cannot be measured.")
-    return found | (_filler_targets() if study.profile.pool == "classroom" else {})
+    return targets | (_filler_targets() if study.profile.pool == "classroom" else {})
 
 
 def _filler_targets() -> dict[str, list[Query]]:
     """Examples of the test split: problems that are in no pool."""
-    from tis_utils.examples.classroom.filler import FAMILIES, filler
-
-    found: dict[str, list[Query]] = {}
-    for e in filler(PER_FAMILY * len(FAMILIES), "test", 0):
-        query = as_query(e, e.meta["family"])
-        found.setdefault(query.task, []).append(query)
-    return found
+    targets: dict[str, list[Query]] = {}
+    for example in filler(PER_FAMILY * len(FAMILIES), "test", 0):
+        query = as_query(example, example.meta["family"])
+        targets.setdefault(query.task, []).append(query)
+    return targets
 
 
 def matrix(study: Study, *, sources: Sequence[str] | None = None, seeds: Sequence[int] | None = None) -> pd.DataFrame:
@@ -87,22 +85,20 @@ def matrix(study: Study, *, sources: Sequence[str] | None = None, seeds: Sequenc
         If a source is no task of the pool.
     """
     known, targets = source_tasks(study), target_tasks(study)
-    wanted = list(known) if sources is None else list(sources)
-    if unknown := [name for name in wanted if name not in known]:
+    sources = list(known) if sources is None else sources
+    if unknown := [name for name in sources if name not in known]:
         raise InputError(f"The pool has no task {unknown[0]!r}; it has {', '.join(known)}.")
-    before = _losses(study, None, [], 0, targets).set_index("target_task")["loss"]
-    trainings = list(itertools.product(wanted, study.profile.seeds if seeds is None else seeds))
+    before = _losses(study, [], 0, targets).set_index("target_task")["loss"]
+    trainings = list(itertools.product(sources, study.profile.seeds if seeds is None else seeds))
     parts = [
-        _losses(study, name, known[name], seed, targets)
+        _losses(study, known[name], seed, targets).assign(source_task=name, seed=seed)
         for name, seed in progress(trainings, len(trainings), "transfer", True)
     ]
     rows = pd.concat(parts, ignore_index=True)
     return rows.assign(zero_shot_loss=rows["target_task"].map(before))[COLUMNS]
 
 
-def _losses(
-    study: Study, source: str | None, subset: Sequence[Example], seed: int, targets: Mapping[str, Sequence[Query]]
-) -> pd.DataFrame:
+def _losses(study: Study, subset: Sequence[Example], seed: int, targets: Mapping[str, Sequence[Query]]) -> pd.DataFrame:
     """Mean loss on every target after one training (none without a subset)."""
     key = _fixed(study) | {"seed": seed, "subset": digest(subset), "targets": digest(targets)}
 
@@ -116,7 +112,7 @@ def _losses(
         means = pd.Series(losses).groupby(names, sort=False).mean()
         return pd.DataFrame({"target_task": means.index, "loss": means.to_numpy()})
 
-    return study.store.table(STEP, key, compute).assign(source_task=source, seed=seed)
+    return study.store.table(NAME, key, compute)
 
 
 def _fixed(study: Study) -> dict[str, Any]:
@@ -143,8 +139,8 @@ def keep(study: Study) -> Path:
 
 def stored(study: Study) -> pd.DataFrame:
     """The stored matrix of the study's profile, if it belongs to today's data, model and steps; else no rows."""
-    found = None if study.live else read_keyed(study.profile.name, NAME, recipe(study))
-    return pd.DataFrame(columns=COLUMNS) if found is None else found
+    rows = None if study.live else read_keyed(study.profile.name, NAME, recipe(study))
+    return pd.DataFrame(columns=COLUMNS) if rows is None else rows
 
 
 def recheck(study: Study, rows: pd.DataFrame, *, share: float = 0.02, seed: int = 0) -> pd.DataFrame:
@@ -159,12 +155,7 @@ def recheck(study: Study, rows: pd.DataFrame, *, share: float = 0.02, seed: int 
     runs = rows[["source_task", "seed"]].drop_duplicates()
     drawn = runs.sample(min(len(runs), max(1, round(share * len(runs)))), random_state=seed)
     live = [matrix(study, sources=[source], seeds=[s]) for source, s in drawn.itertuples(index=False)]
-    keys = ["source_task", "target_task", "seed"]
-    if not live:
-        return pd.DataFrame(columns=[*keys, "stored", "live", "difference"])
-    both = rows.merge(pd.concat(live), on=keys, suffixes=("_stored", ""))
-    both = both.rename(columns={"loss_stored": "stored", "loss": "live"})[[*keys, "stored", "live"]]
-    return both.assign(difference=both["live"] - both["stored"])
+    return compared(rows, pd.concat([*live, rows.iloc[:0]]), COLUMNS[:3], "loss")
 
 
 def gains(rows: pd.DataFrame) -> pd.DataFrame:

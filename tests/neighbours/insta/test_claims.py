@@ -1,0 +1,59 @@
+"""Leads of two methods and verdicts on INSTA's claims."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tis_utils.errors import InputError
+from tis_utils.neighbours.insta.claims import claims, lead
+
+
+def rows(values: dict[str, float], *, spread: float = 0.0, tasks: str = "pqr") -> pd.DataFrame:
+    """Loss per method: value × (1 + task number), budgets 25 and 100, three seeds."""
+    lines = [
+        (*method.split("/"), task, budget, seed, "test_loss", value * (1 + t) + spread * (seed - 1))
+        for method, value in values.items()
+        for t, task in enumerate(tasks)
+        for budget in (25, 100)
+        for seed in range(3)
+    ]
+    fields = ["representation", "selector", "task", "budget", "seed", "metric", "value"]
+    return pd.DataFrame(lines, columns=fields)
+
+
+def test_a_lead_is_the_mean_relative_difference() -> None:
+    table = rows({"none/insta@5": 0.9, "none/random": 1.0})
+    assert lead(table, "none/insta@5", "none/random") == pytest.approx((10, 10, 10))
+    value, low, high = lead(rows({"a/x": 1.0, "b/y": 0.8}, spread=0.2), "a/x", "b/y")
+    assert value == pytest.approx(-25)
+    assert low < value < high
+
+
+def test_a_lead_counts_only_what_both_have() -> None:
+    table = rows({"a/x": 0.5, "b/y": 1.0})
+    table.loc[(table["representation"] == "a") & (table["budget"] == 25), "value"] = np.nan
+    table.loc[(table["representation"] == "b") & (table["budget"] == 25), "value"] = 99.0
+    assert lead(table, "a/x", "b/y")[0] == pytest.approx(50)
+    with pytest.raises(InputError, match="c/z"):
+        lead(table, "a/x", "c/z")
+
+
+def test_two_tasks_are_too_few_for_a_verdict() -> None:
+    few = claims(rows({"none/insta@5": 0.5, "none/random": 1.0}, tasks="pq"), draws=20)
+    assert set(few["verdict"]) == {"not testable"}
+    assert few.set_index("claim").loc["few tasks beat all, by prompts", "statistic"] == pytest.approx(50)
+
+
+@settings(max_examples=15)
+@given(st.floats(0.5, 2), st.floats(0.5, 2))
+def test_verdicts_follow_the_sign(a: float, b: float) -> None:
+    found = claims(rows({"none/insta@5": a, "none/random": b}), draws=20).set_index("claim")
+    wanted = "mixed" if np.isclose(a, b, rtol=1e-9) else ("supported" if a < b else "contradicted")
+    assert found.loc["few tasks beat all, by prompts", "verdict"] in (wanted, "mixed")
+    if abs(a - b) > 1e-6:
+        assert found.loc["few tasks beat all, by prompts", "verdict"] == wanted
+    assert found.loc["few tasks beat all, by cards", "verdict"] == "not testable"

@@ -1,0 +1,60 @@
+"""Retrieval of cards, and scores against gains."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tis_utils.examples.classroom import FAMILIES
+from tis_utils.experiments.study import Study
+from tis_utils.neighbours.insta import retrieval as insta_retrieval
+from tis_utils.neighbours.insta import selector as insta
+from tis_utils.neighbours.insta.task_cards import CARDS
+
+
+def test_folds_deal_every_family_once() -> None:
+    parts = insta_retrieval.folds(FAMILIES, 3, 0)
+    assert sorted(name for part in parts for name in part) == sorted(FAMILIES)
+    assert {len(part) for part in parts} == {9, 10}
+
+
+def test_retrieval_finds_what_brute_force_finds(study: Study) -> None:
+    found = insta_retrieval.retrieval(study, [], count=2).set_index("family")
+    assert sorted(found.index) == sorted(FAMILIES)
+    encoder = insta._embedder("minilm")[0].encoder
+    prompt = encoder.encode(list(insta.instructions(study)["gcd"]), normalize_embeddings=True)
+    scores = {
+        name: float(np.mean(prompt @ encoder.encode(list(texts), normalize_embeddings=True).T))
+        for name, texts in CARDS.items()
+    }
+    assert found.loc["gcd", "rank"] == 1 + sum(score > scores["gcd"] for score in scores.values())
+    assert found["found"].equals((found["rank"] == 1).astype(int))
+
+
+def test_topics_are_those_of_reasoning_gym() -> None:
+    assert insta_retrieval.topic("gcd") == insta_retrieval.topic("products") == "arithmetic"
+    assert insta_retrieval.topic("syllogism") == "logic"
+    assert insta_retrieval.topic("words/copy") == "words"
+
+
+def test_accuracy_is_a_mean_over_families_and_pairs_two_rates() -> None:
+    table = pd.DataFrame({"rate": [0, 0, 1, 1], "family": list("abab"), "found": [0, 1, 1, 1]})
+    assert insta_retrieval.accuracy(table, "found", [0])[0] == 50
+    value, low, high = insta_retrieval.accuracy(table, "found", [0, 1])
+    assert (value, low, high) == (50, 0, 100)
+
+
+def test_correlations_leave_out_the_target_itself(study: Study) -> None:
+    scores = insta_retrieval.score_table(study, ["gcd", "pick"])
+    gains = scores.copy()
+    gains.loc["gcd", "gcd"] = -9.0
+    gains.loc["pick/last", "pick"] = 9.0
+    found = insta_retrieval.transfer_correlations(study, gains).set_index("target")
+    assert found["rho"].tolist() == pytest.approx([1, 1])
+    assert found["kind"].tolist() == ["filler", "skill"]
+    flipped = insta_retrieval.transfer_correlations(study, -gains.abs()).set_index("target")
+    assert flipped.loc["gcd", "size"] == pytest.approx(-flipped.loc["gcd", "rho"])
+    assert found.loc["gcd", "gain"] == found.loc["gcd", "best"]
+    assert found.loc["gcd", "chosen"] == scores["gcd"].drop("gcd").idxmax()
+    assert found.loc["pick", "best"] < 9
