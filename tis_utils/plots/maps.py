@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tis_utils.errors import InputError
 from tis_utils.labels import label
-from tis_utils.neighbours.ila.selector import Landscape
+from tis_utils.neighbours.ila.coverage_depth import Landscape
 from tis_utils.plots.heat_maps import Picks
 from tis_utils.plots.panels import PAGE, grid, legend, styled, write_note
 from tis_utils.plots.theme import INK, LINE, MUTED, SEQUENTIAL, look
