@@ -33,14 +33,7 @@ ENTRIES = {
 }
 # What these hand over stands in the key by its own key or digest, so the walk ends there.
 HANDED_OVER = {
-    f"tis_utils.{name}"
-    for name in (
-        "experiments.study",
-        "experiments.similarities",
-        "selectors",
-        "examples.load",
-        "neighbours.insta.selector",
-    )
+    f"tis_utils.{name}" for name in ("experiments.study", "experiments.similarities", "selectors", "examples.load")
 }
 FORMS = {"knn_uniform": {"density"}, "run": {"downstream"}}  # imported by the module, not passed on this way
 
