@@ -24,9 +24,9 @@ NOISE = ("#E4E6EA", "--")  # of what is only noise
 def _stack(ax: Axes, table: pd.DataFrame, style: Mapping[str, tuple[str, str]]) -> None:
     """One bar per row, one segment per column, from left to right."""
     rows = [str(row) for row in table.index]
-    cells = table.set_axis(rows).rename_axis("row").rename_axis("part", axis=1).stack().rename("size").reset_index()
+    cells = table.set_axis(rows).rename_axis("row").reset_index().melt("row", var_name="part", value_name="size")
     cells["row"] = pd.Categorical(cells["row"], rows)
-    parts = list(style)[::-1]  # the last one is drawn first
+    parts = [part for part in style if part in table.columns][::-1]  # the last one is drawn first
     sns.histplot(
         cells,
         y="row",
@@ -41,7 +41,7 @@ def _stack(ax: Axes, table: pd.DataFrame, style: Mapping[str, tuple[str, str]]) 
         legend=False,
         ax=ax,
     )
-    for container, part in zip(ax.containers, parts, strict=True):
+    for container, part in zip(ax.containers, parts[::-1], strict=True):
         container.set_label(part)
         for bar in container:
             bar.set_hatch(style[part][1])
@@ -115,9 +115,9 @@ def share_bars(shares: pd.DataFrame, *, ylabel: str) -> Figure:
     box = {"boxstyle": "square,pad=0.15", "facecolor": "white", "edgecolor": "none"}
     for y, row in enumerate(shares.to_numpy(float)):
         for width, end in zip(row, row.cumsum(), strict=True):
-            if width >= 0.05:
-                place = {"ha": "center", "va": "center"}
-                ax.text(end - width / 2, y, f"{100 * width:.0f} %", fontsize=SMALL, color=INK, bbox=box, **place)
+            if width >= 0.05 * PAGE / figure.get_figwidth():
+                x, text = end - width / 2, f"{100 * width:.0f} %"
+                ax.text(x, y, text, ha="center", va="center", fontsize=SMALL, color=INK, bbox=box)
     return figure
 
 

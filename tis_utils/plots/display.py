@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import re
 from dataclasses import dataclass
 
 from matplotlib.figure import Figure
@@ -87,4 +88,10 @@ def _svg(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     with style():
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
+    return _shorter(buffer.getvalue())
+
+
+def _shorter(svg: bytes) -> bytes:
+    """Without comments and indentation, and with hundredths of a point: a page of figures must stay light."""
+    svg = re.sub(rb"<!--.*?-->\s*", b"", svg, flags=re.DOTALL)
+    return re.sub(rb"\s*\n\s*", b"\n", re.sub(rb"(\d\.\d\d)\d+", rb"\1", svg))

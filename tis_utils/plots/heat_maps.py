@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,9 +23,9 @@ from tis_utils.plots.theme import DIVERGING, INK, LINE, SEQUENTIAL, SMALL, VERDI
 Picks = Sequence[int] | NDArray[np.int64]
 
 
-def _names(ax: Axes, rows: Sequence[Any], columns: Sequence[Any]) -> None:
+def _names(ax: Axes, rows: Collection[Any], columns: Collection[Any], turn: float = 0) -> None:
     """Name the cells of a heat map, without tick marks and frame."""
-    ax.set_xticks(np.arange(len(columns)) + 0.5, [str(c) for c in columns], rotation=0)
+    ax.set_xticks(np.arange(len(columns)) + 0.5, [str(c) for c in columns], rotation=turn)
     ax.set_yticks(np.arange(len(rows)) + 0.5, [str(r) for r in rows], rotation=0, va="center")
     ax.tick_params(length=0)
     ax.set(xlabel="", ylabel="")
@@ -73,23 +73,19 @@ def heat_maps(
     limits = [limit] * len(frames) if isinstance(limit, int | float) else list(limit)
     columns = min(columns, len(frames))
     rows = math.ceil(len(frames) / columns)
-    height = max(cell, 0.2)
-    figure, axes = grid(rows, columns, rows * (height * len(frames[0]) + 0.5) + 0.3, width=_width(frames[0], columns))
+    names, letters = (max(len(part) for n in axis for part in str(n).split("\n")) for axis in frames[0].axes)
+    needed = 0.075 * names + 0.4 + columns * frames[0].shape[1] * max(0.5, 0.085 * letters)  # inches
+    turn = 90 if needed > 1.15 * PAGE and letters > 3 else 0  # no room for names side by side
+    height = max(cell, 0.2) * len(frames[0]) + (0.5 if not turn else 0.3 + 0.08 * letters)
+    figure, axes = grid(rows, columns, rows * height + 0.3, width=min(PAGE, max(needed, 3.5)))
     for ax, (title, table), fullest in zip(axes, tables.items(), limits, strict=False):
         _heat_map(ax, table.astype(float), form, centre, fullest)
         ax.set_title(title)
-        _names(ax, table.index if place(ax)[0] else [""] * len(table), table.columns)
+        _names(ax, table.index if place(ax)[0] else [""] * len(table), table.columns, turn)
     for ax in axes[len(frames) :]:
         ax.remove()
     write_note(figure, note)
     return figure
-
-
-def _width(table: pd.DataFrame, columns: int) -> float:
-    """As wide as names and numbers need, at most a page."""
-    names = 0.075 * max(len(str(name)) for name in table.index)
-    longest = max(len(part) for name in table.columns for part in str(name).split("\n"))
-    return min(PAGE, max(names + columns * table.shape[1] * max(0.55, 0.085 * longest) + 0.4, 3.5))
 
 
 def _heat_map(ax: Axes, table: pd.DataFrame, form: str, centre: float | None, limit: float) -> None:
@@ -108,6 +104,14 @@ def _heat_map(ax: Axes, table: pd.DataFrame, form: str, centre: float | None, li
         yticklabels=False,
         ax=ax,
     )
+    shades = ax.collections[0].get_facecolor()[table.notna().to_numpy().ravel()]  # (numbers, 4)
+    for text, shade in zip(ax.texts, shades, strict=True):
+        text.set_color("white" if _luminance(shade[:3]) < 0.217 else INK)  # there both have the same contrast
+
+
+def _luminance(rgb: Any) -> float:
+    """Of WCAG 2: 0 black, 1 white."""
+    return float(np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722])
 
 
 def _number(text: str) -> str:

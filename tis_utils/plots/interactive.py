@@ -182,7 +182,7 @@ def budget_browser(metrics: Sequence[str]) -> go.Figure:
                 row=t // 2 + 1,
                 col=t % 2 + 1,
             )
-    buttons = [
+    buttons: list[dict[str, Any]] = [
         {
             "method": "restyle",
             "label": f"{label(metric)}: {MODELS[model]}, {POOLS[pool]}",

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from tis_utils.errors import InputError
 from tis_utils.evidence.tables import need
-from tis_utils.plots.panels import PAGE, legend, line_handles, panels, place, stacking, write_note
+from tis_utils.plots.panels import PAGE, fit, legend, line_handles, panels, place, share, stacking, write_note
 from tis_utils.plots.theme import INK, Look, looks
 
 
@@ -60,14 +60,16 @@ def intervals(
     figure, axes = panels(
         list(frames), columns=columns, height=len(rows) * (0.14 + 0.12 * len(entries)) + 0.65, single=PAGE
     )
+    letters = 30 if len(axes) > 1 or figure.get_figwidth() < PAGE else 70
     for ax, frame in zip(axes, frames.values(), strict=True):
         need(frame, ["label", "value", "low", "high"])
         _panel(ax, frame, rows, series, entries)
         ax.axvline(reference, color=INK, linewidth=0.9, zorder=0)
-        ax.set_xlabel(xlabel + (f"\n(line at {reference:g}: {meaning})" if meaning else ""))
+        text = xlabel + (f"\n(line at {reference:g}: {meaning})" if meaning else "")
+        ax.set_xlabel(fit(text, letters))
         ax.set_yticks(range(len(rows)), rows if place(ax)[0] else [""] * len(rows))
-        if shared:
-            ax.sharex(axes[0])
+    if shared:
+        share(axes, "x")
     if len(entries) > 1:
         legend(figure, line_handles(entries.values(), lines=False))
     write_note(figure, note)

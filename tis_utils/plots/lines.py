@@ -15,7 +15,7 @@ from matplotlib.ticker import FixedLocator
 from tis_utils.errors import InputError
 from tis_utils.evidence.tables import By, cells_of, need
 from tis_utils.labels import label
-from tis_utils.plots.panels import label_axes, legend, line_handles, log_axis, panels, stacking, write_note
+from tis_utils.plots.panels import label_axes, legend, line_handles, log_axis, panels, share, stacking, write_note
 from tis_utils.plots.theme import DASHES, INK, LOOKS, Look, looks
 
 BUDGET = "Budget (examples)"
@@ -37,6 +37,7 @@ def _lines(ax: Axes, rows: pd.DataFrame, x: str, entries: Mapping[str, Look], *,
         dashes={name: DASHES[entry.line] for name, entry in entries.items()},
         estimator=None,
         errorbar=None,
+        markersize=6.5,
         legend=False,
         ax=ax,
     )
@@ -205,8 +206,8 @@ def method_lines(
         if reference is not None:
             _level(ax, reference, "random")
         log_axis(ax, steps)
-        if shared:
-            ax.sharey(axes[0])
+    if shared:
+        share(axes, "y")
     label_axes(axes, xlabel, ylabel)
     handles = line_handles(entries.values())
     if meaning:
@@ -236,7 +237,7 @@ def option_curves(frame: pd.DataFrame, *, value: str, reference: float | None = 
     """
     need(frame, ["option", "selector", "setting", "default", value])
     frame = frame.rename(columns={value: "value"})
-    parts = {f"{label(s)}: {o}": part for (s, o), part in frame.groupby(["selector", "option"], sort=False)}
+    parts = {f"{label(str(s))}: {o}": part for (s, o), part in frame.groupby(["selector", "option"], sort=False)}
     entries = looks(frame["selector"])
     figure, axes = panels(list(parts), height=1.9)
     for ax, part in zip(axes, parts.values(), strict=True):
@@ -246,7 +247,7 @@ def option_curves(frame: pd.DataFrame, *, value: str, reference: float | None = 
         ax.xaxis.get_major_formatter().func = lambda x, _: f"{x:g}"  # type: ignore[attr-defined]
         if reference is not None:
             _level(ax, reference, "random")
-        ax.sharey(axes[0])
+    share(axes, "y")
     label_axes(axes, "", value)
     handles = line_handles(entries.values()) | {"default": Line2D([], [], color=INK, linewidth=0.9, linestyle="--")}
     legend(figure, handles | (line_handles([LOOKS["random"]]) if reference is not None else {}))

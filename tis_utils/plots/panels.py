@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from functools import partial, wraps
-from typing import Any, ParamSpec
+from typing import Any, Literal, ParamSpec
 from weakref import WeakKeyDictionary
 
 from matplotlib.axes import Axes
@@ -84,7 +84,7 @@ def panels(
     width = _width.get() if columns > 1 or phone else single
     figure, axes = grid(rows, columns, height * rows + 0.5 + 0.3 * phone, width=width)
     for ax, title in zip(axes, titles, strict=False):
-        ax.set_title(title)
+        ax.set_title(fit(title, 24) if phone else title)
     for ax in axes[len(titles) :]:
         ax.remove()
     return figure, axes[: len(titles)]
@@ -100,11 +100,18 @@ def place(ax: Axes) -> tuple[bool, bool]:
     return spec.num1 % columns == 0, spec.num1 + columns >= len(figure.axes)
 
 
+def share(axes: Sequence[Axes], axis: Literal["x", "y"]) -> None:
+    """One scale for all panels, wide enough for each."""
+    for ax in axes[1:]:
+        (ax.sharex if axis == "x" else ax.sharey)(axes[0])
+    axes[0].autoscale(axis=axis)
+
+
 def label_axes(axes: Iterable[Axes], x: str, y: str) -> None:
     """Name the y axis on the left of each row and the x axis under the last panel of each column."""
     for ax in axes:
         first, last = place(ax)
-        ax.set(xlabel=x if last else "", ylabel=y if first else "")
+        ax.set(xlabel=x if last else "", ylabel=fit(y, 30) if first else "")
 
 
 def legend(figure: Figure, handles: Mapping[str, Any], columns: int = 9) -> None:
@@ -125,9 +132,14 @@ def line_handles(entries: Iterable[Look], *, lines: bool = True) -> dict[str, Li
     }
 
 
+def fit(text: str, letters: int) -> str:
+    """Break lines that are longer, and keep those that are there."""
+    return "\n".join(textwrap.fill(line, letters) for line in text.split("\n"))
+
+
 def write_note(figure: Figure, text: str) -> None:
     """Put small print below a figure, wrapped to its width."""
-    wrapped = textwrap.fill(text, round(15.5 * figure.get_figwidth()))  # characters of this size in an inch
+    wrapped = fit(text, round(15.5 * figure.get_figwidth()))  # characters of this size in an inch
     figure.supxlabel(wrapped, x=0.01, ha="left", fontsize=SMALL, color=MUTED)
 
 

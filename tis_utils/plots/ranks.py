@@ -61,6 +61,6 @@ def _labels(ax: Axes, ranks: Floats, names: Sequence[str], top: float) -> None:
         colour = look(names[index]).colour
         ax.plot([ranks[index], ranks[index], end], [0, y, y], color=colour, linewidth=1.1)
         text = f"{names[index]}  {ranks[index]:.2f}" if left else f"{ranks[index]:.2f}  {names[index]}"
-        side = {"ha": "right" if left else "left", "va": "center", "fontsize": SMALL}
-        ax.text(end - 0.06 if left else end + 0.06, y, text, color=colour, **side)
+        x, side = (end - 0.06, "right") if left else (end + 0.06, "left")
+        ax.text(x, y, text, ha=side, va="center", fontsize=SMALL, color=INK)
     ax.set(xlim=(1 - 0.45 * k, k + 0.45 * k), ylim=(top - 0.5 * half + 0.1, 1.45))

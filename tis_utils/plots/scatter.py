@@ -75,7 +75,7 @@ def _regression(ax: Axes, rows: pd.DataFrame, entry: Look, *, fit: bool) -> None
         fit_reg=fit and np.ptp(rows["x"]) > 0,
         color=entry.colour,
         marker=entry.marker or "o",
-        scatter_kws={"s": 8, "alpha": 0.55, "linewidth": 0, "rasterized": len(rows) > MANY},
+        scatter_kws={"s": 8, "alpha": 0.55, "linewidths": 0, "rasterized": len(rows) > MANY},
         line_kws={"linewidth": 1.8},
         ax=ax,
     )
@@ -161,11 +161,11 @@ def cost_scatter(tables: Mapping[str, pd.DataFrame], *, ylabel: str) -> Figure:
 
 def _costs(ax: Axes, table: pd.DataFrame, entries: Mapping[str, Look]) -> None:
     _points(ax, table, "seconds", "value", entries, s=70)
-    for row in table.itertuples():
-        entry = entries[str(row.method)]
-        ax.vlines(row.seconds, row.low, row.high, color=entry.colour, linewidth=1.6)
-        at = (row.seconds, row.value)
-        ax.annotate(entry.label, at, xytext=(7, 5), textcoords="offset points", color=INK, fontsize=9)
+    numbers = table[["seconds", "value", "low", "high"]].to_numpy(float)
+    for method, (x, y, low, high) in zip(table["method"], numbers, strict=True):
+        entry = entries[method]
+        ax.vlines(x, low, high, color=entry.colour, linewidth=1.6)
+        ax.annotate(entry.label, (x, y), xytext=(7, 5), textcoords="offset points", color=INK, fontsize=9)
     first, last = table["seconds"].min(), table["seconds"].max()
     ax.set(xscale="log", xlim=(first / 2, last * 4))  # room for the labels
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 3) if last / first < 30 else (1,)))

@@ -60,7 +60,8 @@ def token_strip(rows: Mapping[str, Sequence[tuple[str, bool]]], *, width: int = 
 @styled
 def _strip(placed: Sequence[tuple[str, float, float, bool | None]], width: int, height: float) -> Figure:
     """Titles (learns is None) and token boxes at their places, in units of a character and a line."""
-    figure = Figure(figsize=(PAGE, 0.23 * height + 0.1), layout="none")
+    figure = Figure(figsize=(PAGE, 0.23 * height + 0.1), layout=None)
+    figure.set_layout_engine("none")
     ax = figure.add_axes((0.005, 0, 0.99, 1))
     ax.set(xlim=(0, width), ylim=(height - 0.6, -0.8))
     ax.axis("off")

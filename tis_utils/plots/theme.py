@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 from matplotlib import colormaps
@@ -29,31 +29,29 @@ class Look:
     label: str
     colour: str
     marker: str
-    line: str = "-"
+    line: Literal["-", "--", ":", "-."] = "-"
 
 
 # From Okabe-Ito (blue, vermillion, dark bluish green) and a search for colours that stay apart with red- or
 # green-blind eyes; each stands at least 3 : 1 against the white card (tests/plots/test_theme.py).
-LOOKS: dict[str, Look] = {
-    name: Look(METHODS[name], *rest)
-    for name, rest in {
-        "embed": ("#00754A", "s"),
-        "rds": ("#0072B2", "^"),
-        "less": ("#D55E00", "o"),
-        "less_proxy": ("#8C2D04", "v", "-."),
-        "round_robin": ("#332288", "o"),
-        "doubly_greedy": ("#B07D12", "D"),
-        "knn_uniform": ("#5B8FF9", "v"),
-        "knn_kde": ("#6B3E00", "P"),
-        "uot": ("#C0399F", "X"),
-        "insta": ("#A6164A", "d"),
-        "ila": ("#8E1BFA", "D"),
-        "ila@depth": ("#4E9A26", "v", "--"),
-        "ila@coverage": ("#143D5B", "P", "--"),
-        "random": ("#767676", "h", ":"),
-        "zero_shot": (INK, "", "--"),
-    }.items()
+_LOOKS: dict[str, tuple[Any, ...]] = {
+    "embed": ("#00754A", "s"),
+    "rds": ("#0072B2", "^"),
+    "less": ("#D55E00", "o"),
+    "less_proxy": ("#8C2D04", "v", "-."),
+    "round_robin": ("#332288", "o"),
+    "doubly_greedy": ("#B07D12", "D"),
+    "knn_uniform": ("#5B8FF9", "v"),
+    "knn_kde": ("#6B3E00", "P"),
+    "uot": ("#C0399F", "X"),
+    "insta": ("#A6164A", "d"),
+    "ila": ("#8E1BFA", "D"),
+    "ila@depth": ("#4E9A26", "v", "--"),
+    "ila@coverage": ("#143D5B", "P", "--"),
+    "random": ("#767676", "h", ":"),
+    "zero_shot": (INK, "", "--"),
 }
+LOOKS = {name: Look(METHODS[name], *rest) for name, rest in _LOOKS.items()}
 SERIES = (("#1F479E", "o"), ("#E0457B", "s"), ("#1E9E8F", "^"), ("#8A8A00", "D"), ("#7B5CD6", "v"))  # no methods
 # Kinds of examples: colour and hatch, so that neither alone has to carry the meaning. No method has these colours.
 PLAIN = ("#C9CDD4", "")
