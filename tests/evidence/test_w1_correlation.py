@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from tis_utils.errors import InputError
-from tis_utils.evidence.w1_correlation import add_w1, distinct_subsets, predictor_table, sweep_frame
+from tis_utils.evidence.w1_correlation import distinct_subsets, losses_with_w1, w1_correlation_table
 from tis_utils.experiments.run_spec import grid
 from tis_utils.selectors.wasserstein import w1
 
@@ -36,7 +36,7 @@ def test_seeds_of_one_subset_are_one_row() -> None:
 
 
 def test_monotone_loss_has_correlation_one() -> None:
-    table = predictor_table(frame(), n_boot=50).set_index(["space", "loss", "within"])
+    table = w1_correlation_table(frame(), n_boot=50).set_index(["space", "loss", "within"])
     for within, groups in (("task", 2), ("task, budget", 4)):
         row = table.loc[("less", "query_loss", within)]
         assert row[["rho", "low", "high"]].to_list() == pytest.approx([1, 1, 1])
@@ -45,7 +45,7 @@ def test_monotone_loss_has_correlation_one() -> None:
 
 def test_value_is_the_mean_of_scipys_and_intervals_cover_it() -> None:
     data = frame(4)
-    table = predictor_table(data, n_boot=200).set_index(["space", "loss", "within"])
+    table = w1_correlation_table(data, n_boot=200).set_index(["space", "loss", "within"])
     subsets = distinct_subsets(data)
     for space in ("less", "embed"):
         groups = [group for _, group in subsets.groupby("task")]
@@ -58,18 +58,18 @@ def test_value_is_the_mean_of_scipys_and_intervals_cover_it() -> None:
 def test_independent_losses_are_covered_by_most_intervals() -> None:
     hits = 0
     for seed in range(40):
-        table = predictor_table(frame(seed), losses=["test_loss"], n_boot=200)
-        row = table[(table["space"] == "embed") & (table["within"] == "task")].iloc[0]
+        table = w1_correlation_table(frame(seed), n_boot=200)
+        row = table.query("space == 'embed' and loss == 'test_loss' and within == 'task'").iloc[0]
         hits += row["low"] <= 0 <= row["high"]
     assert hits >= 30
 
 
 def test_small_groups_and_missing_columns() -> None:
-    assert predictor_table(frame().head(4)).empty
+    assert w1_correlation_table(frame().head(4)).empty
     with pytest.raises(InputError, match="lacks seed"):
-        predictor_table(frame().drop(columns="seed"))
+        w1_correlation_table(frame().drop(columns="seed"))
     with pytest.raises(InputError, match="w1_<space>"):
-        predictor_table(frame().drop(columns=["w1_less", "w1_embed"]))
+        w1_correlation_table(frame().drop(columns=["w1_less", "w1_embed"]))
 
 
 class SmallStudy:
@@ -93,9 +93,9 @@ class SmallStudy:
         )
 
 
-def test_sweep_frame_joins_runs_with_the_distance_of_their_own_picks() -> None:
+def test_losses_with_w1_joins_runs_with_the_distance_of_their_own_picks() -> None:
     study, cells = SmallStudy(), grid("ab", [("x", "uot")], [2, 4], [0, 1])
-    result = sweep_frame(study, cells, spaces=("x", "y"))
+    result = losses_with_w1(study, cells, spaces=("x", "y"))
     assert len(result) == len([c for c in cells if c.budget])  # zero-shot is left out
     by_cell = result.set_index(["task", "representation", "selector", "budget", "seed"])
     for cell in cells[2:]:
@@ -106,8 +106,3 @@ def test_sweep_frame_joins_runs_with_the_distance_of_their_own_picks() -> None:
             candidates, queries = study.features(space)
             assert row[f"w1_{space}"] == pytest.approx(w1(candidates[chosen], queries[cell.task]))
     assert len(distinct_subsets(result)) == 4 + 8  # two seeds share a subset, but not Random's
-
-
-def test_add_w1_wants_one_list_of_picks_per_row() -> None:
-    with pytest.raises(InputError, match="2 rows"):
-        add_w1(pd.DataFrame({"task": ["a", "b"]}), [np.array([0])], {})

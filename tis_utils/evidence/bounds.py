@@ -12,20 +12,15 @@ that metric. Arguments that are costs or counts may be arrays; they broadcast.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from tis_utils.errors import InputError
 from tis_utils.evidence.concentration import mcdiarmid, rademacher_linear
-
-Array = NDArray[np.float64]
+from tis_utils.evidence.statistics import Floats
 
 SYMMETRISATION = 2.0  # Lemma "uniform deviation", step symmetrisation: a ghost sample costs two signed sums
-
-
-# --- the setting and its constants -----------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -88,13 +83,7 @@ class RidgeSetting:
         return self.risk_lipschitz * self.gradient_lipschitz / self.mu
 
     def check(self, x: ArrayLike, y: ArrayLike) -> None:
-        """Refuse data outside the domain, NaN included; without this the bounds say nothing.
-
-        Raises
-        ------
-        InputError
-            With the number of examples outside.
-        """
+        """Raise InputError for data outside the domain, NaN included: there the bounds say nothing."""
         slack = 1 + 1e-9  # rounding of norms
         norm, size = np.linalg.norm(np.asarray(x), axis=-1), np.abs(np.asarray(y))
         outside = ~(norm <= self.x_max * slack) | ~(size <= self.y_max * slack)  # NaN is outside
@@ -105,18 +94,10 @@ class RidgeSetting:
             )
 
 
-def ridge_fit(x: ArrayLike, y: ArrayLike, mu: float) -> Array:
+def ridge_fit(x: ArrayLike, y: ArrayLike, mu: float) -> Floats:
     """Minimise mean((<theta, x> - y)^2) / 2 + mu |theta|^2 / 2 exactly.
 
-    Parameters
-    ----------
-    x : array, shape (..., n, p)
-    y : array, shape (..., n)
-    mu : float
-
-    Returns
-    -------
-    float64 array, shape (..., p); leading axes are independent problems.
+    x is (..., n, p) and y (..., n); leading axes are independent problems. Returns (..., p).
     """
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     n, p = x.shape[-2:]
@@ -124,78 +105,42 @@ def ridge_fit(x: ArrayLike, y: ArrayLike, mu: float) -> Array:
     return np.linalg.solve(xt @ x / n + mu * np.eye(p), xt @ y[..., None] / n)[..., 0]
 
 
-def residuals(theta: ArrayLike, x: ArrayLike, y: ArrayLike) -> Array:
+def residuals(theta: ArrayLike, x: ArrayLike, y: ArrayLike) -> Floats:
     """<theta, x> - y: theta (..., p), x (n, p), y (n,) -> (..., n)."""
     return np.asarray(theta) @ np.asarray(x).T - np.asarray(y)
 
 
-def squared_risk(theta: ArrayLike, x: ArrayLike, y: ArrayLike) -> Array:
+def squared_risk(theta: ArrayLike, x: ArrayLike, y: ArrayLike) -> Floats:
     """Mean of (<theta, x> - y)^2 / 2 over the examples, shape (...)."""
     return (residuals(theta, x, y) ** 2).mean(-1) / 2
 
 
-def absolute_risk(theta: ArrayLike, x: ArrayLike, y: ArrayLike) -> Array:
+def absolute_risk(theta: ArrayLike, x: ArrayLike, y: ArrayLike) -> Floats:
     """Mean of |<theta, x> - y| over the examples, shape (...)."""
     return np.abs(residuals(theta, x, y)).mean(-1)
 
 
-def stack(x: ArrayLike, y: ArrayLike) -> Array:
+def stack(x: ArrayLike, y: ArrayLike) -> Floats:
     """Points z = (x, y): (n, p) and (n,) -> (n, p + 1)."""
     return np.column_stack([np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)])
 
 
-# --- one inequality each ---------------------------------------------------------------------------
-
-
-def mean_gap_bound(w1: ArrayLike, lipschitz: float) -> Array:
-    """Bound |E_P f - E_Q f| for a Lipschitz f (Lemma "duality")."""
-    return lipschitz * np.asarray(w1, dtype=np.float64)
-
-
-def stability_bound(w1: ArrayLike, gradient_lipschitz: float, mu: float) -> Array:
+def stability_bound(w1: ArrayLike, gradient_lipschitz: float, mu: float) -> Floats:
     """Bound |theta_P - theta_Q| for minimisers of mu-strongly convex objectives (Lemma "stability")."""
     return gradient_lipschitz / mu * np.asarray(w1, dtype=np.float64)
 
 
-# --- query risk: the shape of Theorem 6.1 ----------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class QueryRiskBound:
-    """Terms of the query-risk bound, in units of the absolute loss."""
-
-    train_error: float
-    transport: float
-    joint_error: float
-    sampling: float
-
-    @property
-    def total(self) -> float:
-        """The right-hand side."""
-        return self.train_error + self.transport + self.joint_error + self.sampling
-
-
-def sampling_term(setting: RidgeSetting, n: ArrayLike, delta: float) -> Array:
+def sampling_term(setting: RidgeSetting, n: ArrayLike, delta: float) -> Floats:
     """Uniform deviation of the absolute risk over the ball: zeta(n, delta), of order 1 / sqrt(n)."""
     mean = SYMMETRISATION * rademacher_linear(setting.rho, setting.x_max, n)
     return mean + mcdiarmid(setting.max_residual, n, delta)
 
 
-def reference_parameter(x: ArrayLike, y: ArrayLike, weights: ArrayLike, rho: float, steps: int = 300) -> Array:
+def reference_parameter(x: ArrayLike, y: ArrayLike, weights: ArrayLike, rho: float, steps: int = 300) -> Floats:
     """Find a parameter in the ball with a small weighted absolute error; its error bounds the joint error.
 
     Projected subgradient descent, the best iterate is returned. The bounds hold for *every* parameter in
-    the ball, so the minimum need not be exact.
-
-    Parameters
-    ----------
-    x, y, weights : arrays, shapes (n, p), (n,), (n,)
-    rho : float
-    steps : int
-
-    Returns
-    -------
-    float64 array, shape (p,)
+    the ball, so the minimum need not be exact. x is (n, p), y and weights are (n,); returns (p,).
     """
     x, y, weights = (np.asarray(v, dtype=np.float64) for v in (x, y, weights))
     theta = np.zeros(x.shape[1])
@@ -225,8 +170,8 @@ def query_risk_bound(
     queries: tuple[ArrayLike, ArrayLike],
     w1_x: float,
     delta: float,
-) -> QueryRiskBound:
-    """Right-hand side of the query-risk bound, term by term.
+) -> dict[str, float]:
+    """Right-hand side of the query-risk bound, the shape of Theorem 6.1.
 
     Parameters
     ----------
@@ -239,6 +184,11 @@ def query_risk_bound(
     delta : float
         Allowed probability of failure over the draw of the queries.
 
+    Returns
+    -------
+    dict
+        The terms train_error, transport, joint_error and sampling, and their sum, bound: units of the absolute loss.
+
     Raises
     ------
     InputError
@@ -249,30 +199,13 @@ def query_risk_bound(
         raise InputError(f"theta has norm {norm:g}, the setting allows {setting.rho:g}.")
     for part in (subset, queries):
         setting.check(*part)
-    return QueryRiskBound(
-        train_error=float(absolute_risk(theta, *subset)),
-        transport=float(mean_gap_bound(w1_x, 2 * setting.rho)),
-        joint_error=joint_error(*subset, *queries, setting.rho),
-        sampling=float(sampling_term(setting, len(np.asarray(queries[1])), delta)),
-    )
-
-
-# --- random against best subset: the shape of Theorem 6.2 ------------------------------------------
-
-
-@dataclass(frozen=True)
-class RandomGapBound:
-    """Terms of the random-versus-best gap, already multiplied by K G / mu (units of the squared loss)."""
-
-    expectation: Array
-    deviation: Array
-    pool_mismatch: Array
-    residual: Array
-
-    @property
-    def total(self) -> Array:
-        """The right-hand side."""
-        return self.expectation + self.deviation + self.pool_mismatch + self.residual
+    terms = {
+        "train_error": float(absolute_risk(theta, *subset)),
+        "transport": float(2 * setting.rho * w1_x),  # Lemma "duality"
+        "joint_error": joint_error(*subset, *queries, setting.rho),
+        "sampling": float(sampling_term(setting, len(np.asarray(queries[1])), delta)),
+    }
+    return terms | {"bound": sum(terms.values())}
 
 
 def random_gap_bound(
@@ -283,8 +216,8 @@ def random_gap_bound(
     delta: float,
     w1_pool: ArrayLike,
     w1_best: ArrayLike,
-) -> RandomGapBound:
-    """Right-hand side of the random-versus-best bound, term by term.
+) -> dict[str, Floats]:
+    """Right-hand side of the bound on random against best subset, the shape of Theorem 6.2.
 
     Parameters
     ----------
@@ -298,11 +231,18 @@ def random_gap_bound(
     delta : float
     w1_pool, w1_best : float or array
         W1(pool, queries) and W1(best subset, queries).
+
+    Returns
+    -------
+    dict
+        The terms expectation, deviation, pool_mismatch and residual, times `factor`, and their sum, bound: units of
+        the squared loss.
     """
-    terms = (expected_w1, mcdiarmid(diameter, budget, delta), w1_pool, w1_best)
-    return RandomGapBound(*(factor * np.asarray(term, dtype=np.float64) for term in terms))
-
-
-def as_row(bound: QueryRiskBound | RandomGapBound) -> dict[str, Any]:
-    """Terms and total of a bound as a plain dictionary, for a table row."""
-    return {**{name: getattr(bound, name) for name in bound.__dataclass_fields__}, "bound": bound.total}
+    terms = {
+        "expectation": expected_w1,
+        "deviation": mcdiarmid(diameter, budget, delta),
+        "pool_mismatch": w1_pool,
+        "residual": w1_best,
+    }
+    scaled = {name: factor * np.asarray(term, dtype=np.float64) for name, term in terms.items()}
+    return scaled | {"bound": sum(scaled.values(), np.zeros(()))}

@@ -12,20 +12,10 @@ from tis_utils.evidence.statistics import Floats
 
 
 def break_even(budgets: Sequence[int], lead: Floats) -> float:
-    """Budget after which a method is no longer ahead.
+    """Budget after which a method is no longer ahead, from increasing budgets and its lead at each, (S,).
 
-    Parameters
-    ----------
-    budgets : sequence of int
-        Increasing.
-    lead : ndarray, shape (S,)
-        Positive where the method is ahead.
-
-    Returns
-    -------
-    float
-        Interpolated on the logarithmic budget axis between the last budget with a lead and the next one;
-        0 if the method is never ahead, infinity if it is ahead at the largest budget.
+    Interpolated on the logarithmic budget axis between the last budget with a lead and the next one; 0 if the method
+    is never ahead, infinity if it is ahead at the largest budget.
     """
     ahead = np.flatnonzero(np.asarray(lead) > 0)
     if not len(ahead):
@@ -52,17 +42,10 @@ def break_even_text(value: float) -> str:
 
 
 def stops_paying(table: pd.DataFrame) -> dict[str, float]:
-    """First budget from which on a method's lead is never clearly positive.
+    """First budget from which on a method's lead is never clearly positive, by method.
 
-    Parameters
-    ----------
-    table : DataFrame
-        From :func:`tis_utils.evidence.cube.leads`.
-
-    Returns
-    -------
-    dict of method to float
-        The budget; infinity where the interval still lies above zero at the largest budget.
+    The table is that of :func:`tis_utils.evidence.cube.leads`; infinity where the interval still lies above zero at the
+    largest budget.
     """
     ends = {}
     for method, part in table.sort_values("budget").groupby("method", sort=False):

@@ -57,12 +57,9 @@ def scorecard(
     sources : sequence of str, optional
         Only these; default: all.
     results : Path
-        Folder of stored runs, ``<source>/*.csv``: those of ``ship``, and tables with
-        the columns above; other files are not read.
-    draws : int
-        Bootstrap draws.
-    seed : int
-        Same seed, same table; a row does not depend on which other sources are there.
+        Folder of ``<source>/*.csv``: stored runs, and tables with the columns above; other files are not read.
+    draws, seed : int
+        Of the bootstrap; a row does not depend on which other sources are there.
 
     Returns
     -------
@@ -77,7 +74,8 @@ def scorecard(
     InputError
         If a source is unknown, or rows lack a column or contradict each other.
     """
-    rows = pd.concat([_sourced(published.figures()), *_stored(results), *_extra(extra)], ignore_index=True)
+    more = [] if extra is None or extra.empty else [_sourced(extra)]
+    rows = pd.concat([_sourced(published.figures()), *_stored(results), *more], ignore_index=True)
     groups = {str(name): group for name, group in _without_repeats(rows).groupby("source")}
     groups["paper"] = pd.concat([groups[name] for name in PAPER_SOURCES])
     known = dict.fromkeys(["paper", *PAPER_SOURCES, *OWN_SOURCES, *groups])
@@ -137,13 +135,14 @@ def _cube(claim: Claim, metric: str, source: str, rows: pd.DataFrame | None) -> 
         raise NotTestableError(f"there is one {step} only, at least two are needed")
     models, pools = (tuple(MODELS), tuple(POOLS)) if source == "paper" else ((source,), (source,))
     rows = rows if source == "paper" else rows.assign(model=source, pool=source)
-    axes = {"model": models, "task": sorted(rows["task"].unique()), "pool": pools, "method": methods, step: steps}
+    tasks = sorted(rows["task"].unique())
+    axes = {"model": models, "task": tasks, "pool": pools, "method": methods, step: steps}
     array = arranged(rows, axes)  # (M, T, L, K, S, 3)
-    whole = ~np.isnan(array[..., 0]).any(axis=(0, 2, 3, 4))  # (T,)
-    if not whole.any():
+    whole = np.flatnonzero(~np.isnan(array[..., 0]).any(axis=(0, 2, 3, 4)))  # tasks
+    if not len(whole):
         raise NotTestableError(f"no task has every method at every {step}")
-    tasks = tuple(np.array(axes["task"])[whole])
-    return Cube(metric, *np.moveaxis(array[:, whole], -1, 0), tasks, methods, tuple(steps), models, pools)
+    mean, sd, n = np.moveaxis(array[:, whole], -1, 0)
+    return Cube(metric, mean, sd, n, tuple(tasks[t] for t in whole), methods, tuple(steps), models, pools)
 
 
 def _methods(claim: Claim, metric: str, known: set[str]) -> tuple[str, ...]:
@@ -181,10 +180,6 @@ def _stored(folder: Path) -> list[pd.DataFrame]:
             if set(FIGURE_COLUMNS) <= set(table)
         ]
     return tables
-
-
-def _extra(extra: pd.DataFrame | None) -> list[pd.DataFrame]:
-    return [] if extra is None or extra.empty else [_sourced(extra)]
 
 
 def _without_repeats(rows: pd.DataFrame) -> pd.DataFrame:

@@ -15,11 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.cluster.hierarchy import linkage
 
 from tis_utils.errors import InputError
+from tis_utils.evidence.statistics import Floats
 
-Array = NDArray[np.float64]
 
-
-def rademacher_linear(rho: float, x_max: float, n: ArrayLike) -> Array:
+def rademacher_linear(rho: float, x_max: float, n: ArrayLike) -> Floats:
     """Bound E sup_{|theta| <= rho} mean_i s_i <theta, x_i> for random signs s.
 
     Lemma "uniform deviation", step linear functions.
@@ -27,36 +26,21 @@ def rademacher_linear(rho: float, x_max: float, n: ArrayLike) -> Array:
     return rho * x_max / np.sqrt(np.asarray(n, dtype=np.float64))
 
 
-def mcdiarmid(width: float, n: ArrayLike, delta: float) -> Array:
-    """Deviation above the mean, with probability 1 - delta (Lemma "bounded differences").
+def mcdiarmid(width: float, n: ArrayLike, delta: float) -> Floats:
+    """Deviation above the mean that is exceeded with probability delta at most (Lemma "bounded differences").
 
-    Parameters
-    ----------
-    width : float
-        Replacing one of the n independent draws changes the statistic by at most ``width / n``.
-    n : int or array of int
-    delta : float in (0, 1)
-
-    Raises
-    ------
-    InputError
-        If delta is not in (0, 1).
+    Replacing one of the n independent draws may change the statistic by ``width / n``. Raises InputError for a delta
+    outside (0, 1).
     """
     if not 0 < delta < 1:
         raise InputError(f"delta is {delta!r}; it is a probability of failure, so give a number between 0 and 1.")
     return width * np.sqrt(np.log(1 / delta) / (2 * np.asarray(n, dtype=np.float64)))
 
 
-# --- W1 of an empirical measure -------------------------------------------------------------------
-
-
 def dyadic_constant(dim: int) -> float:
-    """C_d of E W1(P_B, P) <= C_d diameter B^(-1/d) for d >= 3 (Theorem "expected distance of a random subset").
+    """C_d of E W1(P_B, P) <= C_d diameter B^(-1/d) (Theorem "expected distance of a random subset").
 
-    Raises
-    ------
-    InputError
-        For d < 3: the rate is another one there; use :func:`expected_w1_tree`.
+    Raises InputError for d < 3, where the rate is another one.
     """
     if dim < 3:
         raise InputError(f"The rate B^(-1/d) needs dimension 3 or more, got {dim}; use expected_w1_tree instead.")
@@ -64,25 +48,17 @@ def dyadic_constant(dim: int) -> float:
     return np.sqrt(dim) * (2 + 1 / (2 * (growth - 1)))
 
 
-def expected_w1_dyadic(diameter: float, dim: int, budget: ArrayLike) -> Array:
+def expected_w1_dyadic(diameter: float, dim: int, budget: ArrayLike) -> Floats:
     """Bound E W1(P_B, P) by C_d diameter B^(-1/d): knows nothing of the pool but its diameter and dimension."""
     return dyadic_constant(dim) * diameter * np.asarray(budget, dtype=np.float64) ** (-1 / dim)
 
 
 @dataclass(frozen=True)
 class ClusterTree:
-    """Nested clusters of a pool of N points: N single points first, then N - 1 merged clusters.
+    """Nested clusters of a pool of N points: N single points first, then N - 1 merged clusters."""
 
-    Attributes
-    ----------
-    children : int array, shape (N - 1, 2)
-        The two clusters that each merged cluster consists of.
-    diameter : float64 array, shape (2 N - 1,)
-        Largest distance inside each cluster; 0 for single points.
-    """
-
-    children: NDArray[np.intp]
-    diameter: Array
+    children: NDArray[np.intp]  # (N - 1, 2): the two clusters that each merged cluster consists of
+    diameter: Floats  # (2 N - 1,): largest distance inside each cluster; 0 for single points
 
     @classmethod
     def of(cls, points: ArrayLike) -> ClusterTree:
@@ -101,7 +77,7 @@ class ClusterTree:
         parent[self.children] = np.arange(n_merges + 1, 2 * n_merges + 1)[:, None]
         return parent
 
-    def masses(self, weights: ArrayLike) -> Array:
+    def masses(self, weights: ArrayLike) -> Floats:
         """Mass of every cluster from the masses of the N points, shape (2 N - 1,)."""
         n_points = len(self.children) + 1
         mass = np.concatenate([np.asarray(weights, dtype=np.float64), np.zeros(n_points - 1)])
@@ -115,26 +91,17 @@ class ClusterTree:
         return float((self.diameter[self.parent] - self.diameter[:-1]) @ surplus)
 
 
-def binomial_surplus(mass: ArrayLike, budget: ArrayLike) -> Array:
+def binomial_surplus(mass: ArrayLike, budget: ArrayLike) -> Floats:
     """Bound E (K / B - p)_+ for K ~ Binomial(B, p) by half a standard deviation (Lemma "surplus")."""
     mass = np.clip(np.asarray(mass, dtype=np.float64), 0, 1)
     return 0.5 * np.sqrt(mass * (1 - mass) / np.asarray(budget, dtype=np.float64))
 
 
-def expected_w1_tree(points: ArrayLike, budget: ArrayLike) -> Array:
+def expected_w1_tree(points: ArrayLike, budget: ArrayLike) -> Floats:
     """Bound E W1(P_B, P), P uniform over this pool (Theorem "expected distance of a random subset").
 
-    Clusters too fine to matter at a budget are cut off where that lowers the bound.
-
-    Parameters
-    ----------
-    points : array, shape (N, d)
-    budget : int or array of int
-        Number of draws with replacement.
-
-    Returns
-    -------
-    float64 array, the shape of ``budget``.
+    Clusters too fine to matter at a budget are cut off where that lowers the bound. Points are (N, d), `budget` the
+    number of draws with replacement; returns the shape of `budget`.
     """
     tree = ClusterTree.of(points)
     n_points = len(tree.children) + 1

@@ -54,22 +54,8 @@ class Cube:
     def lead(self, over: str, values: Floats | None = None) -> Floats:
         """How much better every method is than `over`: per cent of its loss, or percentage points.
 
-        Parameters
-        ----------
-        over : str
-            One of the methods.
-        values : ndarray, shape (..., K, S), optional
-            Other values than the means, for instance bootstrap draws.
-
-        Returns
-        -------
-        ndarray, shape (..., K, S)
-            Positive is better.
-
-        Raises
-        ------
-        InputError
-            If there is no such method.
+        Positive is better. `values` of shape (..., K, S) take the place of the means, for instance bootstrap draws.
+        Raises InputError if there is no such method.
         """
         if over not in self.methods:
             raise InputError(f"There is no method {over!r} here; there is {', '.join(self.methods)}.")
@@ -95,12 +81,7 @@ class Cube:
         return replace(self, mean=self.mean[at], sd=self.sd[at], n=self.n[at], models=models, tasks=tasks)
 
     def draws(self, draws: int, seed: int = 0) -> Floats:
-        """Bootstrap over seeds, tasks and models (:func:`tis_utils.evidence.statistics.bootstrap`).
-
-        Returns
-        -------
-        ndarray, shape (R, T, K, S) or (R, M·T, L, K, S)
-        """
+        """Bootstrap over seeds, tasks and models, (R, T, K, S) or (R, M·T, L, K, S), see ``statistics.bootstrap``."""
         arrays = (self.mean, self.sd, self.n) if self.models else (self.mean[None], self.sd[None], self.n[None])
         return stats.bootstrap(*arrays, draws, np.random.default_rng(seed))
 
@@ -133,12 +114,12 @@ def cube(rows: pd.DataFrame, metric: str, by: By, methods: Sequence[str] | None 
     cells = pd.concat([cells[~flat], *(cells[flat].assign(budget=b) for b in budgets)]).astype({"budget": int})
     tasks = list(dict.fromkeys(cells["task"]))
     array = arranged(cells, {"task": tasks, "method": names, "budget": budgets})  # (T, K, S, 3)
-    whole = ~np.isnan(array[..., 0]).any(axis=(1, 2))  # (T,)
-    if not (budgets and whole.any()):
+    whole = np.flatnonzero(~np.isnan(array[..., 0]).any(axis=(1, 2)))  # tasks
+    if not (budgets and len(whole)):
         at = ", ".join(map(str, budgets)) or "none"
         raise InputError(f"No task has {metric} of every method ({', '.join(names)}) at every budget ({at}).")
-    tasks = [task for task, kept in zip(tasks, whole, strict=True) if kept]
-    return Cube(metric, *np.moveaxis(array[whole], -1, 0), tuple(tasks), tuple(names), tuple(budgets))
+    mean, sd, n = np.moveaxis(array[whole], -1, 0)
+    return Cube(metric, mean, sd, n, tuple(tasks[t] for t in whole), tuple(names), tuple(budgets))
 
 
 def arranged(cells: pd.DataFrame, axes: Mapping[str, Sequence]) -> Floats:

@@ -72,13 +72,7 @@ def _table(folder: Path) -> pd.DataFrame:
 
 
 def check(path: Path) -> None:
-    """Compare a file with the SHA-256 stored beside it (``<stem>.sha256``).
-
-    Raises
-    ------
-    RunError
-        If either file is missing or the checksum differs.
-    """
+    """Raise RunError unless the file has the SHA-256 that is stored beside it (``<stem>.sha256``)."""
     try:
         checksum = hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
         expected = path.with_suffix(".sha256").read_text(encoding="utf-8").split()[0]

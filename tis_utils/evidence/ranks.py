@@ -32,18 +32,7 @@ class RankTest(NamedTuple):
 
 
 def mean_ranks(costs: Floats) -> Floats:
-    """Mean rank over blocks, lower costs first, ties share their average rank.
-
-    Parameters
-    ----------
-    costs : ndarray, shape (..., B, K)
-        B blocks, K methods, lower is better.
-
-    Returns
-    -------
-    ndarray, shape (..., K)
-        1 is best.
-    """
+    """Mean rank over blocks, 1 is best, ties share their average rank: costs (..., B, K) -> (..., K)."""
     return rankdata(costs, axis=-1).mean(axis=-2)
 
 
@@ -58,19 +47,9 @@ def critical_difference(methods: int, blocks: int, alpha: float = 0.05) -> float
 
 
 def rank_test(costs: Floats, alpha: float = 0.05) -> RankTest:
-    """Friedman's test with Nemenyi's critical difference.
+    """Friedman's test with Nemenyi's critical difference at level `alpha`.
 
-    Parameters
-    ----------
-    costs : ndarray, shape (B, K)
-        B blocks (at least 2), K methods (at least 3), lower is better.
-    alpha : float
-        Level of the critical difference.
-
-    Raises
-    ------
-    InputError
-        If there are too few blocks or methods, or a cost is missing.
+    Costs have shape (B, K), lower is better. Raises InputError for fewer than 2 blocks or 3 methods, or a gap.
     """
     costs = np.asarray(costs, dtype=float)
     if costs.ndim != 2 or len(costs) < 2 or costs.shape[1] < 3 or np.isnan(costs).any():
@@ -86,10 +65,7 @@ def rank_test(costs: Floats, alpha: float = 0.05) -> RankTest:
 def cliques(ranks: Floats, difference: float) -> list[list[int]]:
     """Largest groups of methods whose mean ranks lie less than `difference` apart.
 
-    Returns
-    -------
-    list of lists of int
-        Indices into `ranks`, best first; groups inside larger groups and single methods are left out.
+    Lists of indices into `ranks`, best first; groups inside larger groups and single methods are left out.
     """
     order = np.argsort(ranks, kind="stable")
     groups: list[list[int]] = []
@@ -134,15 +110,7 @@ def regret(costs: Floats) -> Floats:
 def noise_regret(se: Floats, draws: int, rng: np.random.Generator) -> float:
     """Mean regret that K *equal* methods would show because of seed noise alone.
 
-    Parameters
-    ----------
-    se : ndarray, shape (B, K)
-        Standard error of each cell, in the unit of the regret.
-
-    Returns
-    -------
-    float
-        Expected distance of a method to the luckiest one, mean over blocks and methods.
+    `se` holds the standard error of each cell, (B, K), in the unit of the regret.
     """
     noise = se * rng.standard_normal((draws, *se.shape))  # (R, B, K)
     return float(regret(noise).mean())
@@ -162,10 +130,6 @@ def leave_one_out(costs: Floats) -> tuple[Floats, np.ndarray]:
     chosen : int64 ndarray, shape (U,)
         Ties: the first one.
 
-    Raises
-    ------
-    InputError
-        If there are fewer than 2 units.
     """
     if len(costs) < 2:
         raise InputError("Leaving one unit out needs at least 2 units; there is only one model or group.")

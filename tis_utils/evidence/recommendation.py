@@ -80,12 +80,8 @@ def choose(over_random: Leads, over_zero_shot: Leads, methods: Sequence[int]) ->
     beat the untuned model, the method with the largest lead over *that* replaces it, provided that its
     interval, widened likewise, puts it in a better class: above zero, or around zero where Random is below.
 
-    Parameters
-    ----------
-    over_random, over_zero_shot : Leads
-        At one budget, see :meth:`tis_utils.evidence.cube.Leads.at`; methods as in ``PAPER_METHODS``.
-    methods : sequence of int
-        What is affordable, including Random.
+    Both leads are those at one budget (:meth:`tis_utils.evidence.cube.Leads.at`); `methods` are the numbers of what is
+    affordable in ``PAPER_METHODS``, Random among them.
     """
     random = PAPER_METHODS.index(RANDOM)
     rivals = [k for k in methods if k != random]

@@ -32,17 +32,8 @@ class Estimate(NamedTuple):
 def spearman(x: ArrayLike, y: ArrayLike, constant: float = 0.0) -> Floats:
     """Spearman's rank correlation along the last axis (ties get their average rank).
 
-    Parameters
-    ----------
-    x, y : array_like, shapes (..., S), broadcast against each other
-        At least two values each along the last axis.
-    constant : float
-        Returned where x or y is constant. The default says: no order, no relation to the other's order.
-
-    Returns
-    -------
-    ndarray, shape (...)
-        Between −1 and 1. NaN where a value is NaN.
+    Shapes (..., S) are broadcast against each other and give (...); SciPy's function takes no leading axes. Where x or
+    y is constant the result is `constant` (no order, so no relation to the other's order); NaN where a value is NaN.
     """
     a, b = np.broadcast_arrays(np.asarray(x, dtype=float), np.asarray(y, dtype=float))  # (..., S)
     a, b = (rankdata(v, axis=-1, nan_policy="propagate") for v in (a, b))
@@ -67,12 +58,7 @@ def bootstrap(mean: Floats, sd: Floats, n: ArrayLike, draws: int, rng: np.random
     mean, sd, n : arrays, shape (P, T, ...)
         P settings (1 for a single one), T tasks.
     draws : int
-        Number of draws R.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    ndarray, shape (R, P·T, ...)
+        Number of draws R; the result has shape (R, P·T, ...).
     """
     settings, tasks = mean.shape[:2]
     error = np.nan_to_num(sd) / np.sqrt(np.asarray(n, dtype=float))  # (P, T, ...)
@@ -106,17 +92,12 @@ def interval(
     values : array, shape (R,)
         Draws of the statistic.
     level : float
-        Between 0 and 1.
     units : iterable of int
         How many tasks, settings … :func:`bootstrap` resampled; the fewest decide. Numbers below three do not count:
         these were not resampled.
     ceiling : float, optional
         What all values are below by definition, such as 100 for "per cent lower than": the ends are then moved on the
         scale of log(1 − value / ceiling), and stay below it.
-
-    Returns
-    -------
-    low, high : float
 
     References
     ----------

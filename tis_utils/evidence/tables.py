@@ -82,13 +82,9 @@ def single(frame: pd.DataFrame, columns: Iterable[str]) -> None:
 def with_method(frame: pd.DataFrame, by: By) -> pd.DataFrame:
     """Add the column ``method``.
 
-    By "representation" or "selector" it is that one, or ``random`` or ``zero_shot``, and the other ingredient must be
-    fixed (one figure varies one thing); by "both" it is ``representation/selector``.
-
-    Raises
-    ------
-    InputError
-        If `by` is unknown, or the other ingredient is not fixed.
+    By "representation" or "selector" it is that one, or ``random`` or ``zero_shot``; by "both" it is
+    ``representation/selector``. Raises InputError if `by` is unknown, or by one ingredient the other one is not fixed
+    (one figure varies one thing).
     """
     if by not in get_args(By):
         raise InputError(f"by = {by!r}, expected 'representation', 'selector' or 'both'.")
@@ -156,15 +152,7 @@ def as_figures(rows: pd.DataFrame, source: str) -> pd.DataFrame:
 def complete(rows: pd.DataFrame) -> pd.DataFrame:
     """Keep the metrics and tasks of which every method has every budget, and the untuned model.
 
-    Parameters
-    ----------
-    rows : DataFrame
-        Tidy rows with ``value``, perhaps of an unfinished sweep, perhaps empty.
-
-    Returns
-    -------
-    DataFrame
-        Some of the rows; none where Random is the only method.
+    The rows, with ``value``, may be of an unfinished sweep, or none. Nothing is kept where Random is the only method.
     """
     rows = rows.dropna(subset=["value"])
     kept = [part[part["task"].isin(_complete_tasks(part))] for _, part in rows.groupby("metric", sort=False)]

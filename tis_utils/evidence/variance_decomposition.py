@@ -11,17 +11,9 @@ PARTS = ("representation", "selector", "interaction", "noise")
 
 
 def two_way(table: Floats) -> Floats:
-    """Sums of squares of the two-way decomposition of a table.
+    """Sums of squares of row effects, column effects and interaction of a table: (..., R, S) -> (..., 3).
 
-    Parameters
-    ----------
-    table : ndarray, shape (..., R, S)
-
-    Returns
-    -------
-    ndarray, shape (..., 3)
-        Of the row effects, the column effects and the interaction; together the sum of squared deviations from
-        the mean of the table.
+    Together they are the sum of squared deviations from the mean of the table.
     """
     centred = table - table.mean(axis=(-2, -1), keepdims=True)
     rows = centred.mean(axis=-1, keepdims=True)  # (..., R, 1)
@@ -31,13 +23,9 @@ def two_way(table: Floats) -> Floats:
 
 
 def noise_of_two_way(se: Floats) -> Floats:
-    """What independent noise with standard errors `se`, (..., R, S), adds to each sum of squares on average.
+    """What independent noise with these standard errors adds to each sum of squares: (..., R, S) -> (..., 3).
 
     Each part is a projection of the table; all diagonal entries of a projection are equal, its rank / RS.
-
-    Returns
-    -------
-    ndarray, shape (..., 3)
     """
     r, s = se.shape[-2:]
     ranks = np.array([r - 1, s - 1, (r - 1) * (s - 1)])
@@ -68,16 +56,9 @@ def variance_shares(table: Floats, se: Floats) -> Floats:
 def interaction_test(table: Floats, se: Floats, n: Floats) -> tuple[float, float]:
     """F test of "no interaction" within tasks against the noise of the seeds.
 
-    Parameters
-    ----------
-    table, se, n : ndarray, shape (T, R, S)
-        Cell means, their standard errors and numbers of seeds.
-
-    Returns
-    -------
-    statistic, p : float
-        NaN where no cell has two seeds, or the seeds make no difference (one batch has no order). The test takes runs
-        to be independent and equally noisy.
+    Cell means, their standard errors and numbers of seeds have shape (T, R, S). Returns the statistic and p: NaN where
+    no cell has two seeds, or the seeds make no difference (one batch has no order). The test takes runs to be
+    independent and equally noisy.
     """
     t, r, s = table.shape
     freedom = t * (r - 1) * (s - 1), (n - 1).sum()
@@ -91,16 +72,9 @@ def interaction_test(table: Floats, se: Floats, n: Floats) -> tuple[float, float
 def draw_and_seed_sd(values: Floats) -> tuple[float, float]:
     """Standard deviations that the draws and that the seeds cause.
 
-    Parameters
-    ----------
-    values : ndarray, shape (D, S)
-        D draws of the queries (at least 2), S seeds of each.
-
-    Returns
-    -------
-    of_draws, of_seeds : float
-        The seeds' is the pooled one within a draw. The draws' is that of the draws' means, less what the seeds
-        contribute to it (not below 0); with one seed nothing can be taken off, and the seeds' is NaN.
+    Values have shape (D, S): D draws of the queries (at least 2), S seeds of each. The seeds' is the pooled one within
+    a draw. The draws' is that of the draws' means, less what the seeds contribute to it (not below 0); with one seed
+    nothing can be taken off, and the seeds' is NaN.
     """
     seeds = values.shape[1]
     within = values.var(axis=1, ddof=1).mean() if seeds > 1 else np.nan
