@@ -1,4 +1,4 @@
-"""The best subset by W1 against brute force; approximations on their stated side."""
+"""The best subset by W1 against brute force, and its lower bound."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tis_utils.errors import InputError, RunError
-from tis_utils.selectors.optimal_subset import best_subset, best_subset_bound, sinkhorn_w1, sliced_w1
+from tis_utils.selectors.optimal_subset import best_subset, best_subset_bound
 from tis_utils.selectors.wasserstein import w1
 
 
@@ -45,17 +45,6 @@ def test_relaxation_can_be_strictly_lower() -> None:
     cost = 1 - np.eye(3)
     assert best_subset(cost, 1).w1 == pytest.approx(2 / 3)
     assert best_subset_bound(cost, 1)[0] == pytest.approx(0)
-
-
-def test_approximations_lie_on_their_side() -> None:
-    for seed in range(20):
-        rng = np.random.default_rng(seed)
-        a, b = rng.normal(size=(20, 4)), rng.normal(size=(8, 4)) + rng.uniform(0, 2)
-        exact = w1(a, b)
-        assert sliced_w1(a, b) <= exact
-        assert exact * (1 - 1e-3) <= sinkhorn_w1(a, b) <= exact * 1.1
-    line = rng.normal(size=(9, 1))
-    assert sliced_w1(line, line + 0.5) == pytest.approx(0.5)
 
 
 def test_bad_input_is_refused() -> None:

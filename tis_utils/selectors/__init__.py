@@ -19,6 +19,7 @@ from tis_utils.selectors.greedy import doubly_greedy, round_robin
 from tis_utils.selectors.mass_order import check_count
 from tis_utils.selectors.neighbours import knn_kde, knn_uniform
 from tis_utils.selectors.random import random
+from tis_utils.selectors.similarity import real_matrix
 from tis_utils.selectors.transport import uot
 from tis_utils.storage.keys import step
 
@@ -47,31 +48,29 @@ def select(
     name : str
         One of `SELECTORS`: random, round_robin, doubly_greedy, knn_uniform, knn_kde, uot.
     S : array_like, shape (M, N)
-        Similarity of every query with every candidate, see :func:`tis_utils.selectors.similarity.similarity`;
-        may be memory-mapped.
+        Similarity of every query with every candidate, see :func:`tis_utils.selectors.similarity.similarity`; may be
+        memory-mapped.
     budget : int or None
-        How many. None orders the whole pool where the method defines an order of it: random,
-        round_robin, doubly_greedy and uot do; the two TSDS methods only order candidates with mass
-        (ask for N to have the others filled in by distance).
+        How many. None orders the whole pool; knn_uniform and knn_kde order only candidates with mass, so they want a
+        number (N has the others filled in by distance).
     candidates : array_like, shape (N, D), optional
-        Features of the candidates, unit rows; needed by knn_kde. Where they are given, candidates with a row of
-        zeros (what could not be represented) come last, whatever the method.
+        Features of the candidates, unit rows; needed by knn_kde. Where they are given, candidates with a row of zeros
+        (what could not be represented) come last, whatever the method.
     seed : int
-        For methods that draw: random, and the TSDS methods with ``sample=True``.
+        For methods that draw: random, and knn_uniform and knn_kde with ``sample=True``.
     **options
         Options of the method, see its docstring.
 
     Returns
     -------
-    ndarray, shape (min(budget, N),), int64
+    ndarray, int64 of shape (min(budget, N),)
         Distinct column indices of `S`, best first; among equals the lower index first.
 
     Raises
     ------
     InputError
-        (a ValueError) For an unknown name or option; for a matrix that is not 2-D, empty, or holds NaN or
-        infinite values; for a budget or seed that is not a whole number in range; for features that are
-        missing or have another number of rows.
+        (a ValueError) For an unknown name or option; for a matrix that is not 2-D, empty, or holds NaN or infinite
+        values; for a number out of range; for features that are missing or have another number of rows.
 
     Examples
     --------
@@ -93,23 +92,19 @@ def select(
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise InputError(f"The seed must be a whole number of at least 0; got {seed!r}.")
     keywords = inspect.signature(method).parameters
-    features = _features(name, candidates, S.shape[1], needed="candidates" in keywords)
+    n, features = S.shape[1], _features(name, candidates, S.shape[1], needed="candidates" in keywords)
     lost = _lost(S, features)
-    if 0 < len(lost) < S.shape[1]:
-        kept = np.setdiff1d(np.arange(S.shape[1]), lost)
+    if features is not None and 0 < len(lost) < n:
+        kept = np.setdiff1d(np.arange(n), lost)
         few = None if budget is None else min(budget, len(kept))
-        ranked = kept[select(name, S[:, kept], few, candidates=features[kept], seed=seed, **options)]  # type: ignore[index]
+        ranked = kept[select(name, S[:, kept], few, candidates=features[kept], seed=seed, **options)]
         return np.concatenate([ranked, lost])[:budget]
-    if "candidates" in keywords:
-        options["candidates"] = features
-    if "seed" in keywords:
-        options["seed"] = seed
-    picks = np.asarray(method(S, budget, **options))
-    return _distinct(name, picks, S.shape[1] if budget is None else min(budget, S.shape[1]), S.shape[1])
+    given = {key: value for key, value in (("candidates", features), ("seed", seed)) if key in keywords}
+    picks = np.asarray(method(S, budget, **options, **given))
+    return _distinct(name, picks, n if budget is None else min(budget, n), n)
 
 
 def _method(name: str, options: dict[str, Any]) -> Callable[..., NDArray[Any]]:
-    """Look up the function and check that it knows the options."""
     if name not in SELECTORS:
         raise InputError(f"There is no selector {name!r}. Known selectors: {', '.join(SELECTORS)}.")
     method = SELECTORS[name]
@@ -124,18 +119,8 @@ def _method(name: str, options: dict[str, Any]) -> Callable[..., NDArray[Any]]:
 
 
 def _similarities(S: ArrayLike) -> NDArray[Any]:
-    """See `S` as a finite, non-empty matrix, without copying floats."""
-    try:
-        matrix = np.asarray(S)
-    except ValueError as error:  # rows of different lengths
-        raise InputError(f"The similarities must be a matrix of real numbers, but {error}.") from error
-    if matrix.ndim != 2 or matrix.dtype.kind not in "fiub":
-        raise InputError(
-            f"The similarities must be a matrix of real numbers, one row per query and one column per "
-            f"candidate; got {matrix.dtype} of shape {matrix.shape}."
-        )
-    if matrix.size == 0:
-        raise InputError(f"The similarity matrix is empty: it has shape {matrix.shape} (queries, candidates).")
+    """See `S` as a finite matrix, without copying floats."""
+    matrix = real_matrix(S, "similarities")
     if matrix.dtype not in (np.float16, np.float32, np.float64):
         matrix = matrix.astype(np.float64)
     bad = np.array([row.size - np.count_nonzero(np.isfinite(row)) for row in matrix])  # (M,)
@@ -150,10 +135,9 @@ def _similarities(S: ArrayLike) -> NDArray[Any]:
 
 
 def _features(name: str, candidates: ArrayLike | None, n: int, *, needed: bool) -> NDArray[Any] | None:
-    """Check the candidates' features against the number of candidates."""
+    if candidates is None and not needed:
+        return None
     if candidates is None:
-        if not needed:
-            return None
         raise InputError(
             f"{name} compares candidates with each other: pass their features, candidates=(N, D) unit rows, "
             "the same rows the similarity matrix was computed from."

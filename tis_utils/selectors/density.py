@@ -30,16 +30,16 @@ def densities(rows: NDArray[Any], *, sigma: float, k: int) -> NDArray[np.float64
 
     Returns
     -------
-    ndarray, shape (P,), float64
-        ``sum of max(0, 1 - D²/sigma²)`` with ``D² = 2 (1 - cosine)``; at least 1, because every row is at
-        distance 0 from itself (a row of zeros too, which therefore has density 1).
+    ndarray, float64 of shape (P,)
+        ``sum of max(0, 1 - D²/sigma²)`` with ``D² = 2 (1 - cosine)``; at least 1: every row, one of zeros too, is at
+        distance 0 from itself.
 
     Notes
     -----
-    The kernel is ``2/sigma² · max(0, cosine - limit)`` with ``limit = 1 - sigma²/2``: only rows within
-    that cosine count, and the `k` nearest must be picked out only where more than `k` are so close. So one
-    pass looks at every pair once and adds it to both its rows, and a second one does the crowded rows; in
-    a crowded pool (anisotropic features) there is only the second. Cosines have the precision of `rows`.
+    The kernel is ``2/sigma² · max(0, cosine - limit)`` with ``limit = 1 - sigma²/2``: only rows within that cosine
+    count, and the `k` nearest must be picked out only where more than `k` are so close. So one pass looks at every
+    pair once and adds it to both its rows, and a second one does the crowded rows; in a crowded pool (anisotropic
+    features) there is only the second. Cosines have the precision of `rows`.
     """
     limit = 1 - sigma**2 / 2
     if _is_crowded(rows, limit):

@@ -17,42 +17,20 @@ GROWTH = 8  # how much longer a query's list gets when it has run out
 
 
 def doubly_greedy(S: NDArray[Any], budget: int | None) -> NDArray[np.int64]:
-    """Order candidates by their largest similarity to any query (METHODS §3, DG).
-
-    Parameters
-    ----------
-    S : ndarray, shape (M, N)
-        Similarities.
-    budget : int or None
-        How many; None for the whole pool.
-
-    Returns
-    -------
-    ndarray, shape (min(budget, N),), int64
-    """
+    """Order candidates by their largest similarity to any query (METHODS §3, DG)."""
     return largest(S.max(axis=0), budget)
 
 
 def round_robin(S: NDArray[Any], budget: int | None) -> NDArray[np.int64]:
     """Let the queries take turns: each takes its most similar candidate not yet taken (METHODS §3, RR).
 
-    Parameters
-    ----------
-    S : ndarray, shape (M, N)
-        Similarities; may be memory-mapped, one row is read at a time.
-    budget : int or None
-        How many; None orders the whole pool (the quantile experiment).
-
-    Returns
-    -------
-    ndarray, shape (min(budget, N),), int64
-        Pick `t` belongs to query `t` mod M.
+    Pick t belongs to query t mod M; a budget of None orders the whole pool (the quantile experiment).
 
     Notes
     -----
-    No query ever rescans its row. Its candidates are sorted as far as needed, a pointer walks down that
-    list past what others took, and the list is grown only when the pointer runs off its end. Budget
-    entries are always enough, because at most that many candidates are ever taken.
+    No query ever rescans its row. Its candidates are sorted as far as needed, a pointer walks down that list past
+    what others took, and the list is grown only when the pointer runs off its end. As many entries as the budget are
+    always enough, because no more candidates are ever taken.
     """
     count = S.shape[1] if budget is None else min(budget, S.shape[1])
     taken = bytearray(S.shape[1])
@@ -80,7 +58,6 @@ class _Turn:
         return largest(self.row, k).astype(np.int32)  # half the memory of int64 for M full orders
 
     def take(self) -> int:
-        """Return the most similar free candidate."""
         while True:
             while self.buffer:
                 candidate = self.buffer.pop()
@@ -90,11 +67,11 @@ class _Turn:
 
     def _refill(self) -> None:
         """Look up the next free candidates, in ever larger steps while none is free."""
-        step = BUFFER
+        size = BUFFER
         while not self.buffer:
             if self.next == len(self.ranked):
                 self.ranked = self._ranked(min(GROWTH * len(self.ranked), self.most))
-            chunk = self.ranked[self.next : self.next + step]
+            chunk = self.ranked[self.next : self.next + size]
             self.next += len(chunk)
             self.buffer = chunk[~self.mask[chunk]][::-1].tolist()
-            step *= 2
+            size *= 2

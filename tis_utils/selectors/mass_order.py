@@ -25,17 +25,10 @@ def by_mass(name: str, mass: NDArray[np.float64], S: NDArray[Any], budget: int) 
     ----------
     name : str
         Selector, for the warning.
-    mass : ndarray, shape (N,), float64
-        Mass of every candidate, not negative.
-    S : ndarray, shape (M, N)
-        Similarities: candidates without mass follow by their largest similarity to any query.
-    budget : int
-        At most N.
-
-    Returns
-    -------
-    ndarray, shape (budget,), int64
+    mass : ndarray, float64 of shape (N,)
+        Not negative. Candidates without mass follow by their largest similarity to any query.
     """
+    budget = min(budget, len(mass))
     some = np.flatnonzero(mass > 0)
     order = some[_ranked(mass[some])[:budget]]
     if len(order) == budget:
@@ -62,8 +55,8 @@ def _ranked(mass: NDArray[np.float64]) -> NDArray[np.int64]:
 def sampling_keys(mass: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
     """Keys whose descending order is a draw without replacement, probability proportional to mass.
 
-    Exponential waiting times with rate = mass: who comes first is drawn with probability mass / total,
-    and so on among the rest. A larger budget with the same seed extends a smaller one.
+    Exponential waiting times with rate = mass: who comes first is drawn with probability mass / total, and so on
+    among the rest. A larger budget extends a smaller one.
     """
     wait = np.random.default_rng(seed).exponential(size=len(mass))
     return mass / wait

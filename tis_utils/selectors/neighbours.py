@@ -15,6 +15,7 @@ from tis_utils.storage.keys import step
 
 VERSION = step("neighbours", 1)
 
+MAX_K, KDE_K = 5000, 1000  # the paper's most neighbours per query, and per density
 EXACT = 8192  # up to this many neighbours, densities are computed in double precision
 
 
@@ -25,18 +26,16 @@ def knn_uniform(
     seed: int = 0,
     alpha: float = 0.01,
     C: float = 5.0,
-    max_k: int = 5000,
+    max_k: int = MAX_K,
     distance: str = "cosine",
     sample: bool = False,
 ) -> NDArray[np.int64]:
     """Order candidates by how many queries have them among their K nearest (METHODS §3, KNN-Uniform).
 
+    Only candidates with mass are ordered; where they are too few, the rest is filled in by distance, with a warning.
+
     Parameters
     ----------
-    S : ndarray, shape (M, N)
-        Similarities; may be memory-mapped.
-    budget : int
-        How many. The method orders only candidates with mass, so there is no ``None``.
     seed : int
         Only used when `sample` is true.
     alpha : float
@@ -44,41 +43,27 @@ def knn_uniform(
     C : float
         Scale of the distances.
     max_k : int
-        Largest K considered (L in the paper), at most N.
+        Largest K considered (L in the paper).
     distance : {"cosine", "euclidean"}
         ``1 - S``, or ``sqrt(2 (1 - S))`` as TSDS was published.
     sample : bool
         Draw without replacement in proportion to the mass, as TSDS does, not the largest masses.
-
-    Returns
-    -------
-    ndarray, shape (min(budget, N),), int64
-        Filled up in distance order, with a warning, when fewer candidates have mass.
-
-    Raises
-    ------
-    InputError
-        If an option is out of range.
     """
     mass = uniform_mass(S, alpha=alpha, C=C, max_k=max_k, distance=distance)
-    keys = sampling_keys(mass, seed) if sample else mass
-    return by_mass("knn_uniform", keys, S, min(budget, S.shape[1]))
+    return by_mass("knn_uniform", sampling_keys(mass, seed) if sample else mass, S, budget)
 
 
 def uniform_mass(
-    S: NDArray[Any], *, alpha: float = 0.01, C: float = 5.0, max_k: int = 5000, distance: str = "cosine"
+    S: NDArray[Any], *, alpha: float = 0.01, C: float = 5.0, max_k: int = MAX_K, distance: str = "cosine"
 ) -> NDArray[np.float64]:
-    """Probability of every candidate under KNN-Uniform; parameters as in :func:`knn_uniform`.
+    """Share of each candidate, float64 (N,), sum 1: (queries that have it among their K nearest) / (K·M).
 
-    Returns
-    -------
-    ndarray, shape (N,), float64
-        (queries that have the candidate among their K nearest) / (K·M); sums to 1.
+    The options are those of :func:`knn_uniform`.
 
     Notes
     -----
-    The left side of the stopping rule never falls as K grows, and running sums of the sorted distances
-    give it for all K at once: ``sum_{k<=K} (d[K+1] - d[k]) = K d[K+1] - sum_{k<=K} d[k]``.
+    The left side of the stopping rule never falls as K grows, and running sums of the sorted distances give it for
+    all K at once: ``sum_{k<=K} (d[K+1] - d[k]) = K d[K+1] - sum_{k<=K} d[k]``.
     """
     _check_tsds(alpha, C, max_k, distance)
     m, n = S.shape
@@ -111,43 +96,20 @@ def knn_kde(
 
     Parameters
     ----------
-    S : ndarray, shape (M, N)
-        Similarities; may be memory-mapped.
-    budget : int
-        How many. The method orders only candidates with mass, so there is no ``None``.
     candidates : ndarray, shape (N, D)
-        Features; the cosine between two rows is used, so lengths do not matter. May be memory-mapped:
-        only the rows of neighbours are read, in double precision up to 8,192 of them, else in single.
-    seed : int
-        Only used when `sample` is true.
-    alpha : float
-        Between 0 and 1: weight of diversity against closeness.
-    C : float
-        Scale of the distances.
+        Features; the cosine between two rows is used, so lengths do not matter. May be memory-mapped: only the rows of
+        neighbours are read, in double precision up to 8,192 of them, else in single.
+    seed, alpha, C, distance, sample
+        As in :func:`knn_uniform`, and so is what happens when too few candidates have mass.
     sigma : float
         Width of the kernel ``max(0, 1 - D²/sigma²)``, a Euclidean distance between unit rows.
     max_k : int, optional
         Neighbours per query; default min(5000, max(1, N // 10)).
     kde_k : int, optional
         Neighbours per density; default min(1000, max(1, N // 10)).
-    distance : {"cosine", "euclidean"}
-        Query–candidate distance: ``1 - S``, or ``sqrt(2 (1 - S))`` as TSDS was published.
-    sample : bool
-        Draw without replacement in proportion to the mass, as TSDS does, not the largest masses.
-
-    Returns
-    -------
-    ndarray, shape (min(budget, N),), int64
-        Filled up in distance order, with a warning, when fewer candidates have mass.
-
-    Raises
-    ------
-    InputError
-        If an option is out of range.
     """
     mass = kde_mass(S, candidates, alpha=alpha, C=C, sigma=sigma, max_k=max_k, kde_k=kde_k, distance=distance)
-    keys = sampling_keys(mass, seed) if sample else mass
-    return by_mass("knn_kde", keys, S, min(budget, S.shape[1]))
+    return by_mass("knn_kde", sampling_keys(mass, seed) if sample else mass, S, budget)
 
 
 def kde_mass(
@@ -161,16 +123,10 @@ def kde_mass(
     kde_k: int | None = None,
     distance: str = "cosine",
 ) -> NDArray[np.float64]:
-    """Probability of every candidate under KNN-KDE; parameters as in :func:`knn_kde`.
-
-    Returns
-    -------
-    ndarray, shape (N,), float64
-        Sums to 1; every query hands out exactly 1/M.
-    """
+    """Mass of each candidate, float64 (N,): every query hands out 1/M. The options are those of :func:`knn_kde`."""
     n = S.shape[1]
-    max_k = min(5000, max(1, n // 10)) if max_k is None else max_k
-    kde_k = min(1000, max(1, n // 10)) if kde_k is None else kde_k
+    max_k = min(MAX_K, max(1, n // 10)) if max_k is None else max_k
+    kde_k = min(KDE_K, max(1, n // 10)) if kde_k is None else kde_k
     _check_tsds(alpha, C, max_k, distance)
     check_number("sigma", sigma, 0)
     check_count("Option kde_k", kde_k)
@@ -193,13 +149,11 @@ def transported(d: NDArray[np.float64], density: NDArray[np.float64], *, alpha: 
     d : ndarray, shape (M, K)
         Distances, ascending in every row.
     density : ndarray, shape (M, K)
-        Density at each neighbour.
-    alpha, C : float
-        As in :func:`knn_kde`.
+        At each neighbour.
 
     Returns
     -------
-    ndarray, shape (M, K), float64
+    ndarray, float64 of shape (M, K)
         Rows sum to 1/M.
 
     Notes
@@ -252,7 +206,6 @@ def _distances(similarities: NDArray[np.float64], distance: str) -> NDArray[np.f
 
 
 def _check_tsds(alpha: float, C: float, max_k: int, distance: str) -> None:
-    """Check the options both TSDS selectors have."""
     check_number("alpha", alpha, 0, 1)
     check_number("C", C, 0)
     check_count("Option max_k", max_k)

@@ -1,9 +1,4 @@
-"""The subset nearest to the queries in optimal transport, a certified bound of it, and approximations of W1.
-
-Exact W1 between two point sets is :func:`tis_utils.selectors.wasserstein.w1`. Here: the subset with the smallest W1 to
-the queries (integer programme), a lower bound that scales to whole pools, and two approximations for sizes
-where exact W1 is too slow.
-"""
+"""The subset nearest to the queries in optimal transport (integer programme), and a lower bound for whole pools."""
 
 from __future__ import annotations
 
@@ -20,21 +15,11 @@ from tis_utils.errors import InputError, RunError
 
 @dataclass(frozen=True)
 class BestSubset:
-    """Outcome of the integer programme.
+    """Outcome of the integer programme."""
 
-    Attributes
-    ----------
-    picks : int64 array, shape (B,)
-        Candidate indices, increasing.
-    w1 : float
-        W1 between the picks and the queries, uniform weights.
-    proved : bool
-        Whether no subset of this size has a smaller W1.
-    """
-
-    picks: NDArray[np.int64]
-    w1: float
-    proved: bool
+    picks: NDArray[np.int64]  # (B,) candidates, increasing
+    w1: float  # between the picks and the queries, uniform weights
+    proved: bool  # no subset of this size has a smaller one
 
 
 def _checked(cost: ArrayLike, budget: int) -> NDArray[np.float64]:
@@ -121,24 +106,3 @@ def best_subset_bound(cost: ArrayLike, budget: int) -> tuple[float, NDArray[np.f
         raise RunError(f"The exact transport plan was not reached: {log['warning']} Use fewer candidates.")
     plan = plan[:m]  # (M, N), units of 1 / B
     return float((plan * cost).sum() / budget), plan.sum(0)
-
-
-def sliced_w1(a: ArrayLike, b: ArrayLike, *, n_projections: int = 200, seed: int = 0) -> float:
-    """Approximate W1 from below: the mean of exact 1-D distances along random directions.
-
-    Each direction's distance is at most W1, so the mean is too, in high dimension by a wide margin: use it
-    to compare subsets, not as a value of W1. a is (n, d), b is (m, d).
-    """
-    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    return float(ot.sliced_wasserstein_distance(a, b, n_projections=n_projections, p=1, seed=seed))
-
-
-def sinkhorn_w1(a: ArrayLike, b: ArrayLike, *, regularisation: float = 0.01) -> float:
-    """Approximate W1 from above (up to the solver's tolerance on the marginals).
-
-    It is the cost of the entropic plan; the regularisation is relative to the mean cost.
-    """
-    cost = ot.dist(np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64), metric="euclidean")
-    scale = regularisation * max(float(cost.mean()), 1e-12)
-    plan = ot.sinkhorn(ot.unif(len(cost)), ot.unif(cost.shape[1]), cost, scale, method="sinkhorn_log", warn=False)
-    return float((plan * cost).sum())

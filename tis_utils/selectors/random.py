@@ -13,19 +13,5 @@ VERSION = step("random", 1)
 
 
 def random(S: NDArray[Any], budget: int | None, *, seed: int = 0) -> NDArray[np.int64]:
-    """Shuffle the pool; smaller budgets are prefixes of larger ones (METHODS §3, Random).
-
-    Parameters
-    ----------
-    S : ndarray, shape (M, N)
-        Only its width is used.
-    budget : int or None
-        How many; None for the whole shuffled pool.
-    seed : int
-        Seed of the shuffle.
-
-    Returns
-    -------
-    ndarray, shape (min(budget, N),), int64
-    """
+    """Shuffle the pool; smaller budgets are prefixes of larger ones (METHODS §3, Random). Only S's width is used."""
     return np.random.default_rng(seed).permutation(S.shape[1])[:budget]

@@ -1,9 +1,8 @@
 """Geometry of unit rows: cosine similarity in blocks, nearest neighbours.
 
-Every representation returns rows of length one, so one matrix product gives all cosines, and for two
-rows ``x``, ``y`` the squared Euclidean distance is ``2 (1 - x·y)``. A row of zeros is allowed: it means
-"this example could not be represented" (for instance, LESS found no token that carries a loss). Such a
-candidate counts as farthest from everything, similarity -1, so that no selector takes it before others.
+Every representation returns rows of length one, so one matrix product gives all cosines, and for two rows ``x``, ``y``
+the squared Euclidean distance is ``2 (1 - x·y)``. A row of zeros means "this example could not be represented" (for
+instance, LESS found no token that carries a loss): such a candidate is farthest from everything, similarity -1.
 """
 
 from __future__ import annotations
@@ -31,25 +30,19 @@ def similarity(queries: ArrayLike, candidates: ArrayLike, *, out: NDArray[Any] |
         Unit rows, or rows of zeros for what could not be represented.
     candidates : array_like, shape (N, D)
         The same; may be a ``np.memmap`` larger than memory, it is read in blocks of 64 MiB.
-    out : ndarray, shape (M, N), float32, optional
-        Where to write the result (for instance a ``np.memmap`` or ``np.lib.format.open_memmap``).
+    out : ndarray, float32 of shape (M, N), optional
+        Where to write the result, for instance a ``np.memmap``.
 
     Returns
     -------
-    ndarray, shape (M, N), float32
-        ``S[i, j]`` = cosine of query `i` and candidate `j`, clipped to [-1, 1]; -1 for a candidate of zeros, 0 for
-        a query of zeros and any other candidate.
+    ndarray, float32 of shape (M, N)
+        Cosines, clipped to [-1, 1]; -1 for a candidate of zeros, 0 for a query of zeros and any other candidate.
 
     Raises
     ------
     InputError
-        If shapes disagree, a value is not finite, a row is neither of length one nor zero, or `out`
-        has another shape or dtype.
-
-    Notes
-    -----
-    METHODS: ``S`` is the one matrix all selectors read; distance is ``1 - S``. Not more than one block
-    of candidates and the result are held in memory.
+        If shapes disagree, a value is not finite, a row is neither of length one nor zero, or `out` has another shape
+        or dtype.
     """
     queries, candidates = real_matrix(queries, "queries"), real_matrix(candidates, "candidates")
     if queries.shape[1] != candidates.shape[1]:
@@ -80,10 +73,10 @@ def real_matrix(values: ArrayLike, name: str) -> NDArray[Any]:
         matrix = np.asarray(values)
     except ValueError as error:
         raise InputError(
-            f"{name.capitalize()} must be a matrix, but its rows differ in length. Give one row per example, all with "
-            "the same number of values."
+            f"{name.capitalize()} must be a matrix of real numbers, but its rows differ in length. Give one row per "
+            "example, all with the same number of values."
         ) from error
-    if matrix.ndim != 2 or 0 in matrix.shape or matrix.dtype.kind not in "fiu":
+    if matrix.ndim != 2 or 0 in matrix.shape or matrix.dtype.kind not in "fiub":
         raise InputError(
             f"{name.capitalize()} must be a matrix of real numbers with at least one row and one column; "
             f"got {matrix.dtype} of shape {matrix.shape}."
@@ -112,23 +105,10 @@ def _unit_rows(rows: NDArray[Any], name: str, first: int) -> NDArray[np.float32]
 
 
 def largest(values: NDArray[Any], k: int | None = None) -> NDArray[np.int64]:
-    """Find the `k` largest values: their indices, largest first; among equals the lower index first.
+    """Indices of the `k` largest of N finite values (default: of all), largest first, ties to the lower index.
 
-    Parameters
-    ----------
-    values : ndarray, shape (N,)
-        Finite real numbers.
-    k : int, optional
-        How many; default all.
-
-    Returns
-    -------
-    ndarray, shape (min(k, N),), int64
-
-    Notes
-    -----
-    Equal to ``np.argsort(-values, kind="stable")[:k]``, several times faster: a partial sort finds the
-    `k`-th value, and single-precision values are sorted as integers that carry their index.
+    Equal to ``np.argsort(-values, kind="stable")[:k]``, several times faster: a partial sort finds the `k`-th value,
+    and single-precision values are sorted as integers that carry their index.
     """
     n = len(values)
     k = n if k is None else min(k, n)
@@ -142,7 +122,6 @@ def largest(values: NDArray[Any], k: int | None = None) -> NDArray[np.int64]:
 
 
 def _stable_descending(values: NDArray[Any]) -> NDArray[np.int64]:
-    """Stable argsort of ``-values``."""
     if values.dtype.itemsize > 4 or len(values) >= 1 << 32:
         return np.argsort(-values, kind="stable")
     bits = (np.float32(0) - values.astype(np.float32)).view(np.uint32)  # ascending now; no -0.0 is left
@@ -154,19 +133,9 @@ def _stable_descending(values: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def nearest(S: NDArray[Any], k: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """For every query its `k` most similar candidates, most similar first, ties to the lower index.
+    """For every row of `S` (M, N) its `k` most similar candidates, most similar first, ties to the lower index.
 
-    Parameters
-    ----------
-    S : ndarray, shape (M, N)
-        Similarities; may be memory-mapped, one row is read at a time.
-    k : int
-        How many, at most N.
-
-    Returns
-    -------
-    indices : ndarray, shape (M, k), int64
-    similarities : ndarray, shape (M, k), float64
+    Returns their indices, int64 (M, k), and similarities, float64 (M, k). One row is read at a time.
     """
     indices = np.stack([largest(row, k) for row in S])  # (M, k)
     return indices, np.take_along_axis(S, indices, axis=1).astype(np.float64)

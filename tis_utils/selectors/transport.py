@@ -27,49 +27,22 @@ def uot(
 
     Parameters
     ----------
-    S : ndarray, shape (M, N)
-        Similarities; may be memory-mapped.
-    budget : int or None
-        How many; None for the whole pool.
     reg : float
         Weight of the entropic regularisation.
     reg_m : pair of float
-        Weight of the Kullback–Leibler penalty on the marginals of queries and candidates. Infinite on
-        the query side: every query must hand out all its mass. Small on the candidate side: candidates
-        may receive anything.
-
-    Returns
-    -------
-    ndarray, shape (min(budget, N),), int64
-
-    Raises
-    ------
-    InputError
-        If `reg` or `reg_m` is not positive.
+        Weight of the Kullback–Leibler penalty on the marginals of queries and candidates. Infinite: every query must
+        hand out all its mass. Small: candidates may receive anything.
     """
-    mass = plan_mass(S, reg=reg, reg_m=reg_m)
-    return by_mass("uot", mass, S, S.shape[1] if budget is None else min(budget, S.shape[1]))
+    return by_mass("uot", plan_mass(S, reg=reg, reg_m=reg_m), S, budget or S.shape[1])
 
 
 def plan_mass(
     S: NDArray[Any], *, reg: float = 0.01, reg_m: tuple[float, float] = (math.inf, 1e-4)
 ) -> NDArray[np.float64]:
-    r"""Column sums of the unbalanced entropic transport plan.
-
-    Parameters
-    ----------
-    S, reg, reg_m
-        As in :func:`uot`.
-
-    Returns
-    -------
-    ndarray, shape (N,), float64
-        Mass of every candidate.
+    r"""Column sums of the unbalanced entropic transport plan, float64 (N,); options as in :func:`uot`.
 
     Raises
     ------
-    InputError
-        If `reg` or `reg_m` is not positive.
     RunError
         If the scaling has not converged after 1,000 iterations.
 

@@ -15,17 +15,13 @@ ITERATIONS = 10_000_000  # of the network simplex; far more than subsets of 10,0
 def w1(a: ArrayLike, b: ArrayLike) -> float:
     """Exact Wasserstein-1 distance between two point sets, uniform weights, Euclidean ground distance.
 
+    Solved by the network simplex; memory and time grow with A·B.
+
     Parameters
     ----------
-    a : array_like, shape (A, D)
-    b : array_like, shape (B, D)
-        Points. For unit rows the ground distance is ``sqrt(2 (1 - cosine))``, between 0 and 2: a metric,
-        which ``1 - cosine`` itself is not.
-
-    Returns
-    -------
-    float
-        In the units of the features.
+    a, b : array_like, shapes (A, D) and (B, D)
+        Points. For unit rows the ground distance is ``sqrt(2 (1 - cosine))``, between 0 and 2: a metric, which
+        ``1 - cosine`` itself is not.
 
     Raises
     ------
@@ -33,10 +29,6 @@ def w1(a: ArrayLike, b: ArrayLike) -> float:
         If the shapes disagree or a value is not finite.
     RunError
         If the network simplex stops before the optimum.
-
-    Notes
-    -----
-    Solved exactly by ``ot.emd2`` (network simplex); memory and time grow with A·B.
     """
     first, second = (np.asarray(real_matrix(x, "points"), dtype=np.float64) for x in (a, b))
     if first.shape[1] != second.shape[1]:
