@@ -28,3 +28,41 @@ def test_metrics_are_complete_one_by_one(sweep_rows):
         "test_loss": {"words", "pick"},
         "query_loss": {"words"},
     }
+
+
+finite = st.floats(-1e3, 1e3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.dictionaries(st.sampled_from("abc"), st.lists(finite, min_size=1, max_size=5), min_size=1))
+def test_aggregate_equals_plain_python(groups):
+    frame = pd.DataFrame([(key, value) for key, values in groups.items() for value in values], columns=["k", "value"])
+    table = aggregate(frame, ["k"]).set_index("k")
+    for key, values in groups.items():
+        mean = sum(values) / len(values)
+        assert table.loc[key, "n"] == len(values)
+        assert table.loc[key, "mean"] == pytest.approx(mean, abs=1e-9)
+        if len(values) > 1:
+            variance = sum((v - mean) ** 2 for v in values) / (len(values) - 1)
+            assert table.loc[key, "sd"] == pytest.approx(math.sqrt(variance), abs=1e-6)
+            assert table.loc[key, "se"] == pytest.approx(math.sqrt(variance / len(values)), abs=1e-6)
+        else:
+            assert math.isnan(table.loc[key, "se"])
+
+
+def test_aggregated_rows_pass_through_and_may_not_repeat():
+    frame = pd.DataFrame({"k": ["a", "b"], "mean": [1.0, 2.0], "sd": [0.5, 1.0], "n": [4, 1]})
+    assert list(aggregate(frame, ["k"])["se"]) == [0.25, 1.0]
+    with pytest.raises(InputError, match="several aggregated rows"):
+        aggregate(pd.concat([frame, frame]), ["k"])
+
+
+def test_methods_of_rows():
+    assert set(with_method(results(), "representation")["method"]) == set(REPRESENTATIONS)
+    frame = results().assign(selector=lambda f: f["selector"].replace("round_robin", "uot"))
+    with pytest.raises(InputError, match=r"several values of representation \(embed, less, rds\)"):
+        with_method(frame, "selector")
+    kept = frame[(frame["representation"] == "less") | (frame["representation"] == "none")]
+    assert set(with_method(kept, "selector")["method"]) == {"uot", "random", "zero_shot"}
+    with pytest.raises(InputError, match="by = 'colour'"):
+        with_method(frame, "colour")

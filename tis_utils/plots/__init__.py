@@ -10,10 +10,11 @@ from tis_utils.plots.maps import depth_maps, pick_maps, scene_map
 from tis_utils.plots.ranks import rank_diagram
 from tis_utils.plots.scatter import cost_scatter, fits, plane, scatter_fits
 from tis_utils.plots.texts import ClaimTable, token_strip
-from tis_utils.plots.theme import LOOKS, Look, colours, fills, look, looks, style
+from tis_utils.plots.theme import LOOKS, VERDICTS, Look, colours, fills, look, looks, style
 
 __all__ = [
     "LOOKS",
+    "VERDICTS",
     "ClaimTable",
     "Look",
     "Picture",

@@ -64,7 +64,7 @@ def intervals(
     for ax, frame in zip(axes, frames.values(), strict=True):
         need(frame, ["label", "value", "low", "high"])
         _panel(ax, frame, rows, series, entries)
-        ax.axvline(reference, color=INK, linewidth=0.9, zorder=0)
+        ax.axvline(reference, color=INK, linewidth=0.9, zorder=1)
         text = xlabel + (f"\n(line at {reference:g}: {meaning})" if meaning else "")
         ax.set_xlabel(fit(text, letters))
         ax.set_yticks(range(len(rows)), rows if place(ax)[0] else [""] * len(rows))

@@ -84,7 +84,7 @@ def panels(
     width = _width.get() if columns > 1 or phone else single
     figure, axes = grid(rows, columns, height * rows + 0.5 + 0.3 * phone, width=width)
     for ax, title in zip(axes, titles, strict=False):
-        ax.set_title(fit(title, 24) if phone else title)
+        ax.set_title(fit(title, 20) if phone else title)
     for ax in axes[len(titles) :]:
         ax.remove()
     return figure, axes[: len(titles)]

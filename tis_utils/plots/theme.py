@@ -46,7 +46,7 @@ _LOOKS: dict[str, tuple[Any, ...]] = {
     "uot": ("#C0399F", "X"),
     "insta": ("#A6164A", "d"),
     "ila": ("#8E1BFA", "D"),
-    "ila@depth": ("#4E9A26", "v", "--"),
+    "ila@depth": ("#58A630", "v", "--"),
     "ila@coverage": ("#143D5B", "P", "--"),
     "random": ("#767676", "h", ":"),
     "zero_shot": (INK, "", "--"),

@@ -1,0 +1,68 @@
+"""Showing figures: alternative text, the same bytes, phones."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+from plots_support import Tags, results
+
+from tis_utils.errors import InputError
+from tis_utils.plots import budget_curves, heat_maps, interactive, show, style
+from tis_utils.plots.panels import on_phone
+
+
+def test_show_gives_alt_text_and_the_same_bytes_every_time():
+    alt = 'Loss "falls" with budget <for> LESS & Random.'
+    one, two = (show(budget_curves(results(), metric="query_loss"), alt) for _ in range(2))
+    assert (one.svg, one.narrow) == (two.svg, two.narrow)
+    assert not re.search(rb"<!--|<dc:date|matplotlib.org|\\d\\.\\d{3}", one.svg)
+    tags = Tags(one._repr_html_())
+    image = next(attributes for tag, attributes in tags.tags if tag == "img")
+    assert image["alt"] == alt
+    assert image["src"].startswith("data:image/svg+xml;base64,")
+    assert repr(one) == f"Figure: {alt}"
+    captioned = show(budget_curves(results(), metric="query_loss"), alt, caption="A < B")
+    assert "<figcaption>A &lt; B</figcaption>" in captioned._repr_html_()
+
+
+@pytest.mark.parametrize("alt", ["", "   ", "figure"])
+def test_a_figure_without_alt_text_is_refused(alt):
+    with pytest.raises(InputError, match="say in a sentence"):
+        show(budget_curves(results(), metric="query_loss"), alt)
+    with pytest.raises(InputError, match="say in a sentence"):
+        interactive(go.Figure(), alt)
+
+
+def test_the_card_is_opaque_so_that_it_reads_in_dark_mode():
+    with style():
+        figure = budget_curves(results(), metric="query_loss")
+    assert figure.get_facecolor() == (1, 1, 1, 1)
+    assert all(ax.get_facecolor() == (1, 1, 1, 1) for ax in figure.axes)
+
+
+def test_panels_stand_below_each_other_on_a_phone():
+    figure = budget_curves(results(), metric="query_loss")
+    phone = on_phone(figure)
+    assert figure.axes[0].get_subplotspec().get_gridspec().ncols == 2
+    assert phone.axes[0].get_subplotspec().get_gridspec().ncols == 1
+    assert phone.get_figwidth() == 3.5
+    page = show(figure, "Query loss by budget.")._repr_html_()
+    assert '<source media="(max-width: 600px)" srcset="data:image/svg+xml;base64,' in page
+    assert on_phone(budget_curves(results(), metric="query_loss")) is not phone
+
+
+def test_what_cannot_be_stacked_scrolls_before_it_becomes_illegible():
+    figure = heat_maps({"t": pd.DataFrame([[1.0] * 9], ["a"], [f"column {k}" for k in range(9)])}, limit=1)
+    assert on_phone(figure) is None
+    picture = show(figure, "One row of nine numbers.")
+    assert picture.width == 660
+    assert "min-width:528px" in picture._repr_html_()
+
+
+def test_no_text_is_smaller_than_eleven_pixels():
+    figure = budget_curves(results(), metric="query_loss")
+    sizes = [text.get_fontsize() for text in figure.findobj(lambda item: hasattr(item, "get_fontsize"))]
+    assert min(sizes) * 100 / 72 >= 11

@@ -1,0 +1,49 @@
+"""Strips of tokens, the table of claims."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex
+
+from tis_utils.errors import InputError
+from tis_utils.evidence.claims import PAPER_SOURCES, scorecard
+from tis_utils.plots import VERDICTS, ClaimTable, token_strip
+from tis_utils.plots.texts import LOSS
+
+
+def test_token_strip_fills_exactly_the_tokens_with_loss() -> None:
+    tokens = [("Hi", False), ("there", True), ("end", True)]
+    ax = token_strip({"a text": tokens}).axes[0]
+    assert [t.get_text() for t in ax.texts] == ["a text", "Hi", "there", "end"]
+    filled = [to_hex(p.get_facecolor()).upper() == LOSS for p in ax.patches]
+    assert filled == [False, True, True]
+    assert len(ax.get_lines()) == 2  # colour does not carry the meaning alone
+
+
+def test_token_strip_wraps_within_its_width() -> None:
+    ax = token_strip({"long": [("word", False)] * 40}, width=30).axes[0]
+    boxes = [patch.get_extents().transformed(ax.transData.inverted()) for patch in ax.patches]
+    assert max(box.x1 for box in boxes) <= 30 + 1e-6
+    assert len({round(box.y0, 3) for box in boxes}) > 1
+
+
+def test_token_strip_needs_tokens() -> None:
+    with pytest.raises(InputError, match="at least one token"):
+        token_strip({"empty": []})
+
+
+@pytest.fixture(scope="module")
+def card() -> pd.DataFrame:
+    return scorecard(draws=40, sources=["paper", *PAPER_SOURCES, "classroom"])
+
+
+def test_claim_table_counts_verdicts(card: pd.DataFrame) -> None:
+    page = ClaimTable(card, {"distance predicts loss": "Distance"}, PAPER_SOURCES, {"classroom": "Ours"})
+    html = page._repr_html_()
+    rows = card[card["claim"] == "distance predicts loss"].set_index("source")["verdict"]
+    votes = [int((rows[list(PAPER_SOURCES)] == v).sum()) for v in ("supported", "mixed", "contradicted")]
+    assert sum(votes) == 10
+    assert " / ".join(map(str, votes)) in html
+    assert f"{VERDICTS[rows['classroom']][0]} {rows['classroom']}" in html
+    assert "Spearman" in html
