@@ -35,13 +35,7 @@ def general_rows(subsets: pd.DataFrame) -> pd.DataFrame:
 
 
 def leads(data: Cube, draws: int = 2000, seed: int = 0) -> pd.DataFrame:
-    """Mean lead over Random at each budget, per cent of its loss, with 95 % intervals.
-
-    Returns
-    -------
-    DataFrame
-        Columns method, budget, value, low, high.
-    """
+    """Mean lead over Random, per cent of its loss: method, budget, value, and low, high of the 95 % interval."""
     ahead = mean_leads(data, RANDOM, draws, seed)
     lines = [
         (method, budget, *ahead.at(s).estimate(k))
@@ -55,17 +49,7 @@ def leads(data: Cube, draws: int = 2000, seed: int = 0) -> pd.DataFrame:
 def gap(data: Cube, method: str, other: str, draws: int = 2000, seed: int = 0, *, growth: bool = False) -> Estimate:
     """Lead of a method over Random minus that of another (0 for Random itself), mean over tasks and budgets.
 
-    Parameters
-    ----------
-    data : Cube
-        With the two and Random.
-    growth : bool
-        Highest budget minus lowest instead of the mean over budgets.
-
-    Returns
-    -------
-    Estimate
-        Points of per cent of Random's loss, and the 95 % interval.
+    In points of per cent of Random's loss. With `growth`, highest budget minus lowest instead of the mean.
     """
     ahead = over_budgets(mean_leads(data, RANDOM, draws, seed, minus=other), growth=growth)
     return ahead.estimate(data.methods.index(method))
@@ -141,15 +125,11 @@ def judge(
         From :func:`tis_utils.neighbours.ila.designed_subsets.table`.
     source : str
         Name of the profile.
-    pool_size : int
-    draws, seed : int
-        Of the bootstrap.
 
     Returns
     -------
     DataFrame
-        Columns of ``scorecard``. Every statistic is positive where the claim is right. Claims without the runs they
-        need are "not testable".
+        Columns of ``scorecard``; claims without the runs they need are "not testable".
     """
     by_metric = {"test_loss": rows, "general_loss": general_rows(subsets)}
     lines = _explained_lines(subsets, draws, seed)

@@ -13,6 +13,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
+from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
 
 from tis_utils.errors import InputError
 from tis_utils.storage.keys import step
@@ -34,10 +37,8 @@ def depth(base: ArrayLike, tuned: ArrayLike, tokens: ArrayLike, labels: ArrayLik
     ----------
     base, tuned : array_like, shape (N,)
         Summed loss of each response under the base model and under the tuned one, in nats.
-    tokens : array_like, shape (N,)
-        Response tokens.
-    labels : array_like, shape (N,) or scalar
-        Number of ability labels; 1 leaves them out.
+    tokens, labels : array_like, shape (N,)
+        Response tokens and number of ability labels; 1 leaves these out.
 
     Returns
     -------
@@ -54,11 +55,7 @@ def relative_depth(depths: ArrayLike, domains: ArrayLike) -> Floats:
 
     Ties share their average rank; a domain of one gets ½. Within a domain, labels that all its members share cancel.
 
-    Parameters
-    ----------
-    depths : array_like, shape (N,)
-        From :func:`depth`; NaN stays NaN and counts nowhere.
-    domains : array_like, shape (N,)
+    A NaN of `depths`, (N,), stays NaN and counts nowhere.
 
     Raises
     ------
@@ -82,22 +79,10 @@ def relative_depth(depths: ArrayLike, domains: ArrayLike) -> Floats:
 
 
 def project(rows: ArrayLike, method: Projection = "pca", *, seed: int = 0) -> Floats:
-    """Two coordinates for each embedding.
+    """Two coordinates for each embedding: (N, D), both at least 2, to float64 (N, 2).
 
     PCA is linear and deterministic. t-SNE keeps neighbours and distorts distances; it starts at random, so that its
     seed is a real choice.
-
-    Parameters
-    ----------
-    rows : array_like, shape (N, D)
-        Embeddings, N and D at least 2.
-    method : {"pca", "tsne"}
-    seed : int
-        Of t-SNE.
-
-    Returns
-    -------
-    ndarray, float64 of shape (N, 2)
 
     Raises
     ------
@@ -111,13 +96,9 @@ def project(rows: ArrayLike, method: Projection = "pca", *, seed: int = 0) -> Fl
             "columns."
         )
     if method == "pca":
-        from sklearn.decomposition import PCA
-
         with np.errstate(invalid="ignore"):  # the share of variance of equal rows, which nobody reads
             return np.asarray(PCA(2, svd_solver="full").fit_transform(rows))
     if method == "tsne":
-        from sklearn.manifold import TSNE
-
         perplexity = min(30.0, (len(rows) - 1) / 3)
         tsne = TSNE(2, perplexity=perplexity, init="random", random_state=seed)
         return np.asarray(tsne.fit_transform(rows.astype(np.float32)), dtype=float)
@@ -153,8 +134,6 @@ def grid_cells(points: ArrayLike, bins: int) -> Ints:
 
 def kmeans_cells(rows: ArrayLike, count: int, *, seed: int = 0) -> Ints:
     """Clusters of the embeddings instead of cells of a map, int64 of shape (N,); at most N clusters."""
-    from sklearn.cluster import KMeans
-
     rows = np.asarray(rows, dtype=float)
     fitted = KMeans(min(count, len(rows)), n_init=1, random_state=seed).fit(rows)
     return np.asarray(fitted.labels_, dtype=np.int64)
@@ -179,8 +158,6 @@ def rounds(cells: ArrayLike, depths: ArrayLike, budget: int | None = None, *, se
         Ties go to the lower index. Candidates whose depth is NaN cannot be selected.
     budget : int, optional
         Default: all candidates that can be selected.
-    seed : int
-        Of the order of the cells.
 
     Returns
     -------

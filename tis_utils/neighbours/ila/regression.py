@@ -57,7 +57,6 @@ def regress(loss: ArrayLike, predictors: ArrayLike, *, seed: int = 0) -> Regress
     ----------
     loss : array_like, shape (n,)
     predictors : array_like, shape (n, P)
-        Coverage and depth of n subsets.
     seed : int
         Of the cross-validation's splits (5 folds, 20 times).
 
@@ -173,10 +172,7 @@ def explained(rows: pd.DataFrame, target: str, draws: int = 2000, seed: int = 0)
 def slopes(rows: pd.DataFrame, target: str, draws: int = 2000, seed: int = 0) -> pd.DataFrame:
     """Nats per standard deviation of coverage and of depth, in one model, with 95 % intervals (subsets are drawn).
 
-    Returns
-    -------
-    DataFrame
-        Index coverage, depth; columns value, low, high. Negative: more of it goes with a lower loss.
+    Index coverage, depth; columns value, low, high. Negative: more of it goes with a lower loss.
     """
     y, X = _columns(rows, target)
     point, (_, cloud) = regress(y, X).coefficients, _refitted(y, X, draws, seed)

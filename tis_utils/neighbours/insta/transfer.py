@@ -69,10 +69,8 @@ def matrix(study: Study, *, sources: Sequence[str] | None = None, seeds: Sequenc
     Parameters
     ----------
     study : Study
-    sources : sequence of str, optional
-        Tasks to train on; default: all of the pool.
-    seeds : sequence of int, optional
-        Default: those of the profile.
+    sources, seeds : sequence, optional
+        Tasks to train on and seeds; default: all of the pool, those of the profile.
 
     Returns
     -------
@@ -144,14 +142,7 @@ def stored(study: Study) -> pd.DataFrame:
 
 
 def recheck(study: Study, rows: pd.DataFrame, *, share: float = 0.02, seed: int = 0) -> pd.DataFrame:
-    """Repeat a random sample of stored trainings here.
-
-    Returns
-    -------
-    DataFrame
-        One row per drawn training and target: source_task, target_task, seed, ``stored``, ``live``, ``difference``;
-        empty when `rows` is.
-    """
+    """Repeat a random sample of stored trainings here: losses of each target, ``stored``, ``live``, ``difference``."""
     runs = rows[["source_task", "seed"]].drop_duplicates()
     drawn = runs.sample(min(len(runs), max(1, round(share * len(runs)))), random_state=seed)
     live = [matrix(study, sources=[source], seeds=[s]) for source, s in drawn.itertuples(index=False)]
