@@ -39,8 +39,6 @@ class Embed:
         Texts per batch; only speed depends on it.
     device : str
         ``"auto"`` or a PyTorch device name.
-    show_progress : bool
-        Show a bar when there are many texts.
 
     Attributes
     ----------
@@ -89,14 +87,8 @@ class Embed:
     def _features(self, texts: list[str], what: str) -> np.ndarray:
         self.truncated = self._count_truncated(texts)
         if self.truncated:
-            log.warning(
-                "%d of %d %s are longer than the %d tokens that %s reads: their end was cut off.",
-                self.truncated,
-                len(texts),
-                what,
-                self.window,
-                self.name,
-            )
+            where = f"longer than the {self.window} tokens that {self.name} reads"
+            log.warning("%d of %d %s are %s: their end was cut off.", self.truncated, len(texts), what, where)
         if not texts:
             return np.zeros((0, self.encoder.get_embedding_dimension()), dtype=np.float32)
         rows = self.encoder.encode(
@@ -139,13 +131,7 @@ def _load_encoder(name: str, device: str | None) -> Any:
 
 
 def minilm_folder() -> Path:
-    """Folder of MiniLM inside its wheel, found without importing the wheel.
-
-    Raises
-    ------
-    InputError
-        If the package is not installed or holds no model.
-    """
+    """Folder of MiniLM inside its wheel, found without importing the wheel."""
     spec = importlib.util.find_spec(MINILM_WHEEL)
     for place in (spec.submodule_search_locations or []) if spec else []:
         for modules in sorted(Path(place).rglob("modules.json")):

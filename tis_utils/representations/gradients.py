@@ -50,14 +50,8 @@ def put_weights(model: nn.Module, weight: Mapping[str, Tensor]) -> None:
 def adam_direction(g: Tensor, m: Tensor, v: Tensor) -> Tensor:
     """Direction in which Adam would move after seeing `g` (METHODS §2, LESS step 2; arXiv 2402.04333).
 
-    m' = 0.9 m + 0.1 g, v' = 0.999 v + 0.001 g², direction = m' / sqrt(v' + 1e-8), without bias correction.
-
-    Parameters
-    ----------
-    g : Tensor, shape (…)
-        Gradients.
-    m, v : Tensor, broadcastable to g
-        The optimizer's first and second moments *before* this step.
+    m' = 0.9 m + 0.1 g, v' = 0.999 v + 0.001 g², direction = m' / sqrt(v' + 1e-8), without bias correction; `m` and `v`
+    are the optimizer's moments *before* this step, broadcastable to `g`.
     """
     first = torch.add(BETA1 * m, g, alpha=1 - BETA1)
     second = torch.addcmul(BETA2 * v + EPS, g, g, value=1 - BETA2)  # v' + eps

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,8 @@ from tis_utils.errors import InputError
 from tis_utils.examples.text import Encoded, Example, Query, encode_all
 from tis_utils.models.batching import Batch, batches, length_batches
 from tis_utils.models.load import LanguageModel, add_lora, load_model, shared_copy
-from tis_utils.representations import warmup
-from tis_utils.representations.gradients import (
-    adam_direction,
-    example_gradients,
-    factor_starts,
-    lora_parameters,
-    put_weights,
-)
+from tis_utils.representations import gradients, warmup
+from tis_utils.representations.gradients import lora_parameters
 from tis_utils.representations.sketch import Sketch, make_sketch
 from tis_utils.representations.warmup import Checkpoint, Recipe
 from tis_utils.storage.keys import step
@@ -56,17 +50,15 @@ class LESS:
     warmup_fraction : float
         Share of the candidates that the warm-up uses when :meth:`warm_up` was not called before.
     dim, sketch, seed : int, {"count", "rademacher"}, int
-        Length of each checkpoint's projection, its kind (see :mod:`~tis_utils.representations.sketch`), and
-        the seed of projection, LoRA initialisation, warm-up order and warm-up choice.
+        Length and kind of each checkpoint's projection (:mod:`~tis_utils.representations.sketch`); seed of projection,
+        LoRA initialisation, warm-up order and warm-up choice.
     candidate_gradient : {"adam", "sgd"}
         ``"sgd"`` gives candidates plain gradients as well.
     checkpoints : {"all", "last"}
         ``"last"`` uses the final checkpoint only.
     max_length, batch_tokens : int, int
-        Texts are cut to `max_length` tokens; rows × tokens per batch (only speed and memory depend on it;
-        by default 2,048 on the CPU, 8,192 on a GPU).
-    device, dtype, show_progress : str, str, bool
-        Used when `model` is a name; show bars for long work.
+        Texts are cut to `max_length` tokens; rows × tokens per batch (only speed and memory depend on it; by default
+        2,048 on the CPU, 8,192 on a GPU).
 
     Attributes
     ----------
@@ -77,15 +69,10 @@ class LESS:
     warmup_ids : list of str
         Ids of the examples that the warm-up trained on.
 
-    Raises
-    ------
-    InputError
-        If an option is unknown or makes no sense.
-
     Notes
     -----
-    The defaults are the paper's (METHODS §2), but for the projection: a count sketch keeps inner products
-    as well as a dense one and is hundreds of times faster. There is no gradient clipping in the warm-up.
+    The defaults are the paper's (METHODS §2), but for the projection: a count sketch keeps inner products as well as a
+    dense one and is hundreds of times faster. There is no gradient clipping in the warm-up.
     """
 
     def __init__(
@@ -108,15 +95,15 @@ class LESS:
         checkpoints: str = "all",
         max_length: int = 2048,
         batch_tokens: int | None = None,
-        device: str = "auto",
-        dtype: str = "float32",
         show_progress: bool = True,
     ) -> None:
-        _check_choice("candidate_gradient", candidate_gradient, ("adam", "sgd"))
-        _check_choice("checkpoints", checkpoints, ("all", "last"))
+        if candidate_gradient not in ("adam", "sgd"):
+            raise InputError(f"LESS: candidate_gradient is {candidate_gradient!r}, expected one of adam, sgd.")
+        if checkpoints not in ("all", "last"):
+            raise InputError(f"LESS: checkpoints is {checkpoints!r}, expected one of all, last.")
         if not 0 < warmup_fraction <= 1:
             raise InputError(f"warmup_fraction must lie in (0, 1], not {warmup_fraction}.")
-        self.lm = model if isinstance(model, LanguageModel) else load_model(model, device=device, dtype=dtype)
+        self.lm = model if isinstance(model, LanguageModel) else load_model(model)
         self.batch_tokens = batch_tokens or (2048 if self.lm.device.type == "cpu" else 8192)
         self.recipe = Recipe(epochs, lr, batch_size, warmup_ratio, self.batch_tokens, seed)
         self.lora: dict[str, Any] = {"r": rank, "alpha": alpha, "dropout": dropout, "targets": targets}
@@ -180,8 +167,8 @@ class LESS:
     def candidates(self, examples: Sequence[Example]) -> np.ndarray:
         """Features of candidates, float32 of shape (N, E · dim), rows of length 1 (zero where `skipped`).
 
-        Without an earlier :meth:`warm_up` or :meth:`load`, a random `warmup_fraction` of `examples` is used
-        for it. Shards of one pool must share a warm-up: call one of the two first.
+        Without an earlier :meth:`warm_up` or :meth:`load`, a random `warmup_fraction` of `examples` is used for it.
+        Shards of one pool must share a warm-up: call one of the two first.
         """
         if not self.history:
             self.warm_up(self.warmup_choice(examples))
@@ -189,9 +176,7 @@ class LESS:
         rows, reasons = self._features(encoded, self.candidate_gradient == "adam", "candidates")
         self.skipped = {examples[i].id: reason for i, reason in sorted(reasons.items())}
         if self.skipped:
-            listed = ", ".join(f"{key} ({reason})" for key, reason in list(self.skipped.items())[:5])
-            more = " …" if len(self.skipped) > 5 else ""
-            _warn(f"LESS: {len(self.skipped)} of {len(examples)} candidates get a zero row: {listed}{more}.")
+            _warn(f"LESS: {len(self.skipped)} of {len(examples)} candidates get a zero row: {_listed(self.skipped)}.")
         return rows
 
     def queries(self, queries: Sequence[Query]) -> np.ndarray:
@@ -204,27 +189,20 @@ class LESS:
         """
         if not self.history:
             raise InputError(
-                "LESS has no checkpoint yet: call warm_up(examples), load(folder) or candidates(examples) "
-                "before queries(...)."
+                "LESS has no checkpoint yet: call warm_up(examples), load(folder) or candidates(examples) first."
             )
         encoded = encode_all(queries, self.lm.tokenizer, self.max_length)
         rows, reasons = self._features(encoded, False, "queries")
         if reasons:
-            listed = ", ".join(f"{queries[i].id} ({reason})" for i, reason in sorted(reasons.items())[:5])
-            raise InputError(f"LESS: {len(reasons)} of {len(queries)} queries have no usable gradient: {listed}.")
+            named = _listed({queries[i].id: reason for i, reason in sorted(reasons.items())})
+            raise InputError(f"LESS: {len(reasons)} of {len(queries)} queries have no usable gradient: {named}.")
         return rows
 
     def save(self, folder: str | Path) -> None:
         """Write the warm-up (LoRA weights, Adam moments, learning rates) as safetensors and JSON."""
         if not self.history:
             raise InputError("LESS has no checkpoint to save yet: call warm_up(examples) first.")
-        about = {
-            "model": self.lm.fingerprint,
-            "alpha": self.lora["alpha"],
-            "seed": self.seed,
-            "warmup_ids": self.warmup_ids,
-        }
-        warmup.save(Path(folder), self.history, about)
+        warmup.save(Path(folder), self.history, {**self._origin(), "warmup_ids": self.warmup_ids})
 
     def load(self, folder: str | Path) -> LESS:
         """Read a warm-up written by :meth:`save`; tensors are matched by parameter name.
@@ -232,12 +210,10 @@ class LESS:
         Raises
         ------
         InputError
-            If it was made with another base model, alpha or seed (the text shows both), or names or shapes do not
-            fit (the text names them).
+            If it was made with another base model, alpha or seed, or names or shapes do not fit (the text names them).
         """
         history, about = warmup.load(Path(folder), lora_parameters(self.model))
-        own = {"model": self.lm.fingerprint, "alpha": self.lora["alpha"], "seed": self.seed}
-        for what, value in own.items():
+        for what, value in self._origin().items():
             if about.get(what) != value:
                 raise InputError(
                     f"The warm-up in {folder} was made with {what} {about.get(what)!r}, this LESS has {what} "
@@ -246,6 +222,10 @@ class LESS:
                 )
         self.history, self.warmup_ids = history, list(about.get("warmup_ids", []))
         return self
+
+    def _origin(self) -> dict[str, Any]:
+        """What a warm-up cannot be moved away from; names and shapes of the factors are compared one by one."""
+        return {"model": self.lm.fingerprint, "alpha": self.lora["alpha"], "seed": self.seed}
 
     def _attach(self) -> PeftModel:
         """Put LoRA on a copy that shares the base weights, always from the same random start."""
@@ -280,7 +260,7 @@ class LESS:
 
     def _one_checkpoint(self, data: Sequence[Encoded], point: Checkpoint, adam: bool, what: str) -> np.ndarray:
         """Unit-length sketches at one checkpoint, (N, d); NaN rows where the loss is not finite."""
-        put_weights(self.model, point.weight)
+        gradients.put_weights(self.model, point.weight)
         direction = _direction(point, adam, self.lm.device)
         out = np.zeros((len(data), self.sketch.dim_out), dtype=np.float32)
         total = len(length_batches([len(e.ids) for e in data], self.batch_tokens))
@@ -291,13 +271,13 @@ class LESS:
 
     def _sketch_batch(self, batch: Batch, direction: Direction) -> Tensor:
         out = torch.zeros(len(batch.index), self.sketch.dim_out, device=self.lm.device)  # (B, d)
-        starts = factor_starts(self.model)
+        starts = gradients.factor_starts(self.model)
 
         def sink(name: str, grad: Tensor) -> None:
             # the projection is linear, so it takes one factor after the other: (B, P) never exists
             self.sketch.add_(out, direction(name, grad.flatten(1)), starts[name])
 
-        losses = example_gradients(self.model, batch, sink)
+        losses = gradients.example_gradients(self.model, batch, sink)
         out = torch.nn.functional.normalize(out, dim=1)
         return torch.where(torch.isfinite(losses)[:, None], out, torch.nan)
 
@@ -308,12 +288,12 @@ def _direction(point: Checkpoint, adam: bool, device: torch.device) -> Direction
         return lambda name, grad: grad
     m = {name: t.to(device).flatten() for name, t in point.m.items()}
     v = {name: t.to(device).flatten() for name, t in point.v.items()}
-    return lambda name, grad: adam_direction(grad, m[name], v[name])
+    return lambda name, grad: gradients.adam_direction(grad, m[name], v[name])
 
 
-def _check_choice(option: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        raise InputError(f"LESS: {option} is {value!r}, expected one of {', '.join(known)}.")
+def _listed(reasons: Mapping[str, str]) -> str:
+    first = ", ".join(f"{key} ({reason})" for key, reason in list(reasons.items())[:5])
+    return first + (" …" if len(reasons) > 5 else "")
 
 
 def _warn(text: str) -> None:

@@ -35,13 +35,7 @@ TIMES = {"embed": 8}
 
 
 def kind_of(name: str) -> str:
-    """Representation behind a name: ``less_proxy`` is LESS with another model.
-
-    Raises
-    ------
-    InputError
-        If there is no such representation.
-    """
+    """Representation behind a name: ``less_proxy`` is LESS with another model."""
     kind = name.removesuffix("_proxy")
     if kind not in REPRESENTATIONS:
         raise InputError(f"Unknown representation {name!r}; known: {', '.join(REPRESENTATIONS)}.")
@@ -50,22 +44,12 @@ def kind_of(name: str) -> str:
 
 @dataclass
 class PoolFeatures:
-    """Features of one pool and its queries under one representation.
+    """Features of one pool and its queries under one representation."""
 
-    Parameters
-    ----------
-    name : {"embed", "rds", "less"}
-    representation : Embed, RDS or LESS
-    pool : sequence of Example, length N
-    queries : sequence of Query
-        Those of all tasks, one after the other.
-    store : Store
-    """
-
-    name: str
+    name: str  # "embed", "rds", "less" or "less_proxy"
     representation: Embed | RDS | LESS
     pool: Sequence[Example]
-    queries: Sequence[Query]
+    queries: Sequence[Query]  # those of all tasks, one after the other
     store: Store
 
     def __post_init__(self) -> None:
@@ -79,7 +63,7 @@ class PoolFeatures:
 
     @property
     def step(self) -> str:
-        """Name of the step in the store."""
+        """Its name in the store."""
         return f"features/{self.name}"
 
     @property
@@ -119,12 +103,12 @@ class PoolFeatures:
         """Candidates' rows, then the queries': float32 (N + M, D), read-only by memory map."""
         self.compute()
         rows = len(self.pool) + len(self.queries)
-        found = self.store.mapped(
+        stacked = self.store.mapped(
             self.step, self.key, rows, self._blocks, lambda: {"compute_seconds": round(self._spent, 3)}
         )
         for i in range(self.shards):
             self.store.drop(self._shards, self._shard_key(i), ".npy")
-        return found
+        return stacked
 
     def seconds(self) -> float:
         """Wall time of the computation, warm-up, shards and queries, as the store recorded it."""

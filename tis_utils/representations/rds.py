@@ -33,10 +33,6 @@ class RDS:
         Texts are cut to this many tokens (2,048 for Tulu, 4,096 for Dolci).
     batch_tokens : int
         Upper limit of rows × tokens per batch; only speed and memory depend on it.
-    device, dtype : str
-        Used when `model` is a name.
-    show_progress : bool
-        Show a bar when it takes long.
     """
 
     def __init__(
@@ -45,11 +41,9 @@ class RDS:
         *,
         max_length: int = 2048,
         batch_tokens: int = 8192,
-        device: str = "auto",
-        dtype: str = "float32",
         show_progress: bool = True,
     ) -> None:
-        self.lm = model if isinstance(model, LanguageModel) else load_model(model, device=device, dtype=dtype)
+        self.lm = model if isinstance(model, LanguageModel) else load_model(model)
         self.max_length, self.batch_tokens, self.show_progress = max_length, batch_tokens, show_progress
 
     def candidates(self, examples: Sequence[Example]) -> np.ndarray:
@@ -85,19 +79,9 @@ class RDS:
 
 
 def weighted_mean(hidden: Tensor, mask: Tensor) -> Tensor:
-    """Position-weighted mean over real tokens, unit rows.
+    """Position-weighted mean of hidden states (B, T, H) over real tokens, float32 unit rows (B, H).
 
-    Parameters
-    ----------
-    hidden : Tensor, shape (B, T, H)
-        Hidden states, any floating type.
-    mask : Tensor, shape (B, T)
-        1 for real tokens; padding may be on either side.
-
-    Returns
-    -------
-    Tensor, float32, shape (B, H)
-        Rows of length 1.
+    `mask` (B, T) is 1 for real tokens; padding may be on either side.
     """
     weight = (mask.cumsum(1) * mask).float()  # (B, T): 1, 2, …, T on real tokens, 0 on padding
     weight = weight / weight.sum(1, keepdim=True)

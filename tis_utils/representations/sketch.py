@@ -39,13 +39,7 @@ class Sketch(ABC):
         self.dim_in, self.dim_out, self.seed = dim_in, dim_out, seed
 
     def apply(self, g: Tensor) -> Tensor:
-        """Project whole vectors, (B, P) -> (B, d) float32.
-
-        Raises
-        ------
-        InputError
-            If the vectors are not of length `dim_in`.
-        """
+        """Project whole vectors, (B, P) -> (B, d) float32."""
         if g.ndim != 2 or g.shape[1] != self.dim_in:
             raise InputError(f"Expected vectors of shape (B, {self.dim_in}), got {tuple(g.shape)}.")
         out = torch.zeros(len(g), self.dim_out, device=g.device)
@@ -107,14 +101,7 @@ SKETCHES: dict[str, type[Sketch]] = {"count": CountSketch, "rademacher": Rademac
 
 
 def make_sketch(kind: str, dim_in: int, dim_out: int, seed: int = 0) -> Sketch:
-    """Make a projection by name.
-
-    Parameters
-    ----------
-    kind : {"count", "rademacher"}
-        ``"count"`` is the fast default, ``"rademacher"`` the dense projection of LESS (Xia et al. 2024).
-    dim_in, dim_out, seed : int
-        See :class:`Sketch`.
+    """Make a projection: ``"count"`` is fast, ``"rademacher"`` the dense one of LESS (Xia et al. 2024).
 
     Raises
     ------

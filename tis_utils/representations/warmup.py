@@ -37,22 +37,12 @@ ADVICE = "Use a smaller lr, a dtype with a wider range, or look for texts the mo
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """State after one epoch; all tensors are keyed by parameter *name*.
+    """State after one epoch; all tensors are keyed by parameter *name*."""
 
-    Parameters
-    ----------
-    weight : mapping
-        LoRA factors.
-    m, v : mapping
-        Adam's first and second moments, same keys and shapes.
-    lr : float
-        Mean learning rate over the steps of the epoch (the weight w_e of LESS before normalisation).
-    """
-
-    weight: Mapping[str, Tensor]
-    m: Mapping[str, Tensor]
-    v: Mapping[str, Tensor]
-    lr: float
+    weight: Mapping[str, Tensor]  # LoRA factors
+    m: Mapping[str, Tensor]  # Adam's first moments
+    v: Mapping[str, Tensor]  # and second moments
+    lr: float  # mean over the steps of the epoch: the weight w_e of LESS before normalisation
 
 
 @dataclass(frozen=True)
@@ -214,11 +204,11 @@ def _read_point(file: Path, lr: float, factors: Mapping[str, Tensor]) -> Checkpo
         flat = load_file(file)
     except (SafetensorError, OSError) as error:
         raise InputError(f"The checkpoint {file} is missing or damaged ({error}): warm up again.") from error
-    wanted = {f"{part}/{name}": tuple(p.shape) for part in PARTS for name, p in factors.items()}
-    found = {name: tuple(t.shape) for name, t in flat.items()}
-    wrong = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+    target = {f"{part}/{name}": tuple(p.shape) for part in PARTS for name, p in factors.items()}
+    shapes = {name: tuple(t.shape) for name, t in flat.items()}
+    wrong = sorted(name for name in target.keys() | shapes.keys() if target.get(name) != shapes.get(name))
     if wrong:
-        listed = "; ".join(f"{name}: model {wanted.get(name)}, checkpoint {found.get(name)}" for name in wrong[:5])
+        listed = "; ".join(f"{name}: model {target.get(name)}, checkpoint {shapes.get(name)}" for name in wrong[:5])
         raise InputError(
             f"The checkpoint {file} does not fit this model's LoRA factors. {len(wrong)} tensors differ: "
             f"{listed}{' …' if len(wrong) > 5 else ''}. Use the model, rank and targets of the warm-up."

@@ -79,7 +79,7 @@ def real_matrix(values: ArrayLike, name: str) -> NDArray[Any]:
     if matrix.ndim != 2 or 0 in matrix.shape or matrix.dtype.kind not in "fiub":
         raise InputError(
             f"{name.capitalize()} must be a matrix of real numbers with at least one row and one column; "
-            f"got {matrix.dtype} of shape {matrix.shape}."
+            f"got {'' if matrix.size else 'an empty one, '}{matrix.dtype} of shape {matrix.shape}."
         )
     return matrix
 
