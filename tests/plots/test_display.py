@@ -18,7 +18,7 @@ def test_show_gives_alt_text_and_the_same_bytes_every_time():
     alt = 'Loss "falls" with budget <for> LESS & Random.'
     one, two = (show(budget_curves(results(), metric="query_loss"), alt) for _ in range(2))
     assert (one.svg, one.narrow) == (two.svg, two.narrow)
-    assert not re.search(rb"<!--|<dc:date|matplotlib.org|\\d\\.\\d{3}", one.svg)
+    assert not re.search(rb"<!--|<dc:date|matplotlib.org", one.svg)
     tags = Tags(one._repr_html_())
     image = next(attributes for tag, attributes in tags.tags if tag == "img")
     assert image["alt"] == alt

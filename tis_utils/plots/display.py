@@ -92,6 +92,7 @@ def _svg(figure: Figure) -> bytes:
 
 
 def _shorter(svg: bytes) -> bytes:
-    """Without comments and indentation, and with hundredths of a point: a page of figures must stay light."""
-    svg = re.sub(rb"<!--.*?-->\s*", b"", svg, flags=re.DOTALL)
-    return re.sub(rb"\s*\n\s*", b"\n", re.sub(rb"(\d\.\d\d)\d+", rb"\1", svg))
+    """Without comments and indentation, places in hundredths of a point: a page of figures must stay light."""
+    lines = (line.strip() for line in re.sub(rb"<!--.*?-->", b"", svg, flags=re.DOTALL).splitlines())
+    rounded = (line if b"scale(" in line else re.sub(rb"(\d\.\d\d)\d+", rb"\1", line) for line in lines)
+    return b"\n".join(line for line in rounded if line)

@@ -75,7 +75,7 @@ def heat_maps(
     rows = math.ceil(len(frames) / columns)
     names, letters = (max(len(part) for n in axis for part in str(n).split("\n")) for axis in frames[0].axes)
     needed = 0.075 * names + 0.4 + columns * frames[0].shape[1] * max(0.5, 0.085 * letters)  # inches
-    turn = 90 if needed > 1.15 * PAGE and letters > 3 else 0  # no room for names side by side
+    turn = 90 if needed > 1.25 * PAGE and letters > 3 else 0  # no room for names side by side
     height = max(cell, 0.2) * len(frames[0]) + (0.5 if not turn else 0.3 + 0.08 * letters)
     figure, axes = grid(rows, columns, rows * height + 0.3, width=min(PAGE, max(needed, 3.5)))
     for ax, (title, table), fullest in zip(axes, tables.items(), limits, strict=False):
@@ -104,7 +104,7 @@ def _heat_map(ax: Axes, table: pd.DataFrame, form: str, centre: float | None, li
         yticklabels=False,
         ax=ax,
     )
-    shades = ax.collections[0].get_facecolor()[table.notna().to_numpy().ravel()]  # (numbers, 4)
+    shades = np.asarray(ax.collections[0].get_facecolor())[table.notna().to_numpy().ravel()]  # (numbers, 4)
     for text, shade in zip(ax.texts, shades, strict=True):
         text.set_color("white" if _luminance(shade[:3]) < 0.217 else INK)  # there both have the same contrast
 
