@@ -7,6 +7,7 @@ __getattr__ = hand_on(
     {
         "tis_utils.experiments.grids": ("GRIDS", "REPRESENTATIONS", "SELECTORS"),
         "tis_utils.experiments.reproduce": ("recheck", "recheck_text"),
+        "tis_utils.experiments.subset": ("distance_bin",),
         "tis_utils.experiments.run_spec": ("BINS", "NONE", "RunSpec", "grid", "quantile_grid", "zero_shot"),
         "tis_utils.experiments.study": ("Study",),
     },
