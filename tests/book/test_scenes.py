@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from tis_utils import paths
 from tis_utils.book.playground import maps
 from tis_utils.book.playground.page import Playground, as_json, from_study, payload
-from tis_utils.book.playground.scenes import COLOURS, SIX, Space, Texts, scene
+from tis_utils.book.playground.scenes import SIX, Space, Texts, scene
 from tis_utils.errors import InputError
 from tis_utils.examples.text import Example, Query, chat_prompt, one_line
 from tis_utils.plots.display import Picture
-from tis_utils.plots.theme import LOOKS
+from tis_utils.plots.theme import CATEGORIES, KINDS, LOOKS
 from tis_utils.selectors import SELECTORS, select
 from tis_utils.selectors.similarity import similarity
 from tis_utils.selectors.wasserstein import w1
@@ -402,6 +402,6 @@ def test_lightened_colours_stand_out_on_a_dark_page():
     css = (Path(paths.BOOK) / "_static" / "playground.css").read_text(encoding="utf-8")
     fade = int(re.findall(r'data-theme="dark"\] \.tis-playground \{ --fade: (\d+)%', css)[0]) / 100
     lines = [LOOKS[name].colour for name in SELECTORS]
-    for colour, share in [(c, fade) for c in lines] + [(c, fade / 2) for c in COLOURS]:
+    for colour, share in [(c, fade) for c in lines] + [(c, fade / 2) for c, _ in (*KINDS.values(), *CATEGORIES[:6])]:
         rgb = [int(colour[i : i + 2], 16) / 255 * (1 - share) + share for i in (1, 3, 5)]
         assert (luminance(rgb) + 0.05) / (luminance([0x12 / 255] * 3) + 0.05) >= 3, colour

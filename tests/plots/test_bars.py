@@ -60,7 +60,7 @@ def test_kinds_have_their_colour_and_hatch_in_every_panel():
             assert (to_hex(bar.get_facecolor()).upper(), bar.get_hatch() or "") == KINDS[kind]
             assert (bar.get_x(), bar.get_width()) == (ends, table.loc["words", kind])
             ends += bar.get_width()
-    assert legend(figure) == ["corrupted", "clean", "other wording"]
+    assert legend(figure) == ["clean", "other wording", "corrupted"]
     picks = pd.DataFrame({"representation": "less", "selector": "uot", "kind": ["clean", "corrupted"]})
     (first, second) = composition_bars(picks, category="kind").axes[0].containers
     assert [to_hex(c[0].get_facecolor()).upper() for c in (first, second)] == [

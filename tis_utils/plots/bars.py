@@ -16,7 +16,7 @@ from tis_utils.errors import InputError
 from tis_utils.evidence.tables import By, need, with_method
 from tis_utils.labels import label, order
 from tis_utils.plots.panels import PAGE, label_axes, legend, panels, stacking, write_note
-from tis_utils.plots.theme import CATEGORIES, GREY, INK, SMALL, fills
+from tis_utils.plots.theme import CATEGORIES, GREY, INK, KINDS, SMALL, fills
 
 NOISE = ("#E4E6EA", "--")  # of what is only noise
 
@@ -88,8 +88,9 @@ def stacked_bars(tables: Mapping[str, pd.DataFrame], *, xlabel: str, ylabel: str
         Whether rows are shares that sum to one, written in per cent.
     """
     names = dict.fromkeys(str(column) for table in tables.values() for column in table.columns)
+    kinds = [kind for kind in KINDS if kind in names]
     tables = {t: table.set_axis(table.columns.map(str), axis=1) for t, table in tables.items()}
-    return _stacks(tables, fills(names), xlabel, ylabel, share=share)[0]
+    return _stacks(tables, fills([*kinds, *names]), xlabel, ylabel, share=share)[0]
 
 
 @stacking

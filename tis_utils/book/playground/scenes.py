@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from tis_utils.book.playground.maps import Numbers, coverage, facing, faithfulness, flatten, pack
 from tis_utils.errors import InputError
 from tis_utils.labels import in_order, label
-from tis_utils.plots.theme import CATEGORIES
+from tis_utils.plots.theme import CATEGORIES, fills
 from tis_utils.selectors import SELECTORS, select
 from tis_utils.selectors.similarity import similarity
 from tis_utils.selectors.wasserstein import w1
 
-COLOURS = tuple(colour for colour, _ in CATEGORIES[:6])  # the page gives each a shape, too
+MOST_KINDS = 6  # the page gives each a shape, too
 GREY = CATEGORIES[7][0]
 SIX: Mapping[str, Mapping[str, Any]] = {name: {} for name in SELECTORS}
 
@@ -188,10 +188,10 @@ def _check(
 def _kinds(texts: Texts) -> dict[str, str]:
     """Kinds in the book's order, each with a colour; the plain one last and grey."""
     kinds = in_order({k for names in texts.kinds.values() for k in names} - {texts.plain})
-    if len(kinds) > len(COLOURS):
-        raise InputError(f"{len(kinds)} kinds, but only {len(COLOURS)} can be told apart: {', '.join(kinds)}.")
+    if len(kinds) > MOST_KINDS:
+        raise InputError(f"{len(kinds)} kinds, but only {MOST_KINDS} can be told apart: {', '.join(kinds)}.")
     plain = any(texts.plain in names for names in texts.kinds.values())
-    return dict(zip(kinds, COLOURS, strict=False)) | ({texts.plain: GREY} if plain else {})
+    return {kind: colour for kind, (colour, _) in fills(kinds).items()} | ({texts.plain: GREY} if plain else {})
 
 
 def _space(key: str, space: Space, candidates: Numbers, queries: Mapping[str, Numbers], share: float | None) -> Scene:
