@@ -9,7 +9,7 @@ export PYTHONUTF8 := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book test check bench clean tiny-model mini-model lock
+.PHONY: help setup book test check bench mutate clean tiny-model mini-model lock
 
 help: ## Show this list
 	@echo "Usage: make TARGET [PROFILE=classroom] [PYTHON=python3]"; echo
@@ -44,6 +44,9 @@ test: check ## Check everything: units, slow tests, notebooks executed twice, th
 
 bench: setup ## Time the fast code against plain baselines, as ratios
 	@for script in tests/benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+mutate: setup ## Which small changes of MODULE=tis_utils/... does no test notice? (half a minute each, 60 at most)
+	@$(BIN)/python tests/mutate.py $(MODULE)
 
 tiny-model: setup ## Pre-train the tiny base model again (about 8 minutes on 2 cores)
 	@PYTHONPATH=data/models $(BIN)/python -m recipe --out data/models/tiny

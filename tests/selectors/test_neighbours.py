@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import runpy
 import warnings
 from operator import eq
@@ -243,3 +244,41 @@ def test_sampling_draws_in_proportion_to_mass_and_is_nested(name: str) -> None:
     longer = quietly(name, S, 10, seed=3, **options)
     assert longer[:2] == quietly(name, S, 2, seed=3, **options)
     assert len(set(longer)) == 10
+
+
+def test_defaults_are_the_papers() -> None:
+    """METHODS §3: alpha 0.01, C 5, sigma 0.75; L at most 5,000; KNN-KDE takes a tenth, up to 5,000 and 1,000."""
+    paper = {"alpha": 0.01, "C": 5.0, "distance": "cosine", "sample": False, "seed": 0}
+    options = {name: inspect.signature(SELECTORS[name]).parameters for name in ("knn_uniform", "knn_kde")}
+    assert all(options[name][option].default == value for name in options for option, value in paper.items())
+    assert options["knn_uniform"]["max_k"].default == 5000
+    assert options["knn_kde"]["sigma"].default == 0.75
+    for function in (uniform_mass, kde_mass):  # called by themselves in the book
+        own = inspect.signature(function).parameters
+        assert all(own[option].default == value for option, value in paper.items() if option in own)
+    assert inspect.signature(uniform_mass).parameters["max_k"].default == 5000
+    assert inspect.signature(kde_mass).parameters["sigma"].default == 0.75
+    assert inspect.signature(SELECTORS["random"]).parameters["seed"].default == 0
+
+
+@pytest.mark.parametrize(
+    ("n", "neighbours_asked", "density_asked"),
+    [(9, 1, 1), (9_990, 999, 999), (20_000, 2000, 1000), (60_000, 5000, 1000)],
+)
+def test_neighbours_of_knn_kde_are_a_tenth_up_to_the_papers_caps(
+    monkeypatch: pytest.MonkeyPatch, n: int, width: int, density_k: int
+) -> None:
+    asked: list[int] = []
+
+    def near(S: NDArray[Any], k: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        asked.append(k)
+        return np.zeros((len(S), 1), dtype=int), np.ones((len(S), 1))
+
+    def dense(rows: NDArray[Any], *, sigma: float, k: int) -> NDArray[Any]:
+        asked.append(k)
+        return np.ones(len(rows))
+
+    monkeypatch.setattr(neighbours, "nearest", near)
+    monkeypatch.setattr(neighbours, "densities", dense)
+    kde_mass(np.ones((2, n), dtype=np.float32), np.ones((n, 1)))
+    assert asked == [width, density_k]

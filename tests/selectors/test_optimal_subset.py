@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tis_utils.errors import InputError, RunError
+from tis_utils.selectors import optimal_subset
 from tis_utils.selectors.optimal_subset import best_subset, best_subset_bound
 from tis_utils.selectors.wasserstein import w1
 
@@ -69,3 +70,26 @@ def test_no_time_is_a_run_error() -> None:
     cost = np.random.default_rng(0).random((30, 400))
     with pytest.raises(RunError, match="No subset was found"):
         best_subset(cost, 37, time_limit=1e-6)
+
+
+@pytest.mark.parametrize(("status", "proved"), [(0, True), (1, False)])  # SciPy: optimal, time limit reached
+def test_a_subset_found_when_time_ran_out_is_not_proved(
+    monkeypatch: pytest.MonkeyPatch, status: int, proved: bool
+) -> None:
+    cost, solve = np.random.default_rng(0).random((3, 8)), optimal_subset.milp
+
+    def interrupted(*args: object, **options: object) -> object:
+        result = solve(*args, **options)
+        result.status = status
+        return result
+
+    monkeypatch.setattr(optimal_subset, "milp", interrupted)
+    assert best_subset(cost, 3).proved is proved
+
+
+def test_the_gap_at_which_a_subset_counts_as_the_best_is_a_billionth(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, object] = {}
+    solve = optimal_subset.milp
+    monkeypatch.setattr(optimal_subset, "milp", lambda *a, **o: (given.update(o["options"]), solve(*a, **o))[1])
+    best_subset(np.eye(3), 2, time_limit=7)
+    assert given == {"time_limit": 7, "mip_rel_gap": 1e-9}

@@ -71,6 +71,11 @@ def test_a_candidate_of_zeros_is_farthest_from_everything_and_a_query_of_zeros_h
     np.testing.assert_allclose(S[0, [0, 1, 2, 4]], (Q @ X.T)[0, [0, 1, 2, 4]], atol=1e-6)
 
 
+def test_rows_a_little_too_long_give_no_cosine_beyond_one() -> None:
+    rows = np.eye(3, dtype=np.float32) * np.float32(1.004)
+    assert np.abs(similarity(rows, np.concatenate([rows, -rows]))).max() == 1
+
+
 def test_half_precision_features_are_accepted() -> None:
     Q, X = unit(0, 2, 300), unit(1, 5, 300)
     np.testing.assert_allclose(similarity(Q, X.astype(np.float16)), Q @ X.T, atol=2e-3)
@@ -156,6 +161,10 @@ def test_w1_is_the_optimum_of_its_linear_programme(seed: int) -> None:
     marginals = np.vstack([np.kron(np.eye(6), np.ones(9)), np.kron(np.ones(6), np.eye(9))])
     result = linprog(cost.ravel(), A_eq=marginals, b_eq=[1 / 6] * 6 + [1 / 9] * 9)
     assert w1(a, b) == pytest.approx(result.fun, abs=1e-7)
+
+
+def test_w1_moves_half_the_mass_by_two() -> None:
+    assert w1([[0.0], [0.0]], [[0.0], [2.0]]) == pytest.approx(1)  # the square root of a mean square would be 1.41
 
 
 def test_w1_is_a_metric() -> None:
