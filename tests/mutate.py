@@ -89,8 +89,8 @@ def copied(folder: Path) -> Path:
     return folder
 
 
-def notice(root: Path, module: Path, seconds: float) -> bool:
-    """Whether the tests of a module's room, or the golden tests, fail or take too long."""
+def complaint(root: Path, module: Path, seconds: float) -> str:
+    """What the tests of a module's room, or the golden tests, say last when they fail; empty when they pass."""
     room = Path("tests", *module.parts[1:-1])
     first = room / f"test_{module.name}"
     tests = [*([str(first)] if (root / first).exists() else []), str(room), "tests/test_golden.py"]
@@ -98,9 +98,10 @@ def notice(root: Path, module: Path, seconds: float) -> bool:
     command += ["-m", "not slow and not browser and not notebook"]
     environment = os.environ | {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
     try:
-        return subprocess.run(command, cwd=root, env=environment, capture_output=True, timeout=seconds).returncode != 0
+        run = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=seconds)
     except subprocess.TimeoutExpired:
-        return True
+        return f"They take longer than {seconds:g} seconds."
+    return run.stdout[-1000:] or "They cannot be run." if run.returncode else ""
 
 
 def main() -> None:
@@ -118,12 +119,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         root = copied(Path(scratch))
         for module in dict.fromkeys(every[i][0] for i in drawn):
-            if notice(root, module, options.seconds):
-                sys.exit(f"The tests of {module} fail before anything was changed.")
+            if message := complaint(root, module, options.seconds):
+                sys.exit(f"The tests of {module} fail before anything was changed. {message}")
         for number, (module, line, change, source) in enumerate(every[i] for i in drawn):
             original = (root / module).read_text(encoding="utf-8")
             (root / module).write_text(source, encoding="utf-8")
-            if not notice(root, module, options.seconds):
+            if not complaint(root, module, options.seconds):
                 survivors += 1
                 print(f"{module}:{line}: {change}", flush=True)
             (root / module).write_text(original, encoding="utf-8")

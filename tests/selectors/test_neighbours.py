@@ -262,8 +262,7 @@ def test_defaults_are_the_papers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("n", "neighbours_asked", "density_asked"),
-    [(9, 1, 1), (9_990, 999, 999), (20_000, 2000, 1000), (60_000, 5000, 1000)],
+    ("n", "width", "density_k"), [(9, 1, 1), (9_990, 999, 999), (20_000, 2000, 1000), (60_000, 5000, 1000)]
 )
 def test_neighbours_of_knn_kde_are_a_tenth_up_to_the_papers_caps(
     monkeypatch: pytest.MonkeyPatch, n: int, width: int, density_k: int
