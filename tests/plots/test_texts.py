@@ -8,8 +8,16 @@ from matplotlib.colors import to_hex
 
 from tis_utils.errors import InputError
 from tis_utils.evidence.claims import PAPER_SOURCES, scorecard
-from tis_utils.plots import VERDICTS, ClaimTable, token_strip
+from tis_utils.plots import LOOKS, VERDICTS, ClaimTable, stages, token_strip
 from tis_utils.plots.texts import LOSS
+
+
+def test_stages_draw_a_row_per_method_in_its_colour_with_arrows_between_the_boxes() -> None:
+    ax = stages({"embed": ["about", "text", "mean"], "less": ["learnt", "loss", "gradient"]}).axes[0]
+    texts = [t.get_text() for t in ax.texts]
+    assert texts == ["EMBED: about", "text", "mean", "→", "LESS: learnt", "loss", "gradient", "→"]
+    frames = [to_hex(t.get_bbox_patch().get_edgecolor()) for t in ax.texts if t.get_bbox_patch()]
+    assert frames == [LOOKS[m].colour.lower() for m in ("embed", "embed", "less", "less")]
 
 
 def test_token_strip_fills_exactly_the_tokens_with_loss() -> None:

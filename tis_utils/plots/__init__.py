@@ -9,7 +9,7 @@ from tis_utils.plots.lines import budget_curves, method_lines, option_curves, qu
 from tis_utils.plots.maps import depth_maps, pick_maps, scene_map
 from tis_utils.plots.ranks import rank_diagram
 from tis_utils.plots.scatter import cost_scatter, fits, plane, scatter_fits
-from tis_utils.plots.texts import ClaimTable, token_strip
+from tis_utils.plots.texts import ClaimTable, stages, token_strip
 from tis_utils.plots.theme import LOOKS, VERDICTS, Look, colours, fills, look, looks, style
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "share_bars",
     "show",
     "stacked_bars",
+    "stages",
     "style",
     "token_strip",
     "transfer_map",

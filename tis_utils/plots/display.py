@@ -17,6 +17,19 @@ from tis_utils.plots.theme import style
 DPI = 100  # of the page: a figure of 7 inches is 700 px wide
 SHRINK = 0.8  # a figure that does not fit may become this much smaller before its card scrolls
 
+# Verdana has the widths of DejaVu Sans, and is where that is not.
+FAMILY = b"'DejaVu Sans', Verdana, sans-serif"
+SHORTER = (
+    (rb"<!--.*?-->", b""),
+    (rb'<g id="[\w.]+">', b"<g>"),
+    (rb' transform="rotate\(-0 [^"]*"| text-anchor: start;', b""),
+    (rb" font-family: 'DejaVu Sans'(, sans-serif)?;", b""),
+    (rb"'DejaVu Sans Mono'", b"'DejaVu Sans Mono', Menlo, Consolas, monospace"),
+    (rb"<svg ", b'<svg style="font-family: ' + FAMILY + b'" '),
+    (rb"(?<![(\d])(\d+\.\d\d)\d+(?![^\n]*scale\()", rb"\1"),
+    (rb"\s*\n\s*", b"\n"),
+)
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -92,7 +105,7 @@ def _svg(figure: Figure) -> bytes:
 
 
 def _shorter(svg: bytes) -> bytes:
-    """Without comments and indentation, places in hundredths of a point: a page of figures must stay light."""
-    lines = (line.strip() for line in re.sub(rb"<!--.*?-->", b"", svg, flags=re.DOTALL).splitlines())
-    rounded = (line if b"scale(" in line else re.sub(rb"(\d\.\d\d)\d+", rb"\1", line) for line in lines)
-    return b"\n".join(line for line in rounded if line)
+    """Without what no browser needs, the font named once: a page of figures must stay light."""
+    for pattern, replacement in SHORTER:
+        svg = re.sub(pattern, replacement, svg, flags=re.DOTALL)
+    return svg

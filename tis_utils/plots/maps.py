@@ -25,7 +25,8 @@ SHADES = ListedColormap(SEQUENTIAL(np.linspace(0.25, 1, 256)))  # the lightest m
 
 
 def _points(ax: Axes, points: Points, size: float, **marks: object) -> None:
-    sns.scatterplot(x=points[:, 0], y=points[:, 1], s=size, ax=ax, **marks)
+    """As one image if there are many."""
+    sns.scatterplot(x=points[:, 0], y=points[:, 1], s=size, ax=ax, rasterized=len(points) > 100, **marks)
 
 
 def _map(ax: Axes, candidates: Points, queries: Points, chosen: Picks, colour: str, *, scale: float = 1) -> None:
@@ -140,7 +141,7 @@ def depth_maps(land: Landscape, bins: int, chosen: Mapping[str, Picks]) -> Figur
         for axis, draw in enumerate((ax.axvline, ax.axhline)):
             for line in np.linspace(low[axis], high[axis], bins + 1):
                 draw(line, color=LINE, linewidth=0.5, zorder=0)
-        shades = {"c": land.depths, "cmap": SHADES, "vmin": 0, "vmax": 1, "rasterized": len(land.points) > 500}
+        shades = {"c": land.depths, "cmap": SHADES, "vmin": 0, "vmax": 1}
         _points(ax, land.points, 4, linewidth=0, **shades)
         at = land.points[np.searchsorted(land.index, picks)]  # (B, 2)
         _points(ax, at, 26, facecolor="none", edgecolor="#B3261E", linewidth=1.1)

@@ -16,7 +16,7 @@ from tis_utils.errors import InputError
 from tis_utils.plots.panels import grid, label_axes, legend, line_handles, panels, stacking, styled
 from tis_utils.plots.theme import INK, LINE, LOOKS, MUTED, SERIES, SMALL, Look, looks
 
-MANY = 300  # points of a panel, beyond which they are drawn as one image
+MANY = 100  # points of a series, beyond which they are drawn as one image
 
 
 def _points(ax: Axes, rows: pd.DataFrame, x: str, y: str, entries: Mapping[str, Look], **marks: Any) -> None:

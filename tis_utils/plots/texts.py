@@ -1,4 +1,4 @@
-"""Texts as figures: strips of tokens, the table of claims."""
+"""Texts as figures: strips of tokens, boxes with arrows, the table of claims."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from tis_utils.errors import InputError
 from tis_utils.plots.panels import PAGE, styled
-from tis_utils.plots.theme import INK, VERDICTS
+from tis_utils.plots.theme import INK, SMALL, VERDICTS, look
 
 LOSS, QUIET = "#F2B27A", "#E9EBEF"  # fills of tokens with and without loss; INK is legible on both
 TABLE_CSS = """
@@ -23,6 +23,31 @@ TABLE_CSS = """
 .tis-claims :is(td,th){padding:.3rem .35rem;text-align:left;vertical-align:top;border-bottom:1px solid #E4E6EA;
 background:#fff;color:#1F2430;min-width:0!important;overflow-wrap:normal!important}
 """
+
+
+@styled
+def stages(rows: Mapping[str, Sequence[str]]) -> Figure:
+    """Draw what happens to a text under each method as a row of boxes with arrows between them.
+
+    Parameters
+    ----------
+    rows : mapping of method to texts
+        A headline and the boxes, as many for each method.
+    """
+    figure = Figure(figsize=(PAGE, 0.95 * len(rows)))
+    figure.set_layout_engine("none")
+    ax = figure.add_axes((0, 0, 1, 1))
+    ax.set(xlim=(0, 1), ylim=(len(rows), 0))
+    ax.axis("off")
+    for row, (method, (headline, *boxes)) in enumerate(rows.items()):
+        name, y, step = look(method), row + 0.62, 1 / len(boxes)
+        ax.text(0.01, row + 0.16, f"{name.label}: {headline}", color=name.colour, weight="bold", va="center")
+        for k, text in enumerate(boxes):
+            box = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": name.colour, "linewidth": 1.4}
+            ax.text((k + 0.5) * step, y, text, ha="center", va="center", fontsize=SMALL, bbox=box)
+            if k:
+                ax.text(k * step, y, "→", ha="center", va="center", color=INK)
+    return figure
 
 
 def token_strip(rows: Mapping[str, Sequence[tuple[str, bool]]], *, width: int = 80) -> Figure:
@@ -60,7 +85,7 @@ def token_strip(rows: Mapping[str, Sequence[tuple[str, bool]]], *, width: int = 
 @styled
 def _strip(placed: Sequence[tuple[str, float, float, bool | None]], width: int, height: float) -> Figure:
     """Titles (learns is None) and token boxes at their places, in units of a character and a line."""
-    figure = Figure(figsize=(PAGE, 0.23 * height + 0.1), layout=None)
+    figure = Figure(figsize=(PAGE, 0.23 * height + 0.1))
     figure.set_layout_engine("none")
     ax = figure.add_axes((0.005, 0, 0.99, 1))
     ax.set(xlim=(0, width), ylim=(height - 0.6, -0.8))

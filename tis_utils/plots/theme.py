@@ -58,7 +58,7 @@ PLAIN = ("#C9CDD4", "")
 KINDS: dict[str, tuple[str, str]] = {
     "clean": ("#56B4E9", ""),
     "other wording": ("#E69F00", "//"),
-    "other function": ("#44AA99", ".."),
+    "other function": ("#44AA99", "||"),
     "corrupted": ("#AA4466", "\\\\"),
     "other skills": ("#9AA0AA", "xx"),
     "unrelated": PLAIN,
@@ -67,7 +67,7 @@ KINDS: dict[str, tuple[str, str]] = {
 }
 # Other categories (data sources).
 CATEGORIES = (
-    ("#0072B2", ""), ("#E69F00", "//"), ("#009E73", ".."), ("#CC79A7", "\\\\"),
+    ("#0072B2", ""), ("#E69F00", "//"), ("#009E73", "||"), ("#CC79A7", "\\\\"),
     ("#56B4E9", "xx"), ("#D55E00", ""), ("#F0E442", "++"), ("#5C5F66", "--"),
 )  # fmt: skip
 # What the claims' verdicts look like: symbol, fill, ink.
