@@ -17,7 +17,7 @@ from tis_utils import paths
 from tis_utils.errors import InputError, RunError
 from tis_utils.models import files as model_files
 from tis_utils.models.files import fingerprint, replace_folder
-from tis_utils.models.load import add_lora, load_model, shared_copy
+from tis_utils.models.load import add_lora, load_model, load_tokenizer, shared_copy
 from tis_utils.paths import cache_root
 
 
@@ -306,3 +306,12 @@ def test_a_folder_that_comes_back_while_it_is_replaced_does_no_harm(tmp_path: Pa
     monkeypatch.setattr(shutil, "rmtree", again)
     replace_folder(target, lambda draft: (draft / "a").touch())
     assert [path.name for path in target.iterdir()] == ["a"]
+
+
+def test_a_tokenizer_needs_no_weights(folder: Path) -> None:
+    whole = load_model(folder).tokenizer
+    for weights in folder.glob("*.safetensors"):
+        weights.write_bytes(b"")
+    alone = load_tokenizer(folder)
+    assert alone.get_vocab() == whole.get_vocab()
+    assert alone("hello hello")["input_ids"] == whole("hello hello")["input_ids"] == [2, 2]

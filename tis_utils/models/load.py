@@ -92,11 +92,24 @@ def load_model(name: str | Path, *, device: str = "auto", dtype: str = "float32"
         If files are there but cannot be read.
     """
     place, kind, name = _device(device), _dtype(dtype), str(name)
-    gguf = smollm2_file() if name == "smollm2" else Path(name) if name.endswith(".gguf") else None
+    gguf = _gguf(name)
     folder = unpacked_gguf(gguf) if gguf else find_folder(name)
     model, tokenizer = _read_folder(folder, place, kind)
     # a GGUF file is known by itself, so its fingerprint does not depend on who converted it
     return LanguageModel(name, model, tokenizer, file_digest(gguf) if gguf else fingerprint(folder))
+
+
+def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a model without its weights; names and errors as for :func:`load_model`."""
+    gguf = _gguf(str(name))
+    with quiet():
+        if gguf:
+            return AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name, trust_remote_code=False)
+        return AutoTokenizer.from_pretrained(find_folder(str(name)), trust_remote_code=False)
+
+
+def _gguf(name: str) -> Path | None:
+    return smollm2_file() if name == "smollm2" else Path(name) if name.endswith(".gguf") else None
 
 
 def shared_copy(model: PreTrainedModel) -> PreTrainedModel:
