@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from tis_utils.errors import InputError
-from tis_utils.evidence.cube import Cube, cube, leads
+from tis_utils.evidence.cube import Cube, Leads, cube, leads
 from tis_utils.evidence.published import LESS, PAPER_METHODS
 from tis_utils.evidence.published_analysis import published_cube
 from tis_utils.evidence.tables import RANDOM, ZERO_SHOT
@@ -77,6 +77,14 @@ def test_lead_table_has_the_mean_over_tasks_inside_its_interval(sweep_rows):
     one = table.query("method == 'less' and budget == 50")["value"].item()
     assert one == pytest.approx(data.lead("random")[:, data.methods.index("less"), 1].mean())
     pd.testing.assert_frame_equal(table, leads(data, "random", 400))
+
+
+def test_leads_averaged_over_budgets(sweep_rows):
+    data = cube(sweep_rows(), "test_loss", "representation")
+    ahead = Leads.of(data, "random", data.draws(50))
+    mean = ahead.averaged()
+    assert mean.value == pytest.approx(data.lead("random").mean(axis=(0, 2)))
+    assert mean.draws == pytest.approx(np.mean([ahead.at(s).draws for s in range(len(data.budgets))], axis=0))
 
 
 def test_leads_minus_those_of_another_method(sweep_rows):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from statistics import mean
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -101,3 +102,11 @@ def test_spread_without_a_difference_between_draws_or_seeds() -> None:
     of_draws, of_seeds = anova.draw_and_seed_sd(np.array([[1.0], [3.0]]))
     assert of_draws == pytest.approx(np.sqrt(2))
     assert np.isnan(of_seeds)
+
+
+def test_spreads_of_every_task_and_representation_leave_out_unfinished_draws() -> None:
+    values = np.array([[1.0, 1.2], [2.0, 2.4], [9.0, np.nan]])
+    rows = [("words", "less", d, s, values[d, s]) for d in range(3) for s in range(2)] + [("pick", "rds", 0, 0, 1.0)]
+    table = anova.draw_and_seed_spreads(pd.DataFrame(rows, columns=["task", "representation", "draw", "seed", "value"]))
+    assert table.index.tolist() == [("words", "less")]
+    assert tuple(table.iloc[0]) == pytest.approx((*anova.draw_and_seed_sd(values[:2]), values[:2].mean()))

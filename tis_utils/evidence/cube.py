@@ -153,6 +153,10 @@ class Leads:
         """The same at budget number `s`: (K,) and (R, K)."""
         return replace(self, value=self.value[..., s], draws=self.draws[..., s])
 
+    def averaged(self) -> Leads:
+        """The same, mean over budgets: (K,) and (R, K)."""
+        return replace(self, value=self.value.mean(axis=-1), draws=self.draws.mean(axis=-1))
+
     def estimate(self, k: int, looks: int = 1) -> Estimate:
         """Lead of method number `k` at one budget, its interval widened for having looked at `looks` methods."""
         level = 1 - (1 - stats.LEVEL) / max(1, looks)

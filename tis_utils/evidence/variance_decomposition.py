@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from scipy.stats import f
 
 from tis_utils.evidence.statistics import Floats
@@ -80,3 +81,25 @@ def draw_and_seed_sd(values: Floats) -> tuple[float, float]:
     within = values.var(axis=1, ddof=1).mean() if seeds > 1 else np.nan
     between = values.mean(axis=1).var(ddof=1)
     return float(np.sqrt(max(0.0, between - np.nan_to_num(within) / seeds))), float(np.sqrt(within))
+
+
+def draw_and_seed_spreads(rows: pd.DataFrame) -> pd.DataFrame:
+    """:func:`draw_and_seed_sd` for every task and representation.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Columns ``task``, ``representation``, ``draw``, ``seed`` and ``value``, one row per run.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by task and representation: ``sd over draws``, ``sd over seeds`` and ``mean``, in the unit of the value.
+        Draws without a value for every seed are left out, and so is what has fewer than two draws then.
+    """
+    spreads = {}
+    for key, part in rows.groupby(["task", "representation"]):
+        values = part.pivot(index="draw", columns="seed", values="value").dropna().to_numpy()
+        if len(values) > 1:
+            spreads[key] = (*draw_and_seed_sd(values), values.mean())
+    return pd.DataFrame(spreads, ["sd over draws", "sd over seeds", "mean"]).T.rename_axis(["task", "representation"])
