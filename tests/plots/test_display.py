@@ -62,6 +62,12 @@ def test_what_cannot_be_stacked_scrolls_before_it_becomes_illegible():
     assert "min-width:528px" in picture._repr_html_()
 
 
+def test_words_and_numbers_are_printed_as_they_are():
+    table = pd.DataFrame([[1.23456]], ["row <!-- 0.98765 -->"], ["M 0.12345"])
+    svg = show(heat_maps({"t": table}, form="{:.5f}", limit=2), "One number.").svg.decode()
+    assert all(text in svg for text in ("1.23456", "row &lt;!-- 0.98765 --&gt;", "M 0.12345"))
+
+
 def test_no_text_is_smaller_than_eleven_pixels():
     figure = budget_curves(results(), metric="query_loss")
     sizes = [text.get_fontsize() for text in figure.findobj(lambda item: hasattr(item, "get_fontsize"))]

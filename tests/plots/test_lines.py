@@ -94,7 +94,7 @@ def test_quantile_curves_state_the_rank_correlation():
     figure = quantile_curves(pd.DataFrame(rows, columns=columns), metric="query_loss")
     # Spearman without ties: 1 - 6 Σd² / (n (n² - 1)); embed: Σd² = 4
     embed = 1 - 6 * 4 / (5 * 24)
-    assert figure.axes[0].get_xlabel() == f"ρ:  EMBED +{embed:.2f}   RDS+ −1.00   LESS +1.00"
+    assert figure.axes[0].get_xlabel() == f"ρ:  EMBED +{embed:.2f}, RDS+ −1.00, LESS +1.00"
     np.testing.assert_allclose(line(figure.axes[0], "embed").get_ydata(), values["embed"])
 
 

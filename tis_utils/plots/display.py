@@ -26,9 +26,9 @@ SHORTER = (
     (rb" font-family: 'DejaVu Sans'(, sans-serif)?;", b""),
     (rb"'DejaVu Sans Mono'", b"'DejaVu Sans Mono', Menlo, Consolas, monospace"),
     (rb"<svg ", b'<svg style="font-family: ' + FAMILY + b'" '),
-    (rb"(?<![(\d])(\d+\.\d\d)\d+(?![^\n]*scale\()", rb"\1"),
     (rb"\s*\n\s*", b"\n"),
 )
+DRAWN = re.compile(rb"^(?:[MLCQ] |<use |<path d).*$", re.MULTILINE)  # here hundredths of a point do; words stay
 
 
 @dataclass(frozen=True)
@@ -108,4 +108,4 @@ def _shorter(svg: bytes) -> bytes:
     """Without what no browser needs, the font named once: a page of figures must stay light."""
     for pattern, replacement in SHORTER:
         svg = re.sub(pattern, replacement, svg, flags=re.DOTALL)
-    return svg
+    return DRAWN.sub(lambda line: re.sub(rb"(\.\d\d)\d+", rb"\1", line[0]), svg)

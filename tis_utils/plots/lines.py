@@ -138,7 +138,7 @@ def quantile_curves(frame: pd.DataFrame, *, metric: str) -> Figure:
         ax.xaxis.set_major_locator(FixedLocator(bins[:: 1 + len(bins) // 11]))
         parts = {name: rows[rows["method"] == name] for name in looks(rows["method"])}
         rho = {n: p["bin"].astype(float).corr(p["value"], method="spearman") for n, p in parts.items()}
-        text = "   ".join(f"{label(name)} {value:+.2f}" for name, value in rho.items())
+        text = ", ".join(f"{label(name)} {value:+.2f}" for name, value in rho.items())
         ax.set_xlabel(f"ρ:  {text}".replace(" -", " −"), loc="left", fontsize=8.5)
     write_note(
         figure,

@@ -28,7 +28,7 @@ def _points(ax: Axes, rows: pd.DataFrame, x: str, y: str, entries: Mapping[str, 
     sns.scatterplot(rows, x=x, y=y, hue="method", style="method", ax=ax, **ways)
 
 
-@stacking
+@styled
 def scatter_fits(
     frame: pd.DataFrame, *, panel: str, series: str, xlabel: str, ylabel: str, columns: int = 3, diagonal: bool = False
 ) -> Figure:
