@@ -28,6 +28,7 @@ def _names(ax: Axes, rows: Collection[Any], columns: Collection[Any], turn: floa
     ax.set_xticks(np.arange(len(columns)) + 0.5, [str(c) for c in columns], rotation=turn)
     ax.set_yticks(np.arange(len(rows)) + 0.5, [str(r) for r in rows], rotation=0, va="center")
     ax.tick_params(length=0)
+    ax.grid(visible=False)
     ax.set(xlabel="", ylabel="")
 
 
@@ -266,6 +267,5 @@ def matrix_picture(S: NDArray[Any], picks: Mapping[str, Picks]) -> Figure:
     _names(bottom, [label(name) for name in picks], range(n))
     bottom.set(xlim=(0, n), ylim=(len(picks), 0), xlabel="candidate (column of S)")
     bottom.hlines(np.arange(1, len(picks)), 0, n, color=LINE, linewidth=0.5)
-    bottom.grid(visible=False)
     bottom.spines[:].set_visible(False)
     return figure
