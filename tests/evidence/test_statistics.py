@@ -124,3 +124,11 @@ def test_interval_cuts_equal_tails() -> None:
 )
 def test_verdict(low: float, high: float, expected: str) -> None:
     assert stats.verdict(low, high) == expected
+
+
+def test_per_cent_below_resamples_tasks() -> None:
+    value, low, high = stats.per_cent_below([1, 2, 3], [2, 4, 6], draws=50)
+    assert (value, low, high) == (50, 50, 50)
+    value, low, high = stats.per_cent_below([1, 1, 1], [2, 4, 1], draws=500)
+    assert value == pytest.approx((50 + 75 + 0) / 3)
+    assert low < 0 < value < high  # three tasks say little

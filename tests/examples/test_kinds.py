@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tis_utils.examples import classroom, natural
-from tis_utils.examples.kinds import MEANT_FOR, NEAR, group, pool_frame, view
+from tis_utils.examples.kinds import MEANT_FOR, NEAR, contrasts, group, pool_frame, view
 from tis_utils.examples.text import IGNORE, Encoded, Example
 
 
@@ -58,3 +58,20 @@ def test_pool_frame_counts_tokens_with_and_without_loss() -> None:
 def test_pool_frame_wants_one_encoding_per_candidate() -> None:
     with pytest.raises(ValueError, match="shorter"):
         pool_frame([example()], [])
+
+
+def test_contrasts_set_clean_candidates_against_each_other_kind() -> None:
+    pool = classroom.build(pool_size=200, n_queries=1, n_test=1, tasks=["pick"]).pool
+    pairs = contrasts(pool, "pick")
+    assert {"clean vs other function", "clean vs corrupted", "clean vs filler"} <= set(pairs)
+    for name, (good, bad) in pairs.items():
+        assert {view(pool[i], "pick") for i in good} == {"clean"}
+        assert {view(pool[i], "pick") for i in bad} == {name.removeprefix("clean vs ")}
+
+
+def test_contrasts_set_the_own_group_against_the_rest_where_a_pool_has_one() -> None:
+    pool = natural.load_pool(520, tasks=["gsm8k"])
+    good, bad = contrasts(pool, "gsm8k")["own group vs the rest"]
+    assert {group(pool[i]) for i in good} == {"near GSM8K"}
+    assert len(good) + len(bad) == len(pool)
+    assert contrasts([example("mine")], "gsm8k") == {}

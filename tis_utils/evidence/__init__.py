@@ -8,6 +8,8 @@ __getattr__ = hand_on(
         "tis_utils.evidence.break_even": ("break_even_table", "break_even_text", "stops_paying"),
         "tis_utils.evidence.claims": ("scorecard",),
         "tis_utils.evidence.cube": ("leads",),
+        "tis_utils.evidence.query_means": ("estimates_text", "over_queries", "per_query", "query_estimates"),
+        "tis_utils.evidence.nearness": ("neighbourhood", "on_axes"),
         "tis_utils.evidence.published": ("MODELS", "POOLS", "published_figures"),
         "tis_utils.evidence.ranks": ("mean_ranks", "rank_table", "rank_test"),
         "tis_utils.evidence.statistics": ("spearman",),

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from tis_utils.examples.text import IGNORE, Encoded, Example
+from tis_utils.labels import in_order
 
 # Which target each family of the natural pool was put there for: a person's judgement, not a measurement.
 _MEANT_FOR: Mapping[str, str] = {
@@ -46,6 +49,20 @@ def view(example: Example, task: str) -> str:
     if kind == "filler":
         return kind
     return kind if example.meta.get("group") == task else "other skills"
+
+
+def contrasts(pool: Sequence[Example], task: str) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Places of candidates that suit a task and of others, by name; what is known depends on the pool.
+
+    Classroom: the clean ones against each other kind. Natural pool: the task's own group against all others. Any other
+    pool: nothing is known.
+    """
+    kinds = np.array([view(example, task) for example in pool])
+    at = {kind: np.flatnonzero(kinds == kind) for kind in in_order(kinds)}
+    if "clean" in at:
+        return {f"clean vs {kind}": (at["clean"], places) for kind, places in at.items() if kind != "clean"}
+    own = MEANT_FOR.get(task, "")
+    return {"own group vs the rest": (at[own], np.flatnonzero(kinds != own))} if own in at else {}
 
 
 def pool_frame(pool: Sequence[Example], encoded: Sequence[Encoded]) -> pd.DataFrame:

@@ -20,7 +20,7 @@ import pandas as pd
 from tis_utils.errors import RunError
 from tis_utils.paths import DATA
 from tis_utils.storage.keys import digest
-from tis_utils.storage.manifests import describe, trusted, write_atomically, write_table
+from tis_utils.storage.manifests import describe, read_manifest, trusted, write_atomically, write_table
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,12 @@ def read_features(profile: str, name: str, key: Mapping[str, Any]) -> np.ndarray
     if trusted(path, key, what=UNUSED) is None:
         return None
     return unit_rows(np.load(path, allow_pickle=False))
+
+
+def feature_seconds(profile: str, name: str) -> float:
+    """Seconds per text that stored features took; NaN where there are none."""
+    about = read_manifest(feature_file(profile, name))
+    return about["seconds"] / about["shape"][0] if about else float("nan")
 
 
 def unit_rows(rows: np.ndarray) -> np.ndarray:

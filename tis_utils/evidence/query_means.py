@@ -1,0 +1,84 @@
+"""Numbers per query become means over tasks with intervals over queries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from tis_utils.evidence.statistics import Estimate, interval
+from tis_utils.experiments.study import Study
+from tis_utils.labels import label
+
+Measures = Callable[[Study, Any, str], Mapping[str, ArrayLike]]
+
+
+def per_query(
+    studies: Mapping[str, Study], methods: Mapping[str, Mapping[str, Any]], measures: Measures
+) -> pd.DataFrame:
+    """Measure every method on every task of several data sets.
+
+    Parameters
+    ----------
+    studies : mapping of name to Study
+    methods : mapping of name to mapping
+        Printed name of each method of a study -> what `measures` is called with.
+    measures : callable
+        Study, method and task -> name of a measure -> one number per query, shape (M,).
+
+    Returns
+    -------
+    DataFrame
+        Columns ``data``, ``method``, ``task``, ``measure``, ``values`` (arrays).
+    """
+    rows = [
+        (name, text, label(task), measure, values)
+        for name, study in studies.items()
+        for text, method in methods[name].items()
+        for task in study.profile.tasks
+        for measure, values in measures(study, method, task).items()
+    ]
+    return pd.DataFrame(rows, columns=["data", "method", "task", "measure", "values"])
+
+
+def over_queries(per_task: Iterable[ArrayLike], *, draws: int, seed: int = 0) -> Estimate:
+    """Mean over tasks of the mean over queries; the interval draws queries with replacement, within each task.
+
+    Parameters
+    ----------
+    per_task : iterable of arrays, shape (M,)
+        One number per query, an array per task; M may differ.
+    """
+    tasks = [np.asarray(values, dtype=float) for values in per_task]
+    rng = np.random.default_rng(seed)
+    drawn = [values[rng.integers(len(values), size=(draws, len(values)))].mean(axis=1) for values in tasks]  # (R,)
+    return Estimate(float(np.mean([values.mean() for values in tasks])), *interval(np.mean(drawn, axis=0)))
+
+
+def query_estimates(rows: pd.DataFrame, by: Sequence[str], *, draws: int, seed: int = 0) -> pd.DataFrame:
+    """One estimate for each combination of the columns `by`, in order of appearance.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Column ``values`` with an array per task, shape (M,), and the columns `by`.
+
+    Returns
+    -------
+    DataFrame
+        Columns `by`, ``value``, ``low``, ``high``.
+    """
+    groups = rows.groupby(list(by), sort=False)["values"]
+    table = [(*key, *over_queries(values, draws=draws, seed=seed)) for key, values in groups]
+    return pd.DataFrame(table, columns=[*by, "value", "low", "high"])
+
+
+def estimates_text(table: pd.DataFrame, rows: Sequence[str], columns: str) -> pd.DataFrame:
+    """Spread estimates out as "value [low, high]", two digits, with `columns` in order of appearance."""
+    text = [f"{r.value:.2f} [{r.low:.2f}, {r.high:.2f}]" for r in table.itertuples()]
+    spread = table.assign(text=text).pivot(index=list(rows), columns=columns, values="text")
+    first = table.drop_duplicates(list(rows)).set_index(list(rows)).index
+    return spread.loc[first, list(dict.fromkeys(table[columns]))]
