@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from statistics import stdev
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 
 from tis_utils.errors import InputError
-from tis_utils.evidence.cube import Cube, Leads, cube, leads
+from tis_utils.evidence.cube import Cube, cube, lead_changes, leads, mean_leads
 from tis_utils.evidence.published import LESS, PAPER_METHODS
 from tis_utils.evidence.published_analysis import published_cube
 from tis_utils.evidence.tables import RANDOM, ZERO_SHOT
@@ -79,12 +80,25 @@ def test_lead_table_has_the_mean_over_tasks_inside_its_interval(sweep_rows):
     pd.testing.assert_frame_equal(table, leads(data, "random", 400))
 
 
-def test_leads_averaged_over_budgets(sweep_rows):
+def test_mean_leads_are_those_of_the_mean_over_budgets(sweep_rows):
     data = cube(sweep_rows(), "test_loss", "representation")
-    ahead = Leads.of(data, "random", data.draws(50))
-    mean = ahead.averaged()
-    assert mean.value == pytest.approx(data.lead("random").mean(axis=(0, 2)))
-    assert mean.draws == pytest.approx(np.mean([ahead.at(s).draws for s in range(len(data.budgets))], axis=0))
+    table = mean_leads(data, "random", 400).set_index("method")
+    by_budget = leads(data, "random", 400).groupby("method")["value"].mean()
+    assert table["value"].to_dict() == pytest.approx(by_budget.to_dict())
+    assert (table["low"] <= table["value"]).all()
+    gap = mean_leads(data, "random", 400, minus="embed").set_index("method")["value"]
+    assert gap["less"] == pytest.approx(by_budget["less"] - by_budget["embed"])
+
+
+def test_lead_changes_draw_the_same_tasks_in_both(sweep_rows):
+    old = cube(sweep_rows(), "test_loss", "representation")
+    same = lead_changes(old, replace(old, sd=0 * old.sd), "random", 400).set_index("method")
+    assert same["value"].to_dict() == pytest.approx(dict.fromkeys(same.index, 0.0))
+    quiet = replace(old, sd=0 * old.sd)
+    better = replace(quiet, mean=0.9 * quiet.mean)  # all alike: no lead changes, whichever tasks are drawn
+    assert lead_changes(quiet, better, "random", 400)[["value", "low", "high"]].to_numpy() == pytest.approx(0, abs=1e-9)
+    with pytest.raises(InputError, match="differ in tasks, methods or budgets"):
+        lead_changes(old, replace(old, budgets=old.budgets[:-1]), "random", 400)
 
 
 def test_leads_minus_those_of_another_method(sweep_rows):

@@ -191,3 +191,39 @@ def leads(data: Cube, over: str, draws: int, seed: int = 0, *, minus: str | None
         if method != (minus or over)
     ]
     return pd.DataFrame(rows, columns=["method", "budget", "value", "low", "high"])
+
+
+def mean_leads(data: Cube, over: str, draws: int, seed: int = 0, *, minus: str | None = None) -> pd.DataFrame:
+    """Like :func:`leads`, mean over budgets: columns ``method``, ``value``, ``low``, ``high``."""
+    ahead = Leads.of(data, over, data.draws(draws, seed), minus).averaged()
+    return _estimates(data.methods, ahead, minus or over)
+
+
+def lead_changes(old: Cube, new: Cube, over: str, draws: int, seed: int = 0) -> pd.DataFrame:
+    """By how much :func:`mean_leads` differ between two experiments; the bootstrap draws the same tasks in both.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``method``, ``value`` (new minus old, in points), ``low``, ``high``; without `over`.
+
+    Raises
+    ------
+    InputError
+        If the experiments differ in tasks, methods or budgets.
+    """
+    if (old.tasks, old.methods, old.budgets) != (new.tasks, new.methods, new.budgets):
+        raise InputError("The two experiments differ in tasks, methods or budgets: keep what both have.")
+    pairs = (old.mean, new.mean), (old.sd, new.sd), (old.n, new.n)
+    mean, sd, n = (np.concatenate(pair, axis=-2) for pair in pairs)
+    cloud = replace(old, mean=mean, sd=sd, n=n).draws(draws, seed)  # (R, T, 2 K, S)
+    k = len(old.methods)
+    before = Leads.of(old, over, cloud[..., :k, :]).averaged()
+    after = Leads.of(new, over, cloud[..., k:, :]).averaged()
+    change = replace(after, value=after.value - before.value, draws=after.draws - before.draws, ceiling=None)
+    return _estimates(old.methods, change, over)
+
+
+def _estimates(methods: Sequence[str], ahead: Leads, reference: str) -> pd.DataFrame:
+    rows = [(method, *ahead.estimate(k)) for k, method in enumerate(methods) if method != reference]
+    return pd.DataFrame(rows, columns=["method", "value", "low", "high"])
