@@ -52,9 +52,7 @@ def test_every_picture_has_alternative_text(visits):
     alts = [alt for visit in visits for alt in visit.facts["alts"]]
     assert alts, "no picture in the whole book"
     bare = {str(v): v.facts["alts"].count(None) + v.facts["alts"].count("") for v in visits}
-    assert {name: count for name, count in bare.items() if count} == {}, (
-        "show figures with tis_utils.plots.show"
-    )
+    assert {name: count for name, count in bare.items() if count} == {}, "show figures with tis_utils.plots.show"
     assert collect(visits, "broken") == {}
 
 
