@@ -12,6 +12,7 @@ __getattr__ = hand_on(
         "tis_utils.evidence.nearness": ("neighbourhood", "on_axes"),
         "tis_utils.evidence.published": ("MODELS", "POOLS", "published_figures"),
         "tis_utils.evidence.ranks": ("mean_ranks", "rank_table", "rank_test"),
+        "tis_utils.evidence.selections": ("all_picks", "below_random", "composition", "distances", "mean_overlap"),
         "tis_utils.evidence.statistics": ("spearman",),
         "tis_utils.evidence.tables": ("aggregate", "as_figures", "complete"),
     },

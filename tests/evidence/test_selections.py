@@ -1,0 +1,75 @@
+"""What the selectors pick: orders, overlap, composition."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tis_utils.evidence.selections import (
+    DIVERSITY,
+    W1,
+    all_picks,
+    below_random,
+    composition,
+    distances,
+    diversity,
+    ladder,
+    mean_overlap,
+)
+from tis_utils.examples.kinds import view
+from tis_utils.experiments import Study
+from tis_utils.profiles import load_profile
+from tis_utils.selectors import SELECTORS, select
+from tis_utils.selectors.wasserstein import w1
+
+BUDGET = 12
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    study = Study(load_profile("smoke"))
+    rows = np.random.default_rng(0).normal(size=(len(study.data.pool), 8))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    study.add_features("mine", rows, {task: rows[:5] for task in study.profile.tasks})
+    return study
+
+
+@pytest.mark.filterwarnings("ignore:.* gives mass to .*")
+def test_all_picks_are_those_of_select_and_compare_with_each_other(study: Study) -> None:
+    taken = all_picks(study, "mine", BUDGET)
+    seeds, tasks = study.profile.seeds, study.profile.tasks
+    assert len(taken) == len(tasks) * (len(SELECTORS) - 1 + len(seeds))
+    one = taken.query("selector == 'uot'").iloc[0]
+    assert one["picks"].tolist() == select("uot", study.similarity("mine", tasks[0]), BUDGET).tolist()
+    assert (taken.query("selector == 'random'")["representation"] == "none").all()
+
+    overlap = mean_overlap(taken, BUDGET)
+    assert np.allclose(np.diag(overlap), 100)
+    assert np.allclose(overlap, overlap.T)
+    assert overlap.index.tolist()[:2] == ["Random", "Round-robin"]
+
+    made = composition(study, taken, 3)
+    assert len(made) == 3 * len(taken)
+    picks = taken["picks"].iloc[0][:3]
+    assert made["kind"].tolist()[:3] == [view(study.data.pool[j], tasks[0]) for j in picks]
+
+    rows = distances(study, "mine", taken, [4, BUDGET])
+    vectors, queries = study.features("mine")
+    first = rows.query("metric == @W1 and budget == 4")["value"].iloc[0]
+    assert first == pytest.approx(w1(vectors[taken["picks"].iloc[0][:4]], queries[tasks[0]]))
+    gain = below_random(rows[rows["metric"] == W1])
+    assert gain.columns.tolist() == [4, BUDGET]
+    assert gain.index.tolist() == sorted(set(SELECTORS) - {"random"})
+    assert gain.loc["round_robin", 4] > 0
+    assert set(rows["metric"]) == {W1, DIVERSITY}
+
+
+def test_diversity_is_the_mean_distance_of_pairs() -> None:
+    rows = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
+    assert diversity(rows) == pytest.approx((1 + 1 + 2) / 3)
+
+
+def test_the_ladder_goes_beyond_the_budgets_up_to_half_the_pool(study: Study) -> None:
+    steps = ladder(study)
+    assert steps[: len(study.profile.budgets)] == list(study.profile.budgets)
+    assert study.profile.budgets[-1] < steps[-1] <= len(study.data.pool) / 2

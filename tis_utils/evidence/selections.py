@@ -1,0 +1,101 @@
+"""What the selectors pick, before anything is trained: orders, overlap, composition, distance, diversity."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tis_utils.examples.kinds import view
+from tis_utils.experiments.run_spec import NONE
+from tis_utils.experiments.study import Study
+from tis_utils.labels import label
+from tis_utils.selectors import SELECTORS, select
+from tis_utils.selectors.overlap import jaccard
+from tis_utils.selectors.wasserstein import w1
+
+W1, DIVERSITY = "W1 to the queries", "Diversity"
+
+
+def ladder(study: Study) -> list[int]:
+    """The profile's budgets and, for what trains nothing, two larger ones, up to half the pool."""
+    steps, half = study.profile.budgets, len(study.data.pool) // 2
+    return sorted(b for b in {*steps, 2 * steps[-1], 4 * steps[-1]} if b <= half)
+
+
+def all_picks(study: Study, representation: str, budget: int) -> pd.DataFrame:
+    """What every selector picks for every task; Random once per seed of the profile.
+
+    Returns
+    -------
+    DataFrame
+        Columns task, selector, representation, seed, picks (int64 (B,), best first), seconds.
+    """
+    vectors = study.features(representation)[0]
+    rows = []
+    for task in study.profile.tasks:
+        S = study.similarity(representation, task)
+        for name in SELECTORS:
+            blind = name == "random"
+            for seed in study.profile.seeds if blind else (0,):
+                start = time.perf_counter()
+                picks = select(name, S, budget, candidates=vectors, seed=seed)
+                seconds = time.perf_counter() - start
+                rows.append((task, name, NONE if blind else representation, seed, picks, seconds))
+    return pd.DataFrame(rows, columns=["task", "selector", "representation", "seed", "picks", "seconds"])
+
+
+def mean_overlap(taken: pd.DataFrame, budget: int) -> pd.DataFrame:
+    """Jaccard overlap of the first `budget` picks in per cent, selectors × selectors, mean over tasks.
+
+    Of several seeds of Random the first counts.
+    """
+    first = taken.drop_duplicates(["task", "selector"]).pivot(index="selector", columns="task", values="picks")
+    names = [name for name in SELECTORS if name in first.index]
+    cut = first.map(lambda picks: picks[:budget])
+    table = [[np.mean(list(map(jaccard, cut.loc[a], cut.loc[b]))) for a in names] for b in names]
+    return 100 * pd.DataFrame(table, names, names).rename(index=label, columns=label)
+
+
+def composition(study: Study, taken: pd.DataFrame, budget: int) -> pd.DataFrame:
+    """One row per pick among the first `budget`: task, selector, representation and the candidate's kind."""
+    columns = ["task", "selector", "representation", "picks"]
+    rows = taken[columns].assign(picks=[picks[:budget] for picks in taken["picks"]]).explode("picks")
+    kinds = [view(study.data.pool[j], task) for j, task in zip(rows["picks"], rows["task"], strict=True)]
+    return rows.drop(columns="picks").assign(kind=kinds).reset_index(drop=True)
+
+
+def diversity(vectors: NDArray[Any]) -> float:
+    """Mean of 1 - cosine over all pairs of different unit rows."""
+    b = len(vectors)
+    total = vectors.sum(axis=0, dtype=np.float64)  # |total|² counts every pair twice, and each row with itself
+    return float(1 - (total @ total - b) / (b * (b - 1)))
+
+
+def distances(study: Study, representation: str, taken: pd.DataFrame, budgets: Sequence[int]) -> pd.DataFrame:
+    """Distance to the queries and diversity of the first picks, for each budget.
+
+    Returns
+    -------
+    DataFrame
+        Columns task, selector, representation, seed, budget, metric (`W1`, `DIVERSITY`), value.
+    """
+    vectors, queries = study.features(representation)
+    rows = []
+    for row in taken.to_dict("records"):
+        for budget in budgets:
+            chosen = vectors[row["picks"][:budget]]
+            about = row["task"], row["selector"], row["representation"], row["seed"], budget
+            rows += [(*about, W1, w1(chosen, queries[row["task"]])), (*about, DIVERSITY, diversity(chosen))]
+    return pd.DataFrame(rows, columns=["task", "selector", "representation", "seed", "budget", "metric", "value"])
+
+
+def below_random(rows: pd.DataFrame) -> pd.DataFrame:
+    """By how many per cent values are below Random's, mean over tasks: selectors × budgets."""
+    mean = rows.pivot_table(values="value", index=["task", "budget"], columns="selector")
+    gain = 100 * (1 - mean.div(mean["random"], axis=0))
+    return gain.groupby("budget").mean().drop(columns="random").T
