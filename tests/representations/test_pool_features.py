@@ -140,6 +140,8 @@ class TestShipped:
         np.testing.assert_allclose(np.linalg.norm(back, axis=1), np.arange(9) != 3, atol=1e-6)
         manifest = json.loads(path.with_suffix(".json").read_text())
         assert manifest["seconds"] == 1.5
+        assert shipped.feature_seconds("p", "less") == 1.5 / 9
+        assert np.isnan(shipped.feature_seconds("p", "rds"))
         assert manifest["largest_inner_product_error"] < 2e-3
 
     def test_another_key_and_a_damaged_file_are_not_used(self, caplog) -> None:
