@@ -128,7 +128,7 @@ def main() -> None:
                 survivors += 1
                 print(f"{module}:{line}: {change}", flush=True)
             (root / module).write_text(original, encoding="utf-8")
-            print(f"{number + 1} of {len(drawn)}", end="\r", file=sys.stderr)
+            print(f"{number + 1} of {len(drawn)}", end="\r", file=sys.stderr, flush=True)
     print(f"{survivors} of {len(drawn)} mutations survived ({len(every)} are possible).")
 
 
