@@ -2,14 +2,15 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable
+from functools import partial
 from itertools import combinations
+from operator import methodcaller
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from joblib import Parallel, delayed
 
 from tests_support import query
 from tis_utils.errors import InputError
@@ -18,6 +19,7 @@ from tis_utils.examples.text import Query
 from tis_utils.models import pass_at_k as module
 from tis_utils.models.downstream import measure
 from tis_utils.models.pass_at_k import completion, pass_at_k
+from tis_utils.storage.parallel import run_all
 
 PROBLEMS = benchmarks.queries("codex") + benchmarks.held_out("codex")
 
@@ -151,9 +153,9 @@ def test_samples_follow_the_seed_and_leave_the_random_state_alone(random_model, 
 
 @pytest.mark.slow  # worker processes import everything
 def test_pass_at_k_runs_in_a_worker_process(random_model) -> None:
-    alone = delayed(pass_at_k)(random_model, PROBLEMS[:1], k=1, samples=2, max_new_tokens=8)
-    solved = delayed(module._passes)(PROBLEMS[2], PROBLEMS[2].label, 5.0)
-    value, passed = Parallel(n_jobs=2, backend="loky")([alone, solved])
+    alone = partial(pass_at_k, random_model, PROBLEMS[:1], k=1, samples=2, max_new_tokens=8)
+    solved = partial(module._passes, PROBLEMS[2], PROBLEMS[2].label, 5.0)
+    value, passed = run_all(methodcaller("__call__"), [alone, solved], jobs=2)
     assert 0 <= value <= 1
     assert passed
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -247,7 +248,10 @@ class TestRelease:
     def test_it_runs_as_a_module(self, tmp_path: Path) -> None:
         command = [sys.executable, "-m", "recipe", "--out", str(tmp_path / "m")]
         done = subprocess.run(
-            [*command, "--n-skills", "48", "--n-mixture", "48", "--threads", "1"], capture_output=True, text=True
+            [*command, "--n-skills", "48", "--n-mixture", "48", "--threads", "1"],
+            env=os.environ | {"PYTHONPATH": str(MODELS)},
+            capture_output=True,
+            text=True,
         )
         assert done.returncode == 0, done.stderr
         assert "tokens in" in done.stdout

@@ -153,7 +153,7 @@ def test_a_killed_run_leaves_whole_artefacts_or_none(tmp_path: Path) -> None:
         """
         import sys, numpy as np
         from pathlib import Path
-        from tis_utils.store import Store
+        from tis_utils.storage.cache import Store
         store = Store(Path(sys.argv[1]))
         print("ready", flush=True)
         for i in range(100000):
@@ -162,7 +162,7 @@ def test_a_killed_run_leaves_whole_artefacts_or_none(tmp_path: Path) -> None:
     )
     for delay in (0.05, 0.11, 0.23):
         process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE)
-        process.stdout.readline()
+        assert process.stdout.readline() == b"ready\n"
         time.sleep(delay)
         process.send_signal(signal.SIGKILL)
         process.wait()

@@ -48,3 +48,15 @@ def test_unknown_engines_and_impossible_numbers_of_jobs() -> None:
 def test_an_error_in_a_call_reaches_the_caller() -> None:
     with pytest.raises(ZeroDivisionError):
         run_all(lambda x: 1 // x, [1, 0], jobs=2)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_the_user_sets_reaches_workers_that_run_already(jobs: int, monkeypatch) -> None:
+    """A permission given after the first call, in a notebook say, was not seen by joblib's waiting workers."""
+
+    def permission(_: int) -> str | None:
+        return os.environ.get("TIS_RUN_CODE")
+
+    for value in ("1", "0", None):
+        monkeypatch.delenv("TIS_RUN_CODE") if value is None else monkeypatch.setenv("TIS_RUN_CODE", value)
+        assert set(run_all(permission, range(2 * jobs), jobs=jobs)) == {value}

@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, TypeVar
 
 from joblib import Parallel, delayed, parallel_config
@@ -39,8 +40,21 @@ def run_all(
     check_engine(engine)
     if jobs < 1:
         raise InputError(f"jobs = {jobs}: at least one is needed.")
+    call = partial(_with_settings, _settings(), call)
     with ENGINES[engine](jobs), tqdm(total=len(items), desc=what, unit=unit) as bar:
         return _WithBar(bar, n_jobs=min(jobs, max(1, len(items))))(delayed(call)(item) for item in items)
+
+
+def _settings() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith("TIS_")}
+
+
+def _with_settings(settings: dict[str, str], call: Callable[[T], Any], item: T) -> Any:
+    """Workers outlive a call and run on other machines: what the user has set since then travels with each item."""
+    for name in _settings().keys() - settings:
+        del os.environ[name]
+    os.environ.update(settings)
+    return call(item)
 
 
 def progress(items: Iterable[T], total: int, what: str, show: bool) -> Iterable[T]:
