@@ -1,8 +1,4 @@
-"""The two errors a user may meet (bad input, and a run that could not finish), and what is printed for any other.
-
-Both carry one plain paragraph (what was wrong, what was expected, what to do next). The command line
-prints that paragraph without a traceback and exits with ``exit_code``.
-"""
+"""The two errors meant for users, each one plain paragraph that the command line prints without a traceback."""
 
 from __future__ import annotations
 

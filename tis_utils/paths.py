@@ -24,13 +24,7 @@ LONGEST = 255 - len(".part.") - 32  # bytes of a name; files are written under a
 
 
 def check_file(path: Path, option: str = "--output") -> None:
-    """Refuse a file that could not be written.
-
-    Raises
-    ------
-    InputError
-        If it is a folder, its name is too long, or its folder can neither be written nor made.
-    """
+    """Refuse a file that could not be written: a folder, a name too long, or a place that is closed."""
     if len(os.fsencode(path.name)) > LONGEST:
         raise InputError(
             f"The name {path.name[:20]}… is too long for a file. Give {option} a name of at most 200 letters."
@@ -59,13 +53,7 @@ def _check_above(path: Path, option: str) -> None:
 
 
 def check_jsonl(path: Path) -> None:
-    """Refuse a file of examples that is not there.
-
-    Raises
-    ------
-    InputError
-        If the path does not exist or is a folder.
-    """
+    """Refuse a file of examples that is not there."""
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise InputError(f"{path} {what}. Give the path of a JSONL file (one JSON object per line).")

@@ -1,8 +1,4 @@
-"""Profiles: the one place where scale is decided.
-
-A profile is a YAML file in ``notebooks/profiles``. The same notebooks and the same code run under every
-profile; only these values differ. Unknown keys and impossible values are errors.
-"""
+"""Profiles: YAML files in ``notebooks/profiles``, the one place where scale is decided."""
 
 from __future__ import annotations
 
@@ -55,7 +51,7 @@ class _Strict(BaseModel):
 
 
 class Training(_Strict):
-    """How a subset becomes a fine-tuned model (METHODS §4). ``autocast``: matrix products in bfloat16, not weights."""
+    """How a subset becomes a fine-tuned model; ``autocast``: matrix products in bfloat16, not weights."""
 
     epochs: PositiveInt = 2
     learning_rate: PositiveFloat = 2e-5
@@ -73,7 +69,7 @@ class Training(_Strict):
 
 
 class Less(_Strict):
-    """LESS settings (METHODS §2); defaults are the paper's."""
+    """Settings of LESS; the defaults are the paper's."""
 
     rank: PositiveInt = 128
     alpha: PositiveInt = 512
@@ -88,7 +84,7 @@ class Less(_Strict):
 
 
 class Plan(_Strict):
-    """What ``--dry-run`` assumes: sizes, and the throughput of one device in 10^12 operations per second.
+    """What ``--dry-run`` assumes; throughputs of one device are in 10^12 operations per second.
 
     ``evaluated`` examples are scored per run, ``new_tokens`` written for each (all samples together).
     """

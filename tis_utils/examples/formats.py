@@ -10,8 +10,8 @@ alpaca       ``instruction``, ``output``, optional ``input``          instructio
 query        ``prompt``, ``label`` (queries only)                     a :class:`~tis_utils.examples.text.Query`
 ===========  =======================================================  =================================
 
-Optional everywhere: ``id``, ``source`` or ``dataset``, ``task`` (queries), ``system`` (not for chat), ``meta`` (an
-object). Keys with no meaning here are kept in ``meta``.
+Optional: ``id``, ``source`` or ``dataset``, ``task`` (queries), ``system`` (not for chat), ``meta``, which gets all
+keys with no meaning here.
 """
 
 from __future__ import annotations
@@ -40,24 +40,7 @@ def format_of(record: _Record) -> str | None:
 
 
 def to_example(record: _Record, *, where: str, name: str, default_id: str) -> Example:
-    """Make a candidate of one record.
-
-    Parameters
-    ----------
-    record : mapping
-        A parsed line, or a row of a data set.
-    where : str
-        What error messages call the place ("pool.jsonl, line 3").
-    name : str
-        The default source.
-    default_id : str
-        Used if the record has no ``id``.
-
-    Raises
-    ------
-    InputError
-        If the record is in no known format or has no assistant turn.
-    """
+    """Make a candidate of one record; errors name the place `where`, `name` is its default source."""
     if format_of(record) == "query":
         raise InputError(f"{where}: 'prompt' with 'label' is a query. A candidate's answer is called 'response'.")
     source = _word(record, "source", where) or _word(record, "dataset", where) or name
@@ -65,10 +48,9 @@ def to_example(record: _Record, *, where: str, name: str, default_id: str) -> Ex
 
 
 def to_query(record: _Record, *, where: str, name: str, default_id: str) -> Query:
-    """Make a query of one record; `name` is the default task, the rest is as in :func:`to_example`.
+    """Make a query of one record; `name` is the default task. Of a chat, the last turn is the label.
 
-    A plain prompt becomes a user turn; one that starts with a role header stays as it is, and so does one of a record
-    that says ``"rendered": true``. Of a chat, the last turn is the label.
+    A plain prompt becomes a user turn, unless it starts with a role header or the record says ``"rendered": true``.
     """
     task = _word(record, "task", where) or name
     if format_of(record) == "query":

@@ -1,7 +1,4 @@
-"""Pools and query sets through Hugging Face ``datasets``: from the Hub or from a folder on disk.
-
-No code of a data set is ever executed. The names below are those of the paper (METHODS §4).
-"""
+"""Pools and query sets through Hugging Face ``datasets``, from the Hub or a folder; no code of theirs is executed."""
 
 from __future__ import annotations
 
@@ -29,28 +26,9 @@ _OF_THE_HUB = (
 
 
 def load_pool(name_or_path: str | Path, *, split: str = "train", limit: int | None = None) -> list[Example]:
-    """Load candidates in any format of :mod:`tis_utils.examples.formats`; the paper's have a ``messages`` column.
+    """Candidates of a key of `POOLS`, a Hub data set or a folder; only the first `limit` rows are fetched.
 
-    Parameters
-    ----------
-    name_or_path : str or Path
-        A key of `POOLS`, a data set name on the Hub, or a folder with parquet, JSON or CSV files.
-    split : str, default "train"
-        In a folder, files whose names carry no split are all "train".
-    limit : int, optional
-        Only the first so many rows are read (streamed, so a large data set is not fetched whole).
-
-    Returns
-    -------
-    list of Example
-        Repeated ids get the row number appended, with a warning that says how many.
-
-    Raises
-    ------
-    InputError
-        If the split or a column is not there, a row cannot be a candidate, or `limit` is not positive.
-    RunError
-        If the Hub cannot be reached or a file cannot be read.
+    Repeated ids get the row number appended, with a warning. In a folder, files whose names carry no split are "train".
     """
     if limit is not None and limit < 1:
         raise InputError(f"limit is {limit}; expected a positive number of rows, or None for all of them.")
@@ -63,25 +41,7 @@ def load_pool(name_or_path: str | Path, *, split: str = "train", limit: int | No
 
 
 def load_queries(name_or_path: str | Path, task: str, *, split: str = "dev") -> list[Query]:
-    """Load the queries of one task from columns ``prompts`` and ``labels`` (or ``prompt`` and ``label``).
-
-    Parameters
-    ----------
-    name_or_path : str or Path
-        A data set name on the Hub (the paper's: `QUERY_SETS`) or a folder.
-    task : str
-        Name of the configuration. In a folder without a data set card (README.md): the sub-folder, with
-        one file ``<split>.jsonl`` or ``<split>.parquet``.
-    split : str, default "dev"
-        The paper's query set is "dev", its test set "test".
-
-    Raises
-    ------
-    InputError
-        If task, split or columns are not there.
-    RunError
-        If the Hub cannot be reached or a file cannot be read.
-    """
+    """Queries of one task: a configuration of a Hub data set, or a sub-folder; columns ``prompts`` and ``labels``."""
     name = str(name_or_path)
     for part in (task, split):
         if part in ("", ".", "..") or not set("/\\\0").isdisjoint(part):

@@ -1,7 +1,6 @@
-"""Your own data: JSONL files in and out (one JSON object per line, UTF-8).
+"""Your own data: JSONL files (one JSON object per line, UTF-8) in any format of :mod:`tis_utils.examples.formats`.
 
-A line may be in any format of :mod:`tis_utils.examples.formats`. Where it has no ``id``, file stem and line number
-make one; where it has no ``source`` or ``task``, the file stem is it.
+Without ``id``, file stem and line number make one; without ``source`` or ``task``, the file stem is it.
 """
 
 from __future__ import annotations
@@ -40,8 +39,7 @@ def read_examples(path: str | Path) -> list[Example]:
     Raises
     ------
     InputError
-        If the file is missing, empty or not UTF-8, or a line is not a JSON object, is in no known format,
-        has no assistant turn or repeats an id. The message names file and line.
+        With file and line: missing, empty, not UTF-8, no JSON object, no known format, no assistant turn, repeated id.
     """
     return _read(Path(path), to_example)
 
@@ -58,24 +56,12 @@ def read_queries(path: str | Path) -> list[Query]:
 
 
 def count_formats(path: str | Path) -> dict[str, int]:
-    """Which formats the lines of a file are in, and how many of each.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, not UTF-8, or a line is not a JSON object.
-    """
+    """Which formats the lines of a file are in, and how many of each."""
     return dict(Counter(str(format_of(record)) for _, record in _records(Path(path))))
 
 
 def check_answers(path: str | Path, items: Sequence[Example] | Sequence[Query]) -> None:
-    """Refuse a file in which no line has an answer; single empty ones are a matter of warnings.
-
-    Raises
-    ------
-    InputError
-        If there is nothing but white space to be learnt from any example, or wanted by any query.
-    """
+    """Refuse a file in which no line has an answer; single empty ones are a matter of warnings."""
     if not any(answer(item).strip() for item in items):
         raise InputError(
             f"{path}: there is no answer in any of its {len(items)} lines, all are empty. Fill in what the assistant "
@@ -84,34 +70,14 @@ def check_answers(path: str | Path, items: Sequence[Example] | Sequence[Query]) 
 
 
 def copy_lines(source: str | Path, target: str | Path, positions: Sequence[int]) -> None:
-    """Write lines of a JSONL file to another one, in the given order and with their keys as they are.
-
-    Parameters
-    ----------
-    source, target : str or Path
-    positions : sequence of int
-        Places among what :func:`read_examples` returned for `source`, from 0.
-
-    Raises
-    ------
-    RunError
-        If the file cannot be written; an older file of that name is then untouched.
-    """
+    """Copy lines, given by their places among what :func:`read_examples` returned, in that order, keys as they are."""
     chosen = set(positions)
     records = {i: record for i, (_, record) in enumerate(_records(Path(source))) if i in chosen}
     _write(Path(target), (records[i] for i in positions))
 
 
 def write_examples(path: str | Path, examples: Iterable[Example]) -> None:
-    """Write candidates as chats, one a line; :func:`read_examples` gives back equal ones.
-
-    Raises
-    ------
-    InputError
-        If something in ``meta`` has no JSON form.
-    RunError
-        If the file cannot be written; an older file of that name is then untouched.
-    """
+    """Write candidates as chats, one a line; :func:`read_examples` gives back equal ones."""
     _write(
         Path(path),
         (
@@ -122,13 +88,7 @@ def write_examples(path: str | Path, examples: Iterable[Example]) -> None:
 
 
 def write_queries(path: str | Path, queries: Iterable[Query]) -> None:
-    """Write queries, one a line, with rendered prompts; :func:`read_queries` gives back equal ones.
-
-    Raises
-    ------
-    InputError, RunError
-        As for :func:`write_examples`.
-    """
+    """Write queries, one a line, with rendered prompts; :func:`read_queries` gives back equal ones."""
     _write(
         Path(path),
         (

@@ -27,11 +27,7 @@ MEANT_FOR: Mapping[str, str] = {"gsm8k": "near GSM8K", "codex": "HumanEval", "bb
 
 
 def group(example: Example) -> str:
-    """Part of the pool that figures put an example into.
-
-    Classroom: the skill group, or "general". Natural pool: the benchmark it comes from, or the target its
-    family was chosen for ("near GSM8K", …). Any other pool: the source.
-    """
+    """Part of the pool: skill group or "general"; benchmark or target it was chosen for; else the source."""
     if example.meta.get("kind") == "natural":
         family = str(example.meta.get("family"))
         return _BENCHMARKS.get(example.source) or NEAR.get(family, "other puzzles")
@@ -39,10 +35,7 @@ def group(example: Example) -> str:
 
 
 def view(example: Example, task: str) -> str:
-    """What an example is *from the point of view of a task*.
-
-    Classroom: its kind within the task's own group, else "other skills" or "filler". Any other pool: its group.
-    """
+    """What an example is *to a task*: its kind in the task's own group, "other skills", "filler"; else its group."""
     kind = str(example.meta.get("kind", "unknown")).replace("_", " ")
     if kind in ("natural", "unknown"):
         return group(example)
@@ -52,10 +45,9 @@ def view(example: Example, task: str) -> str:
 
 
 def contrasts(pool: Sequence[Example], task: str) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Places of candidates that suit a task and of others, by name; what is known depends on the pool.
+    """Places of candidates that suit a task and of others, by name; empty where nothing is known of the pool.
 
-    Classroom: the clean ones against each other kind. Natural pool: the task's own group against all others. Any other
-    pool: nothing is known.
+    Classroom: the clean ones against each other kind. Natural pool: the task's own group against all others.
     """
     kinds = np.array([view(example, task) for example in pool])
     at = {kind: np.flatnonzero(kinds == kind) for kind in in_order(kinds)}
@@ -66,20 +58,7 @@ def contrasts(pool: Sequence[Example], task: str) -> dict[str, tuple[NDArray[np.
 
 
 def pool_frame(pool: Sequence[Example], encoded: Sequence[Encoded]) -> pd.DataFrame:
-    """One row per candidate: where it is from and how long it is.
-
-    Parameters
-    ----------
-    pool : sequence of Example, length N
-    encoded : sequence of Encoded, length N
-        The same candidates as tokens.
-
-    Returns
-    -------
-    DataFrame of N rows
-        Columns id, source, group, kind, prompt_tokens, answer_tokens (tokens that carry loss; the rest of the
-        text counts as prompt).
-    """
+    """One row per candidate: id, source, group, kind, prompt_tokens, answer_tokens (those that carry loss)."""
     rows = []
     for example, tokens in zip(pool, encoded, strict=True):
         answer = int((tokens.labels != IGNORE).sum())

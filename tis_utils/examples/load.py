@@ -12,7 +12,18 @@ Queries = dict[str, list[Query]]
 
 
 def load_data(profile: Profile, *, seed: int = 0) -> Data:
-    """Load what `profile` names; `seed` draws the classroom pool.
+    """Load what `profile` names.
+
+    Parameters
+    ----------
+    profile : Profile
+    seed : int
+        Draws the classroom or the natural pool.
+
+    Returns
+    -------
+    Data
+        Pool, queries and held-out examples.
 
     Raises
     ------

@@ -1,8 +1,7 @@
 """A pool of natural candidates from installed packages, for a real model without a network.
 
-Composition: every HumanEval problem that is neither query nor held out, every MMLU worked example of a subject that no
-query is about, and the rest in equal parts from reasoning-gym families near and far from the target tasks. All are
-free to use: HumanEval, MMLU and lm-eval (MIT), reasoning-gym (Apache-2.0).
+HumanEval problems and MMLU examples that no query is about, the rest in equal parts from reasoning-gym families near
+and far from the target tasks. All are free to use: HumanEval, MMLU, lm-eval (MIT), reasoning-gym (Apache-2.0).
 """
 
 from __future__ import annotations
@@ -26,28 +25,9 @@ MAX_CHARACTERS = 1600  # question and answer together: about 500 tokens
 def load_pool(
     size: int, *, tasks: Collection[str] = (), reserved: Iterable[Query] = (), seed: int = 0
 ) -> list[Example]:
-    """Draw a pool of `size` natural candidates.
+    """Draw `size` natural candidates; no prompt or MMLU subject of a `reserved` query is among them.
 
-    Parameters
-    ----------
-    size : int
-        Number of candidates; at least 1.
-    tasks : collection of str
-        Target tasks. MMLU examples are kept out of the pool when MMLU is one and no query of it is reserved.
-    reserved : iterable of Query
-        Queries and held-out examples; none of their prompts, and no MMLU subject they are about, is in the pool.
-    seed : int
-        Seed of the reasoning-gym families.
-
-    Returns
-    -------
-    list of Example
-        ``meta`` has ``family`` (reasoning-gym family, MMLU subject, or ``humaneval``).
-
-    Raises
-    ------
-    InputError
-        If `size` is not positive.
+    MMLU is kept out as well when it is one of the `tasks` and no query of it is reserved.
     """
     if size < 1:
         raise InputError(f"size = {size}: a pool needs at least one candidate.")

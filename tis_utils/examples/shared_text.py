@@ -40,21 +40,10 @@ def largest_share(texts: Sequence[str], others: Sequence[str], n: int) -> tuple[
 
 
 def shared_texts(sets: Mapping[str, Sequence[str]], n: int) -> pd.DataFrame:
-    """Count the texts that sets share.
+    """Count the texts that each set shares with the earlier ones and with itself: rows (texts of, found in).
 
-    Parameters
-    ----------
-    sets : mapping of name to texts
-        Pool first: each later set is looked for in the earlier ones and in itself.
-    n : int
-        Words in a row that count as shared text.
-
-    Returns
-    -------
-    DataFrame
-        Rows (texts of, found in): ``texts``, ``exact`` and ``normalised`` (distinct texts that are in both; in a set
-        itself: texts beyond the first of their kind), ``a third shared`` (texts a third of whose runs of `n` words one
-        text of the other set has; missing in a set itself).
+    ``exact``, ``normalised``: distinct common texts (in a set itself: repeats); ``a third shared``: those a third of
+    whose runs of `n` words one text of the other set has.
     """
     rows: dict[tuple[str, str], tuple[Any, ...]] = {}
     for k, (name, texts) in enumerate(sets.items()):

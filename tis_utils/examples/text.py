@@ -1,8 +1,4 @@
-"""Examples and queries: the chat format, tokenisation with label masks, JSONL in and out.
-
-A *candidate* (:class:`Example`) is a chat that could be trained on. A *query* (:class:`Query`) is a
-prompt with the answer we want; queries say what the target task looks like.
-"""
+"""Candidates (chats to train on) and queries (prompts with the wanted answer): chat format, tokens, label masks."""
 
 from __future__ import annotations
 
@@ -36,7 +32,7 @@ class Example:
     messages : sequence of {"role": str, "content": str}
         Roles are system, user or assistant; at least one assistant turn, or there is nothing to learn.
     source : str
-        Name of the data set the example came from.
+        Name of the data set.
     meta : mapping, optional
         Provenance that no method may look at (group, function, wording, …): only figures and tests do.
 
@@ -94,15 +90,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Data:
-    """What an experiment works on.
-
-    Attributes
-    ----------
-    pool : list of Example, length N
-    queries, test : dict
-        Per task, M queries, which selectors see, and the held-out examples, which they never see: the test split, or
-        what the queries left over; an empty list where there is neither.
-    """
+    """What an experiment works on: a pool, and per task the queries and the held-out examples selectors never see."""
 
     pool: list[Example]
     queries: dict[str, list[Query]]
@@ -172,11 +160,7 @@ def as_query(example: Example, task: str) -> Query:
 
 
 def encode_example(example: Example, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoded:
-    """Tokenise a candidate; labels only on assistant content and its EOS (METHODS §1).
-
-    The text is tokenised whole. A token counts towards the loss when it starts inside an assistant's
-    content or EOS, so a token that began in a role header never does. Longer texts lose their end.
-    """
+    """Tokenise a candidate whole; labels only on tokens that start inside assistant content or its EOS."""
     pieces = _spans(example, tokenizer.eos_token or "")
     counts = np.concatenate([np.full(len(text), flag) for text, flag in pieces])  # one flag per character
     out = tokenizer(
@@ -188,10 +172,7 @@ def encode_example(example: Example, tokenizer: PreTrainedTokenizerBase, max_len
 
 
 def encode_query(query: Query, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoded:
-    """Tokenise prompt and label separately, join them, end with EOS; the prompt carries no loss.
-
-    When both do not fit, the *start* of the prompt is dropped: the answer is what is measured.
-    """
+    """Tokenise prompt and label separately, end with EOS; the prompt has no loss and loses its *start* if too long."""
     prompt = tokenizer(query.prompt)["input_ids"]
     label = [*tokenizer(query.label, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id][:max_length]
     prompt = prompt[max(0, len(prompt) + len(label) - max_length) :]

@@ -29,16 +29,7 @@ class Batch:
 
 
 def length_batches(lengths: Sequence[int], batch_tokens: int) -> list[np.ndarray]:
-    """Group texts of similar length so that rows × longest row stays within `batch_tokens`.
-
-    Longest first, so that a batch that does not fit into memory fails at once and not after an hour.
-    A text longer than `batch_tokens` gets a batch of its own.
-
-    Raises
-    ------
-    InputError
-        If `batch_tokens` is not positive.
-    """
+    """Group texts of similar length, rows × longest row <= `batch_tokens` (a longer text is alone), longest first."""
     if batch_tokens < 1:
         raise InputError(f"batch_tokens must be a positive number of tokens, not {batch_tokens}.")
     order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
@@ -69,10 +60,7 @@ def batches(encoded: Sequence[Encoded], pad_id: int, device: torch.device, batch
 
 
 def example_losses(model: nn.Module, batch: Batch) -> Tensor:
-    """Mean cross-entropy over the label tokens of each example, (B,), in float32 or better.
-
-    Logits are made only at positions that some example of the batch learns from, where the model allows it.
-    """
+    """Mean cross-entropy over the label tokens of each example, (B,), in float32 or better."""
     targets = batch.labels[:, 1:]  # token t is predicted from position t - 1
     keep = (targets != IGNORE).any(0).nonzero()[:, 0]  # (K,)
     options = {"logits_to_keep": keep} if _takes_logits_to_keep(model) else {}

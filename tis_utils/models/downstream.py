@@ -1,6 +1,4 @@
-"""Downstream metrics beyond exact match: pass@k on HumanEval, and any task of the LM Evaluation Harness.
-
-A metric is named by a short text, in a profile's ``metrics``:
+"""Downstream metrics beyond exact match, named by a short text in a profile's ``metrics``.
 
 =====================================  ================================================================
 ``exact_match``                        greedy answer = label, on the held-out examples
@@ -27,13 +25,7 @@ VERSION = step("downstream", 1)
 
 
 def short_name(metric: str) -> str:
-    """Name of a metric in result tables: ``lm_eval:gsm8k_cot:exact_match`` is an ``exact_match``.
-
-    Raises
-    ------
-    InputError
-        If there is no such metric.
-    """
+    """Name of a metric in result tables: ``lm_eval:gsm8k_cot:exact_match`` is an ``exact_match``."""
     match = METRIC.fullmatch(metric)
     if match is None:
         raise InputError(f"Unknown metric {metric!r}; known: {KNOWN_METRICS}.")
@@ -41,13 +33,7 @@ def short_name(metric: str) -> str:
 
 
 def measure(model: LanguageModel, metric: str, test: Sequence[Query], *, seed: int = 0) -> float:
-    """Value of a metric, a share between 0 and 1; NaN for ``none``, and where there are no held-out examples.
-
-    Raises
-    ------
-    InputError
-        If there is no such metric.
-    """
+    """Value of a metric, a share between 0 and 1; NaN for ``none``, and where there are no held-out examples."""
     name = short_name(metric)
     if metric.startswith("lm_eval:"):
         return harness(model, metric.split(":")[1], name)

@@ -23,10 +23,14 @@ VERSION = step("evaluation", 1)
 def query_losses(
     model: LanguageModel, queries: Sequence[Query], *, max_length: int = 2048, batch_tokens: int | None = None
 ) -> np.ndarray:
-    """Mean answer-token cross-entropy of each query, in nats, float64 of shape (M,) (METHODS §4).
+    """Mean answer-token cross-entropy of each query, in nats, float64 of shape (M,); NaN without answer tokens.
 
-    NaN for a query without answer tokens. Rows × tokens per batch stay within `batch_tokens`; by default 1,024 on a
-    CPU, where larger batches of a large vocabulary are slower, else 16,384.
+    Parameters
+    ----------
+    max_length : int
+        Longest text in tokens.
+    batch_tokens : int, optional
+        Limit of rows × tokens per batch; by default 1,024 on a CPU, where larger batches are slower, else 16,384.
 
     Raises
     ------
@@ -44,7 +48,7 @@ def query_losses(
 
 
 def mean_loss(model: LanguageModel, queries: Sequence[Query], *, max_length: int = 2048) -> float:
-    """Mean over queries of each query's mean token loss: the *query loss* of METHODS §4, in nats."""
+    """The *query loss*: mean over queries of each query's mean token loss, in nats."""
     return float(query_losses(model, queries, max_length=max_length).mean())
 
 

@@ -34,11 +34,7 @@ _TRIES = 5  # to put a folder where other runs put theirs at the same moment
 
 
 def fingerprint(folder: Path) -> str:
-    """SHA-256 (hex) over the weights, configuration and tokenizer files of a model folder.
-
-    The configuration counts without the fields that only record how it was saved. Cost: one read of
-    the files (about a second per gigabyte).
-    """
+    """SHA-256 (hex) over weights, tokenizer and configuration (but how it was saved); about a second per gigabyte."""
     digest = hashlib.sha256(_config_text(folder / "config.json"))
     names = {path for pattern in (WEIGHTS, *TOKENIZER_FILES) for path in folder.glob(pattern)}
     for path in sorted(names):
@@ -103,15 +99,7 @@ def looks_like_path(name: str) -> bool:
 
 
 def unpacked_gguf(file: Path) -> Path:
-    """Dequantise a GGUF file once into a float32 safetensors folder in the cache; the folder.
-
-    Raises
-    ------
-    InputError
-        If there is no such file, or the package gguf is missing.
-    RunError
-        If the file cannot be read.
-    """
+    """Dequantise a GGUF file once into a float32 safetensors folder in the cache; the folder."""
     if not file.is_file():
         raise InputError(f"There is no GGUF file {str(file)!r}: give the path of an existing file.")
     folder = paths.cache_root() / "models" / f"{file.stem}-{file_digest(file)[:12]}"
@@ -125,19 +113,7 @@ def replace_folder(
 ) -> None:
     """Fill a temporary sibling, then rename it: a killed run leaves no half-written folder.
 
-    Parameters
-    ----------
-    folder : Path
-        Replaced as a whole when it exists.
-    fill : callable
-        Writes the content into the folder it is given.
-    keep_existing : callable
-        Whether the folder that another process has put there meanwhile is as good as ours.
-
-    Raises
-    ------
-    RunError
-        If the disk is full or the folder cannot be written; nothing is left behind.
+    `keep_existing` says whether what another process has put there meanwhile is as good as ours.
     """
     draft = folder.parent / f".{folder.name}-{uuid.uuid4().hex[:8]}"
     try:

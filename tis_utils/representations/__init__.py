@@ -1,7 +1,6 @@
 """Representations: texts in, unit vectors out, so that every similarity is one matrix product.
 
-Each class offers ``candidates(examples) -> (N, D)`` and ``queries(queries) -> (M, D)``, float32 with rows
-of length 1.
+Each class offers ``candidates(examples) -> (N, D)`` and ``queries(queries) -> (M, D)``, float32, rows of length 1.
 """
 
 from __future__ import annotations

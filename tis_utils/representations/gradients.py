@@ -1,8 +1,7 @@
 """Per-example gradients of LoRA factors for a whole batch in one forward and one backward pass.
 
-A LoRA factor is a linear map z = W x applied at every token. The gradient of the summed loss with respect
-to W is Σ_b Σ_t (dL/dz)_{bt} x_{bt}ᵀ; keeping the sum over examples b open gives each example's own gradient,
-because an example's loss depends on its own tokens only.
+A factor is a linear map z = W x at every token; the gradient of the summed loss is Σ_b Σ_t (dL/dz)_{bt} x_{bt}ᵀ, and
+keeping the sum over b open gives each example's own, because its loss depends on its own tokens only.
 """
 
 from __future__ import annotations
@@ -48,10 +47,9 @@ def put_weights(model: nn.Module, weight: Mapping[str, Tensor]) -> None:
 
 
 def adam_direction(g: Tensor, m: Tensor, v: Tensor) -> Tensor:
-    """Direction in which Adam would move after seeing `g` (METHODS §2, LESS step 2; arXiv 2402.04333).
+    """Direction in which Adam, with moments `m` and `v`, would move after `g` (Xia et al. 2024, arXiv 2402.04333).
 
-    m' = 0.9 m + 0.1 g, v' = 0.999 v + 0.001 g², direction = m' / sqrt(v' + 1e-8), without bias correction; `m` and `v`
-    are the optimizer's moments *before* this step, broadcastable to `g`.
+    m' = 0.9 m + 0.1 g, v' = 0.999 v + 0.001 g², direction = m' / sqrt(v' + 1e-8), without bias correction.
     """
     first = torch.add(BETA1 * m, g, alpha=1 - BETA1)
     second = torch.addcmul(BETA2 * v + EPS, g, g, value=1 - BETA2)  # v' + eps
@@ -59,27 +57,9 @@ def adam_direction(g: Tensor, m: Tensor, v: Tensor) -> Tensor:
 
 
 def example_gradients(model: PeftModel, batch: Batch, sink: Sink) -> Tensor:
-    """Hand each LoRA factor's per-example gradients to `sink`; return the losses.
+    """Hand each LoRA factor's gradients (B, *weight.shape) to `sink`, once, last factor first; return the losses (B,).
 
-    Parameters
-    ----------
-    model : PeftModel
-        With LoRA attached. Dropout is switched off here; every parameter is frozen (only activations are
-        differentiated, so no parameter's `.grad` is written).
-    batch : Batch
-        Every example must have at least one label token.
-    sink : callable (name, gradient)
-        Called once per factor, in the order of the backward pass, with a tensor of shape (B, *weight.shape).
-
-    Returns
-    -------
-    Tensor, shape (B,)
-        Mean label-token loss of each example; NaN stays within its own row.
-
-    Raises
-    ------
-    RunError
-        If a factor does not see every token of every example exactly once (mixture-of-experts layers).
+    Every example needs a label token; dropout is off, every parameter is frozen and NaN stays within its own row.
     """
     model.eval()
     model.requires_grad_(False)

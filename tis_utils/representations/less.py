@@ -33,10 +33,9 @@ class LESS:
     r"""Projected low-rank gradients at several checkpoints of a short warm-up training.
 
     At checkpoint e a candidate is :math:`\hat c_e`, the unit-length sketch of its Adam direction
-    (:func:`~tis_utils.representations.gradients.adam_direction`), a query :math:`\hat q_e`, that of its plain
-    gradient, both with respect to the LoRA factors and with dropout off. A row of the result is the
-    concatenation of :math:`\sqrt{w_e}\,\hat c_e`, where :math:`w_e` is the mean learning rate of epoch e,
-    normalised to sum 1. Rows then have length 1 and inner products are
+    (:func:`~tis_utils.representations.gradients.adam_direction`), a query :math:`\hat q_e`, that of its plain gradient,
+    both for the LoRA factors and with dropout off. A row is the concatenation of :math:`\sqrt{w_e}\,\hat c_e`, where
+    :math:`w_e` is the mean learning rate of epoch e, normalised to sum 1: it has length 1, and inner products are
     :math:`\sum_e w_e \langle \hat q_e, \hat c_e \rangle`, the influence score of the paper.
 
     Parameters
@@ -57,8 +56,7 @@ class LESS:
     checkpoints : {"all", "last"}
         ``"last"`` uses the final checkpoint only.
     max_length, batch_tokens : int, int
-        Texts are cut to `max_length` tokens; rows × tokens per batch (only speed and memory depend on it; by default
-        2,048 on the CPU, 8,192 on a GPU).
+        Tokens per text; rows × tokens per batch (by default 2,048 on the CPU, 8,192 on a GPU).
 
     Attributes
     ----------
@@ -71,8 +69,8 @@ class LESS:
 
     Notes
     -----
-    The defaults are the paper's (METHODS §2), but for the projection: a count sketch keeps inner products as well as a
-    dense one and is hundreds of times faster. There is no gradient clipping in the warm-up.
+    The defaults are the paper's, but for the projection: a count sketch keeps inner products as well as a dense one and
+    is hundreds of times faster. There is no gradient clipping in the warm-up.
     """
 
     def __init__(
@@ -145,13 +143,7 @@ class LESS:
         }
 
     def warm_up(self, examples: Sequence[Example]) -> LESS:
-        """Train LoRA from its seeded start on all `examples`; replaces an earlier warm-up.
-
-        Raises
-        ------
-        InputError
-            If no example has an answer to learn from.
-        """
+        """Train LoRA from its seeded start on all `examples` with an answer; replaces an earlier warm-up."""
         encoded = encode_all(examples, self.lm.tokenizer, self.max_length)
         kept = [(example, e) for example, e in zip(examples, encoded, strict=True) if e.trainable]
         if len(kept) < len(encoded):
@@ -205,13 +197,7 @@ class LESS:
         warmup.save(Path(folder), self.history, {**self._origin(), "warmup_ids": self.warmup_ids})
 
     def load(self, folder: str | Path) -> LESS:
-        """Read a warm-up written by :meth:`save`; tensors are matched by parameter name.
-
-        Raises
-        ------
-        InputError
-            If it was made with another base model, alpha or seed, or names or shapes do not fit (the text names them).
-        """
+        """Read a warm-up written by :meth:`save`, if it was made with the same base model, LoRA and seed."""
         history, about = warmup.load(Path(folder), lora_parameters(self.model))
         for what, value in self._origin().items():
             if about.get(what) != value:

@@ -1,8 +1,7 @@
 """Features of a whole pool: shard by shard, resumable after a kill, on as many machines as there are.
 
-A shard holds the features of some consecutive candidates and is an artefact of its own in the store. When all
-are there they are joined, with the queries' features below them, into one file that is read by memory map.
-LESS's warm-up is made once and shared by all shards.
+Shards are artefacts of the store, joined with the queries' features below them once all are there; LESS's warm-up is
+made once and shared by all.
 """
 
 from __future__ import annotations
@@ -83,13 +82,7 @@ class PoolFeatures:
         return [i for i in range(self.shards) if not self.store.has(self._shards, self._shard_key(i), ".npy")]
 
     def compute(self, which: Sequence[int] | None = None) -> None:
-        """Compute the given shards (default: all) that are missing.
-
-        Raises
-        ------
-        InputError
-            If there is no such shard.
-        """
+        """Compute the given shards (default: all) that are missing."""
         absent = [i for i in which or () if not 0 <= i < self.shards]
         if absent:
             raise InputError(f"There is no shard {absent[0]}: the pool has {self.shards} (0 … {self.shards - 1}).")
@@ -157,13 +150,7 @@ class PoolFeatures:
 
 
 def parse_share(text: str) -> tuple[int, int]:
-    """Read "i/n" with 0 <= i < n, one machine's share of the shards.
-
-    Raises
-    ------
-    InputError
-        If it is anything else.
-    """
+    """Read "i/n" with 0 <= i < n, one machine's share of the shards."""
     part, _, parts = text.partition("/")
     if not (text.isascii() and part.isdecimal() and parts.isdecimal() and int(part) < int(parts)):
         raise InputError(f"--shard {text!r} is not I/N with 0 <= I < N, for example 0/4.")
@@ -171,10 +158,7 @@ def parse_share(text: str) -> tuple[int, int]:
 
 
 def represent(job: PoolFeatures, share: tuple[int, int] | None = None, ship_to: str = "") -> str:
-    """Compute one share of the shards, or the whole matrix, and say in a sentence what is there now.
-
-    With `ship_to`, a profile's name, the whole matrix is also stored with its results.
-    """
+    """Compute one share of the shards, or the whole matrix (stored as `ship_to`'s result); say what is there."""
     if share:
         part, parts = share
         job.compute(range(part, job.shards, parts))

@@ -21,9 +21,8 @@ VERSION = step("rds", 1)
 class RDS:
     """Position-weighted mean of the last hidden layer of an untuned model (RDS+; Ivison et al. 2025).
 
-    For a text with hidden states h_1 … h_T (prompt and answer), the feature is
-    Σ_t t·h_t / (1 + … + T), scaled to length 1. "Last hidden layer" is ``hidden_states[-1]`` of the
-    transformers model: the output of the final layer *after* the final norm, what the output head reads.
+    For a text with hidden states h_1 … h_T (prompt and answer), Σ_t t·h_t / (1 + … + T), scaled to length 1. "Last
+    hidden layer" is the output of the final layer *after* the final norm, what the output head reads.
 
     Parameters
     ----------
@@ -79,10 +78,7 @@ class RDS:
 
 
 def weighted_mean(hidden: Tensor, mask: Tensor) -> Tensor:
-    """Position-weighted mean of hidden states (B, T, H) over real tokens, float32 unit rows (B, H).
-
-    `mask` (B, T) is 1 for real tokens; padding may be on either side.
-    """
+    """Position-weighted mean of hidden states (B, T, H) over real tokens (padding on any side): unit rows (B, H)."""
     weight = (mask.cumsum(1) * mask).float()  # (B, T): 1, 2, …, T on real tokens, 0 on padding
     weight = weight / weight.sum(1, keepdim=True)
     # einsum would turn 0 · inf on padding into NaN, but padded states are finite: they see real tokens only

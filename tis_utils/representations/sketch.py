@@ -1,8 +1,7 @@
-"""Random projections that keep inner products: count sketch and dense Rademacher.
+"""Random projections from P gradient coordinates to d numbers with E<sketch(x), sketch(y)> = <x, y>.
 
-Both are linear maps from the P gradient coordinates to d numbers with E<sketch(x), sketch(y)> = <x, y>.
-Every random choice is a hash of (seed, coordinate), so nothing is stored: any block of coordinates can be
-projected on its own, in any order and on any device, and the same seed always gives the same projection.
+Every random choice is a hash of (seed, coordinate): nothing is stored, and any block of coordinates can be projected
+on its own, in any order and on any device.
 """
 
 from __future__ import annotations
@@ -23,15 +22,7 @@ WORD = 32  # signs taken from one hash
 
 
 class Sketch(ABC):
-    """A linear random projection from `dim_in` to `dim_out` numbers.
-
-    Parameters
-    ----------
-    dim_in, dim_out : int
-        Length P of the vectors and length d of their sketches.
-    seed : int
-        Same seed, same projection.
-    """
+    """A linear random projection from `dim_in` (P) to `dim_out` (d) numbers; same seed, same projection."""
 
     def __init__(self, dim_in: int, dim_out: int, seed: int = 0) -> None:
         if dim_in < 1 or dim_out < 1:
@@ -54,8 +45,7 @@ class Sketch(ABC):
 class CountSketch(Sketch):
     """Each coordinate is added, with a random sign, to one random bucket (Charikar et al. 2002).
 
-    The variance of an inner product is at most (|x|²|y|² + <x, y>²) / d, as for a dense projection, at a
-    cost of P instead of P·d operations per vector.
+    Inner products vary by at most (|x|²|y|² + <x, y>²) / d, as for a dense projection, at P instead of P·d operations.
     """
 
     def add_(self, out: Tensor, block: Tensor, start: int) -> None:
@@ -67,13 +57,7 @@ class CountSketch(Sketch):
 
 
 class Rademacher(Sketch):
-    """A dense ±1/sqrt(d) matrix whose rows are made block by block and never held together.
-
-    Parameters
-    ----------
-    rows : int
-        Coordinates per block; memory is rows · d · 4 bytes. The result does not depend on it.
-    """
+    """A dense ±1/sqrt(d) matrix made in blocks of `rows` rows (memory rows · d · 4 bytes) and never held together."""
 
     def __init__(self, dim_in: int, dim_out: int, seed: int = 0, rows: int = 512) -> None:
         super().__init__(dim_in, dim_out, seed)
@@ -101,13 +85,7 @@ SKETCHES: dict[str, type[Sketch]] = {"count": CountSketch, "rademacher": Rademac
 
 
 def make_sketch(kind: str, dim_in: int, dim_out: int, seed: int = 0) -> Sketch:
-    """Make a projection: ``"count"`` is fast, ``"rademacher"`` the dense one of LESS (Xia et al. 2024).
-
-    Raises
-    ------
-    InputError
-        If the kind is unknown or a size is not positive.
-    """
+    """Make a projection: ``"count"`` is fast, ``"rademacher"`` the dense one of LESS (Xia et al. 2024)."""
     if kind not in SKETCHES:
         raise InputError(f"Unknown sketch {kind!r}: use one of {', '.join(SKETCHES)}.")
     return SKETCHES[kind](dim_in, dim_out, seed)

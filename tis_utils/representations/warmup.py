@@ -47,7 +47,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the warm-up trains: see :class:`tis_utils.representations.LESS` for the defaults."""
+    """How the warm-up trains; defaults in :class:`tis_utils.representations.LESS`."""
 
     epochs: int
     lr: float
@@ -65,16 +65,9 @@ class Recipe:
 def train(
     model: PeftModel, encoded: Sequence[Encoded], recipe: Recipe, pad_id: int, show_progress: bool
 ) -> list[Checkpoint]:
-    """Train the LoRA factors of `model` in place; one checkpoint per epoch.
+    """Train the LoRA factors in place (AdamW, linear schedule); one checkpoint per epoch.
 
-    AdamW without weight decay, linear schedule with warm-up. The loss of a step is the mean over its
-    examples of each example's mean token loss, whatever the number of tokens. Examples without a finite
-    loss are left out of their step and counted in the log.
-
-    Raises
-    ------
-    RunError
-        If the factors stop being finite, or no example of an epoch has a finite loss.
+    A step's loss is the mean of its examples' mean token losses; examples without a finite one are left out and logged.
     """
     factors = lora_parameters(model)
     model.requires_grad_(False)
@@ -150,13 +143,7 @@ def _snapshot(factors: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, l
 
 
 def save(folder: Path, checkpoints: Sequence[Checkpoint], about: Mapping[str, Any]) -> None:
-    """Write checkpoints as ``epoch-<e>.safetensors`` plus a JSON note; a killed call leaves nothing behind.
-
-    Raises
-    ------
-    InputError
-        If the folder exists and holds something else than a warm-up.
-    """
+    """Write checkpoints as ``epoch-<e>.safetensors`` plus a JSON note; a killed call leaves nothing behind."""
     if folder.exists() and any(folder.iterdir()) and not (folder / ABOUT).is_file():
         raise InputError(f"{folder} exists and is not a LESS warm-up: choose a new folder.")
     note = {**about, "lr": [point.lr for point in checkpoints]}
@@ -170,13 +157,7 @@ def save(folder: Path, checkpoints: Sequence[Checkpoint], about: Mapping[str, An
 
 
 def load(folder: Path, factors: Mapping[str, Tensor]) -> tuple[list[Checkpoint], dict[str, Any]]:
-    """Read what :func:`save` wrote and match it, by name and shape, to the LoRA factors of a model.
-
-    Raises
-    ------
-    InputError
-        If there is no warm-up, a file is damaged, or names or shapes differ (the text names them).
-    """
+    """Read what :func:`save` wrote and match it, by name and shape, to the LoRA factors of a model."""
     note = _read_note(folder)
     rates = note.pop("lr")
     files = [folder / f"epoch-{epoch}.safetensors" for epoch in range(1, len(rates) + 1)]

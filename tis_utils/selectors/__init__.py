@@ -1,8 +1,7 @@
 """Selectors: from a similarity matrix to an ordered list of candidates.
 
-`SELECTORS` maps names to functions ``f(S, budget, **options) -> indices``. A function that needs the
-candidates' features or a seed has a keyword ``candidates`` or ``seed``; every other keyword is an option
-that `select` hands through. Add your own method by adding it to the dictionary.
+`SELECTORS` maps names to functions ``f(S, budget, **options) -> indices``. A keyword ``candidates`` or ``seed`` asks
+for the candidates' features or the seed; every other keyword is an option that `select` hands through.
 """
 
 from __future__ import annotations
@@ -46,20 +45,18 @@ def select(
     Parameters
     ----------
     name : str
-        One of `SELECTORS`: random, round_robin, doubly_greedy, knn_uniform, knn_kde, uot.
+        A key of `SELECTORS`: random, round_robin, doubly_greedy, knn_uniform, knn_kde, uot, or your own.
     S : array_like, shape (M, N)
-        Similarity of every query with every candidate, see :func:`tis_utils.selectors.similarity.similarity`; may be
-        memory-mapped.
+        Similarities, see :func:`tis_utils.selectors.similarity.similarity`; may be memory-mapped.
     budget : int or None
-        How many. None orders the whole pool; knn_uniform and knn_kde order only candidates with mass, so they want a
-        number (N has the others filled in by distance).
+        None orders the whole pool; knn_uniform and knn_kde order only candidates with mass, so they want a number
+        (N has the others filled in by distance).
     candidates : array_like, shape (N, D), optional
-        Features of the candidates, unit rows; needed by knn_kde. Where they are given, candidates with a row of zeros
-        (what could not be represented) come last, whatever the method.
+        Unit rows; knn_kde needs them. Where given, candidates with a row of zeros come last, whatever the method.
     seed : int
-        For methods that draw: random, and knn_uniform and knn_kde with ``sample=True``.
+        For random, and for knn_uniform and knn_kde with ``sample=True``.
     **options
-        Options of the method, see its docstring.
+        Of the method, see its docstring.
 
     Returns
     -------
@@ -69,8 +66,8 @@ def select(
     Raises
     ------
     InputError
-        (a ValueError) For an unknown name or option; for a matrix that is not 2-D, empty, or holds NaN or infinite
-        values; for a number out of range; for features that are missing or have another number of rows.
+        (a ValueError) For an unknown name or option, a matrix that is empty or not finite, a number out of range, or
+        features that are missing or do not fit.
 
     Examples
     --------
@@ -119,7 +116,6 @@ def _method(name: str, options: dict[str, Any]) -> Callable[..., NDArray[Any]]:
 
 
 def _similarities(S: ArrayLike) -> NDArray[Any]:
-    """See `S` as a finite matrix, without copying floats."""
     matrix = real_matrix(S, "similarities")
     if matrix.dtype not in (np.float16, np.float32, np.float64):
         matrix = matrix.astype(np.float64)

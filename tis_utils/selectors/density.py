@@ -17,29 +17,9 @@ BLOCK = 1 << 24  # cosines of crowded rows held at a time (64 MiB in single prec
 
 
 def densities(rows: NDArray[Any], *, sigma: float, k: int) -> NDArray[np.float64]:
-    """Kernel density of every row among all rows, over its `k` nearest, itself included.
+    """Sum of ``max(0, 1 - D²/sigma²)`` over the `k` nearest unit (or zero) rows, float64 (P,); itself counts, so >= 1.
 
-    Parameters
-    ----------
-    rows : ndarray, shape (P, D)
-        Unit rows, or zero rows.
-    sigma : float
-        Kernel width.
-    k : int
-        Neighbours that count.
-
-    Returns
-    -------
-    ndarray, float64 of shape (P,)
-        ``sum of max(0, 1 - D²/sigma²)`` with ``D² = 2 (1 - cosine)``; at least 1: every row, one of zeros too, is at
-        distance 0 from itself.
-
-    Notes
-    -----
-    The kernel is ``2/sigma² · max(0, cosine - limit)`` with ``limit = 1 - sigma²/2``: only rows within that cosine
-    count, and the `k` nearest must be picked out only where more than `k` are so close. So one pass looks at every
-    pair once and adds it to both its rows, and a second one does the crowded rows; in a crowded pool (anisotropic
-    features) there is only the second. Cosines have the precision of `rows`.
+    ``D² = 2 (1 - cosine)``, so the kernel is ``2/sigma² · max(0, cosine - limit)``: only rows so close need a look.
     """
     limit = 1 - sigma**2 / 2
     if _is_crowded(rows, limit):

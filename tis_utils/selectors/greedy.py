@@ -17,20 +17,14 @@ GROWTH = 8  # how much longer a query's list gets when it has run out
 
 
 def doubly_greedy(S: NDArray[Any], budget: int | None) -> NDArray[np.int64]:
-    """Order candidates by their largest similarity to any query (METHODS §3, DG)."""
+    """Order candidates by their largest similarity to any query."""
     return largest(S.max(axis=0), budget)
 
 
 def round_robin(S: NDArray[Any], budget: int | None) -> NDArray[np.int64]:
-    """Let the queries take turns: each takes its most similar candidate not yet taken (METHODS §3, RR).
+    """Let the queries take turns: each takes its most similar candidate not yet taken, pick t is query t mod M's.
 
-    Pick t belongs to query t mod M; a budget of None orders the whole pool (the quantile experiment).
-
-    Notes
-    -----
-    No query ever rescans its row. Its candidates are sorted as far as needed, a pointer walks down that list past
-    what others took, and the list is grown only when the pointer runs off its end. As many entries as the budget are
-    always enough, because no more candidates are ever taken.
+    A budget of None orders the whole pool. Each query's candidates are sorted only as far as it has to look.
     """
     count = S.shape[1] if budget is None else min(budget, S.shape[1])
     taken = bytearray(S.shape[1])

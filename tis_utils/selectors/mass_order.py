@@ -19,15 +19,7 @@ TIE = 1e-10  # masses that differ by less than this, relatively, are equal up to
 
 
 def by_mass(name: str, mass: NDArray[np.float64], S: NDArray[Any], budget: int) -> NDArray[np.int64]:
-    """Order candidates by mass, largest first; fill up in distance order when too few have any.
-
-    Parameters
-    ----------
-    name : str
-        Selector, for the warning.
-    mass : ndarray, float64 of shape (N,)
-        Not negative. Candidates without mass follow by their largest similarity to any query.
-    """
+    """Order by mass (N,), largest first; candidates without any follow by their largest similarity, with a warning."""
     budget = min(budget, len(mass))
     some = np.flatnonzero(mass > 0)
     order = some[_ranked(mass[some])[:budget]]
@@ -53,11 +45,7 @@ def _ranked(mass: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def sampling_keys(mass: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
-    """Keys whose descending order is a draw without replacement, probability proportional to mass.
-
-    Exponential waiting times with rate = mass: who comes first is drawn with probability mass / total, and so on
-    among the rest. A larger budget extends a smaller one.
-    """
+    """Keys whose descending order is a draw without replacement in proportion to mass; budgets are nested."""
     wait = np.random.default_rng(seed).exponential(size=len(mass))
     return mass / wait
 

@@ -1,4 +1,4 @@
-"""The two TSDS selectors: probability mass over nearest neighbours (Liu et al. 2024)."""
+"""The two selectors of TSDS: probability mass over nearest neighbours (Liu et al. 2024, arXiv 2410.11303)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def knn_uniform(
     distance: str = "cosine",
     sample: bool = False,
 ) -> NDArray[np.int64]:
-    """Order candidates by how many queries have them among their K nearest (METHODS §3, KNN-Uniform).
+    """Order candidates by how many queries have them among their K nearest (TSDS, Liu et al. 2024).
 
     Only candidates with mass are ordered; where they are too few, the rest is filled in by distance, with a warning.
 
@@ -58,12 +58,7 @@ def uniform_mass(
 ) -> NDArray[np.float64]:
     """Share of each candidate, float64 (N,), sum 1: (queries that have it among their K nearest) / (K·M).
 
-    The options are those of :func:`knn_uniform`.
-
-    Notes
-    -----
-    The left side of the stopping rule never falls as K grows, and running sums of the sorted distances give it for
-    all K at once: ``sum_{k<=K} (d[K+1] - d[k]) = K d[K+1] - sum_{k<=K} d[k]``.
+    K grows until ``alpha/C · Σ_i Σ_{k≤K} (d[i,K+1] - d[i,k]) >= (1 - alpha) M``; the left side never falls as it does.
     """
     _check_tsds(alpha, C, max_k, distance)
     m, n = S.shape
@@ -92,13 +87,13 @@ def knn_kde(
     distance: str = "cosine",
     sample: bool = False,
 ) -> NDArray[np.int64]:
-    """Order candidates by transported mass, near-duplicates sharing theirs (METHODS §3, KNN-KDE).
+    """Order candidates by transported mass, near-duplicates sharing theirs (TSDS, Liu et al. 2024).
 
     Parameters
     ----------
     candidates : ndarray, shape (N, D)
-        Features; the cosine between two rows is used, so lengths do not matter. May be memory-mapped: only the rows of
-        neighbours are read, in double precision up to 8,192 of them, else in single.
+        Features of any length; may be memory-mapped. Only neighbours' rows are read, in double precision up to 8,192 of
+        them, else in single.
     seed, alpha, C, distance, sample
         As in :func:`knn_uniform`, and so is what happens when too few candidates have mass.
     sigma : float
@@ -142,29 +137,9 @@ def kde_mass(
 
 
 def transported(d: NDArray[np.float64], density: NDArray[np.float64], *, alpha: float, C: float) -> NDArray[np.float64]:
-    """Mass each query gives to each of its neighbours.
+    """Mass each query gives to each neighbour (TSDS), rows sum to 1/M; `d` (M, K) ascends, `density` (M, K) at each.
 
-    Parameters
-    ----------
-    d : ndarray, shape (M, K)
-        Distances, ascending in every row.
-    density : ndarray, shape (M, K)
-        At each neighbour.
-
-    Returns
-    -------
-    ndarray, float64 of shape (M, K)
-        Rows sum to 1/M.
-
-    Notes
-    -----
-    METHODS describes a heap over queries: pop the smallest cumulative mass ``s``, replace that query's
-    cost, stop once the weighted total reaches its limit. Every query's cumulative masses ascend, so the
-    pops are simply all (query, neighbour) pairs sorted by ``s``, and the totals one running sum.
-
-    Read where METHODS leaves room: the K-th neighbour has no successor and is never popped, it can only
-    take a remainder; if no pop reaches the limit, the last one sets ``s``; a query that was not popped
-    before the stop gives all its mass to its nearest candidate; with K = 1 so does every query.
+    Pairs are popped by cumulative mass s until the cost reaches its limit; who was not popped gives all to its nearest.
     """
     m, k = d.shape
     shares = np.zeros((m, k))

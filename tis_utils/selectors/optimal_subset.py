@@ -32,25 +32,9 @@ def _checked(cost: ArrayLike, budget: int) -> NDArray[np.float64]:
 
 
 def best_subset(cost: ArrayLike, budget: int, *, time_limit: float = 20.0) -> BestSubset:
-    """Choose B of N candidates with the smallest W1 to the queries, by mixed-integer programming.
+    """The B of N candidates with the smallest W1 to the queries, by mixed-integer programming; N of some dozens.
 
-    Minimise sum(cost * plan) over a plan (M, N) >= 0 and s in {0, 1}^N with row sums 1 / M, column sums
-    s_j / B and sum(s) = B. For pools of some dozens; :func:`best_subset_bound` scales further.
-
-    Parameters
-    ----------
-    cost : array, shape (M, N)
-        Distances between queries and candidates.
-    budget : int
-    time_limit : float
-        Seconds; when they run out the best subset so far is returned with ``proved=False``.
-
-    Raises
-    ------
-    InputError
-        For a cost that is not a finite matrix or a budget outside 1..N.
-    RunError
-        If no subset was found in time.
+    A plan (M, N) and s in {0, 1}^N with row sums 1/M, column sums s_j/B. Out of time: the best so far, not `proved`.
     """
     cost = _checked(cost, budget)
     m, n = cost.shape
@@ -71,29 +55,9 @@ def best_subset(cost: ArrayLike, budget: int, *, time_limit: float = 20.0) -> Be
 
 
 def best_subset_bound(cost: ArrayLike, budget: int) -> tuple[float, NDArray[np.float64]]:
-    """Lower bound of W1(subset, queries) over all subsets of size B; exact when M divides B.
+    """Lower bound of W1(subset, queries) over all subsets of size B, and how much of each candidate it uses (N,).
 
-    Drops the integrality of :func:`best_subset`. What is left is a transport problem: the unused capacity
-    of the candidates goes to a dummy query at no cost. Its vertices are whole numbers when B / M is one,
-    so the bound is then the optimum (proved on the page ``05_bounds``).
-
-    Parameters
-    ----------
-    cost : array, shape (M, N)
-    budget : int
-
-    Returns
-    -------
-    bound : float
-    share : float64 array, shape (N,)
-        How much of each candidate is used, between 0 and 1, summing to B.
-
-    Raises
-    ------
-    InputError
-        As :func:`best_subset`.
-    RunError
-        If the transport solver stopped before the optimum.
+    A transport problem with a free dummy query for unused candidates; exact when M divides B (page ``05_bounds``).
     """
     cost = _checked(cost, budget)
     m, n = cost.shape

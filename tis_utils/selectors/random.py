@@ -13,5 +13,5 @@ VERSION = step("random", 1)
 
 
 def random(S: NDArray[Any], budget: int | None, *, seed: int = 0) -> NDArray[np.int64]:
-    """Shuffle the pool; smaller budgets are prefixes of larger ones (METHODS §3, Random). Only S's width is used."""
+    """Shuffle the pool; smaller budgets are prefixes of larger ones. Only the width of `S` is used."""
     return np.random.default_rng(seed).permutation(S.shape[1])[:budget]

@@ -1,8 +1,6 @@
-"""Geometry of unit rows: cosine similarity in blocks, nearest neighbours.
+"""Geometry of unit rows: cosine similarity in blocks, nearest neighbours; ``|x - y|² = 2 (1 - x·y)``.
 
-Every representation returns rows of length one, so one matrix product gives all cosines, and for two rows ``x``, ``y``
-the squared Euclidean distance is ``2 (1 - x·y)``. A row of zeros means "this example could not be represented" (for
-instance, LESS found no token that carries a loss): such a candidate is farthest from everything, similarity -1.
+A row of zeros could not be represented (for instance, no token carries a loss): similarity -1 to everything.
 """
 
 from __future__ import annotations
@@ -29,20 +27,19 @@ def similarity(queries: ArrayLike, candidates: ArrayLike, *, out: NDArray[Any] |
     queries : array_like, shape (M, D)
         Unit rows, or rows of zeros for what could not be represented.
     candidates : array_like, shape (N, D)
-        The same; may be a ``np.memmap`` larger than memory, it is read in blocks of 64 MiB.
+        The same; a ``np.memmap`` larger than memory is read in blocks of 64 MiB.
     out : ndarray, float32 of shape (M, N), optional
         Where to write the result, for instance a ``np.memmap``.
 
     Returns
     -------
     ndarray, float32 of shape (M, N)
-        Cosines, clipped to [-1, 1]; -1 for a candidate of zeros, 0 for a query of zeros and any other candidate.
+        Clipped to [-1, 1]; -1 for a candidate of zeros, 0 for a query of zeros and any other candidate.
 
     Raises
     ------
     InputError
-        If shapes disagree, a value is not finite, a row is neither of length one nor zero, or `out` has another shape
-        or dtype.
+        If shapes or the dtype of `out` disagree, a value is not finite, or a row is neither of length one nor zero.
     """
     queries, candidates = real_matrix(queries, "queries"), real_matrix(candidates, "candidates")
     if queries.shape[1] != candidates.shape[1]:
@@ -105,11 +102,7 @@ def _unit_rows(rows: NDArray[Any], name: str, first: int) -> NDArray[np.float32]
 
 
 def largest(values: NDArray[Any], k: int | None = None) -> NDArray[np.int64]:
-    """Indices of the `k` largest of N finite values (default: of all), largest first, ties to the lower index.
-
-    Equal to ``np.argsort(-values, kind="stable")[:k]``, several times faster: a partial sort finds the `k`-th value,
-    and single-precision values are sorted as integers that carry their index.
-    """
+    """Indices of the `k` largest of N finite values (default: all): ``argsort(-values, kind="stable")[:k]``, faster."""
     n = len(values)
     k = n if k is None else min(k, n)
     if values.dtype.kind != "f" or values.dtype.itemsize > 8:
@@ -133,9 +126,6 @@ def _stable_descending(values: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def nearest(S: NDArray[Any], k: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """For every row of `S` (M, N) its `k` most similar candidates, most similar first, ties to the lower index.
-
-    Returns their indices, int64 (M, k), and similarities, float64 (M, k). One row is read at a time.
-    """
+    """Each row's `k` most similar candidates, ties to the lower index: indices int64, similarities float64, (M, k)."""
     indices = np.stack([largest(row, k) for row in S])  # (M, k)
     return indices, np.take_along_axis(S, indices, axis=1).astype(np.float64)

@@ -23,7 +23,9 @@ ITERATIONS = 1000
 def uot(
     S: NDArray[Any], budget: int | None, *, reg: float = 0.01, reg_m: tuple[float, float] = (math.inf, 1e-4)
 ) -> NDArray[np.int64]:
-    """Order candidates by the mass an unbalanced transport plan gives them (METHODS §3, UOT).
+    """Order candidates by the mass an unbalanced transport plan gives them.
+
+    Cost (1 - S)/2, uniform marginals (Chizat et al. 2018; Frogner et al. 2015).
 
     Parameters
     ----------
@@ -32,6 +34,11 @@ def uot(
     reg_m : pair of float
         Weight of the Kullback–Leibler penalty on the marginals of queries and candidates. Infinite: every query must
         hand out all its mass. Small: candidates may receive anything.
+
+    Raises
+    ------
+    RunError
+        If the scaling has not converged after 1,000 iterations.
     """
     return by_mass("uot", plan_mass(S, reg=reg, reg_m=reg_m), S, budget or S.shape[1])
 
@@ -39,25 +46,9 @@ def uot(
 def plan_mass(
     S: NDArray[Any], *, reg: float = 0.01, reg_m: tuple[float, float] = (math.inf, 1e-4)
 ) -> NDArray[np.float64]:
-    r"""Column sums of the unbalanced entropic transport plan, float64 (N,); options as in :func:`uot`.
+    """Column sums of the plan of ``ot.unbalanced.sinkhorn_unbalanced(…, reg_type="kl")``, float64 (N,), made in blocks.
 
-    Raises
-    ------
-    RunError
-        If the scaling has not converged after 1,000 iterations.
-
-    Notes
-    -----
-    With cost :math:`c = (1 - S)/2`, uniform marginals :math:`a, b` and kernel
-    :math:`K = e^{-c/\mathrm{reg}}\, a b^\top`, the plan is :math:`\mathrm{diag}(u) K \mathrm{diag}(v)` with
-
-    .. math:: u = (a / K v)^{f_1}, \quad v = (b / K^\top u)^{f_2}, \quad f_i = \frac{m_i}{m_i + \mathrm{reg}},
-
-    iterated from :math:`v = 1` (Chizat et al. 2018; Frogner et al. 2015). The numbers are those of
-    ``ot.unbalanced.sinkhorn_unbalanced(a, b, c, reg, reg_m, reg_type="kl")``, but the kernel is made
-    block by block, so memory does not grow with M·N: each block gives its part of :math:`K^\top u`, hence
-    of :math:`v`, hence of the next :math:`K v`. Every row of the cost is shifted to have minimum 0, which
-    moves a factor from the kernel to u and keeps the exponential from underflowing in a whole row.
+    ``u = (a / Kv)^f1``, ``v = (b / K'u)^f2``, ``f = m / (m + reg)``; each cost row is shifted to 0 against underflow.
     """
     factor_1, factor_2 = _factors(reg, reg_m)
     m, n = S.shape

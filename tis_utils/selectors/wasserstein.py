@@ -15,13 +15,11 @@ ITERATIONS = 10_000_000  # of the network simplex; far more than subsets of 10,0
 def w1(a: ArrayLike, b: ArrayLike) -> float:
     """Exact Wasserstein-1 distance between two point sets, uniform weights, Euclidean ground distance.
 
-    Solved by the network simplex; memory and time grow with A·B.
-
     Parameters
     ----------
     a, b : array_like, shapes (A, D) and (B, D)
-        Points. For unit rows the ground distance is ``sqrt(2 (1 - cosine))``, between 0 and 2: a metric, which
-        ``1 - cosine`` itself is not.
+        For unit rows the ground distance is ``sqrt(2 (1 - cosine))``, a metric, which ``1 - cosine`` is not. Memory and
+        time grow with A·B.
 
     Raises
     ------

@@ -1,8 +1,5 @@
-"""A cache keyed by content: anything slow is computed once and read back only when it can be trusted.
+"""A cache keyed by content: a payload (``.npy`` or ``.csv``) and, written last, a manifest that says it can be trusted.
 
-An artefact is a payload (``.npy`` or ``.csv``) and a manifest beside it. The file name is a hash of everything the
-result depends on; the manifest repeats that key, and holds the payload's checksum, shape, dtype, library versions,
-wall time and hardware. The manifest is written last, so a killed run leaves either a complete artefact or none.
 Nothing is ever unpickled.
 """
 
@@ -30,39 +27,13 @@ ARTEFACT = re.compile(r"[0-9a-f]{24}\.(npy|csv|json)|\.[0-9a-f]{24}\.(npy|csv|js
 
 
 class Store:
-    """Content-keyed artefacts below one folder.
-
-    Parameters
-    ----------
-    root : Path, optional
-        Folder of the artefacts; by default :func:`tis_utils.paths.cache_root`.
-    """
+    """Content-keyed artefacts below one folder, by default :func:`tis_utils.paths.cache_root`."""
 
     def __init__(self, root: Path | None = None) -> None:
         self.root = Path(root) if root is not None else cache_root()
 
     def array(self, step: str, key: Mapping[str, Any], compute: Callable[[], np.ndarray]) -> np.ndarray:
-        """Return the stored array of `step` for `key`, computing and storing it when needed.
-
-        Parameters
-        ----------
-        step : str
-            Name of the step; a folder below the root.
-        key : mapping
-            Everything the result depends on: content, settings, seed, step versions.
-        compute : callable
-            Called without arguments when no trustworthy artefact exists.
-
-        Returns
-        -------
-        np.ndarray
-            Whatever `compute` returned, bit for bit.
-
-        Raises
-        ------
-        RunError
-            If the artefact cannot be written.
-        """
+        """The stored array of `step` for `key` (all it depends on), computed and stored when there is none to trust."""
         path = self.path(step, key, ".npy")
         payload = _payload(path, key)
         if payload is not None:
@@ -73,10 +44,7 @@ class Store:
         return array
 
     def table(self, step: str, key: Mapping[str, Any], compute: Callable[[], pd.DataFrame]) -> pd.DataFrame:
-        """Return the stored table of `step` for `key`; see :meth:`array`.
-
-        The frame always comes back through its CSV text, so a first and a second run see the same types.
-        """
+        """As :meth:`array` for a frame, always read back from its CSV text, so that every run sees the same types."""
         path = self.path(step, key, ".csv")
         payload = _payload(path, key)
         if payload is None:
@@ -94,32 +62,14 @@ class Store:
         blocks: Callable[[], Iterable[np.ndarray]],
         facts: Callable[[], Mapping[str, Any]] = dict,
     ) -> np.ndarray:
-        """Return the stored array of `step` for `key` by memory map; it may be larger than memory.
-
-        Parameters
-        ----------
-        step, key
-            As in :meth:`array`.
-        rows : int
-            Rows of all blocks together.
-        blocks : callable
-            Called without arguments when no trustworthy artefact exists; yields the array block by block.
-        facts : callable
-            Asked after the last block for what the manifest should say besides.
-        """
+        """As :meth:`array`, by memory map: `blocks` yields `rows` rows in all, `facts` are asked for after the last."""
         path = self.path(step, key, ".npy")
         if not trusted(path, key):
             _keep(path, key, _npy_pieces(rows, blocks()), time.perf_counter(), facts)
         return np.load(path, mmap_mode="r", allow_pickle=False)
 
     def manifest(self, step: str, key: Mapping[str, Any], suffix: str) -> dict[str, Any]:
-        """Manifest of an artefact that is in the store.
-
-        Raises
-        ------
-        RunError
-            If there is none.
-        """
+        """Manifest of an artefact that is in the store."""
         path = self.path(step, key, suffix)
         if not (manifest := read_manifest(path)):
             raise RunError(f"The manifest of {path} cannot be read; run the step again.")

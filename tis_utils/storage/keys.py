@@ -1,8 +1,7 @@
 """Keys of results: content of the inputs, settings, and the version of every step that was passed.
 
-A step is a module whose code decides numbers. It says so beside its code, ``VERSION = step("embed", 1)``; whoever
-changes what it computes raises the number and stores its golden output anew (``tests/test_golden.py``). Source text is
-in no key: moving, renaming and rewording code costs nothing.
+A step is a module whose code decides numbers: ``VERSION = step("embed", 1)``. Whoever changes what it computes raises
+the number and stores its golden output anew (``tests/test_golden.py``); source text is in no key.
 """
 
 from __future__ import annotations
@@ -41,13 +40,7 @@ _NUMBERS: dict[str, int] = {}
 
 
 def step(name: str, version: int) -> int:
-    """Announce a step and its version; the version comes back, for ``VERSION = step("embed", 1)``.
-
-    Raises
-    ------
-    ValueError
-        If the version is not a whole number of at least 1, or no key of `STEPS` knows the step.
-    """
+    """Announce a step that some key of `STEPS` names, and return its version, a whole number of at least 1."""
     known = {member for members in STEPS.values() for member in members}
     if name not in known or type(version) is not int or version < 1:
         raise ValueError(f"Step {name!r}, version {version!r}: name it in STEPS and give a whole number of at least 1.")

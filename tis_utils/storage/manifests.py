@@ -56,24 +56,7 @@ def _installed(name: str) -> bool:
 
 
 def write_atomically(path: Path, payload: bytes | Iterable[bytes]) -> str:
-    """Write bytes under a temporary name in the same folder, flush them to disk, rename.
-
-    Parameters
-    ----------
-    path : Path
-    payload : bytes or iterable of bytes
-        An iterable is written piece by piece: it may be larger than memory.
-
-    Returns
-    -------
-    str
-        SHA-256 (hex) of what was written.
-
-    Raises
-    ------
-    RunError
-        If the disk is full or the folder cannot be written; nothing is left behind.
-    """
+    """Write bytes, or pieces of them, under a temporary name, flush, rename; the SHA-256 (hex) of what was written."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     checksum, size = hashlib.sha256(), 0
     try:
@@ -146,22 +129,7 @@ def checksum_of(path: Path) -> str | dict[str, str]:
 
 
 def trusted(path: Path, key: Any = None, *, what: str = "Recomputing") -> dict[str, Any] | None:
-    """Manifest of a file or folder if its checksum, and its key where one is asked for, are right.
-
-    Parameters
-    ----------
-    path : Path
-        File or folder.
-    key : optional
-        What the manifest's ``key`` must be.
-    what : str
-        How the sentence in the log begins when something is there that cannot be used.
-
-    Returns
-    -------
-    dict or None
-        None where nothing is there or it must not be used; the log says why.
-    """
+    """Manifest of a file or folder whose checksum, and `key` if given, are right; else None, and the log says why."""
     if not path.exists() or not path.with_suffix(".json").exists():
         return None
     manifest = read_manifest(path)

@@ -20,22 +20,9 @@ T = TypeVar("T")
 def run_all(
     call: Callable[[T], Any], items: Sequence[T], *, jobs: int, engine: str = "loky", what: str = "", unit: str = "run"
 ) -> list[Any]:
-    """Results of ``call(item)`` in the order of `items`, with a progress bar that knows the time left.
+    """Results of ``call(item)`` in the order of `items`, with a progress bar; several jobs run in other processes.
 
-    Parameters
-    ----------
-    call, items
-        What to run; with several jobs it travels to other processes.
-    jobs : int
-        How many at once.
-    engine : {"loky", "ray", "dask"}
-        loky: processes of this machine. ray, dask: a running cluster that their environment variables name
-        (RAY_ADDRESS, DASK_SCHEDULER_ADDRESS), else one started here; both come with the extra ``cluster``.
-
-    Raises
-    ------
-    InputError
-        If there is no such engine, it is not installed, or `jobs` is not positive.
+    ray, dask: a running cluster that RAY_ADDRESS or DASK_SCHEDULER_ADDRESS names, else one started here.
     """
     check_engine(engine)
     if jobs < 1:
@@ -63,13 +50,7 @@ def progress(items: Iterable[T], total: int, what: str, show: bool) -> Iterable[
 
 
 def check_engine(engine: str) -> None:
-    """Refuse an engine that :func:`run_all` does not know.
-
-    Raises
-    ------
-    InputError
-        The text lists those that it does.
-    """
+    """Refuse an engine that :func:`run_all` does not know."""
     if engine not in ENGINES:
         raise InputError(f"There is no engine {engine!r}; known: {', '.join(ENGINES)}.")
 

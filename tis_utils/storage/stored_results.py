@@ -1,8 +1,6 @@
-"""Results that came with the repository: features and finished runs below ``data/results/<profile>``.
+"""Results that came with the repository, below ``data/results/<profile>``; one whose key no longer fits is never shown.
 
-They stand in for what would take long here. Each carries the key of everything it depends on; a stored result
-whose key no longer fits is never shown. ``TIS_FRESH=1`` (what ``tis book --fresh`` sets) hides what this machine can
-compute itself.
+``TIS_FRESH=1`` (what ``tis book --fresh`` sets) hides what this machine can compute itself.
 """
 
 from __future__ import annotations
@@ -40,14 +38,7 @@ def feature_file(profile: str, name: str) -> Path:
 
 
 def read_features(profile: str, name: str, key: Mapping[str, Any]) -> np.ndarray | None:
-    """Read stored features if their key is `key`.
-
-    Returns
-    -------
-    ndarray, float32 of shape (N + M, R), or None
-        Unit rows (or zero rows), candidates first. Inner products equal those of the computed features up to
-        half-precision rounding; the coordinates themselves may be rotated.
-    """
+    """Stored features if their key is `key`: float32 (N + M, R), unit or zero rows, candidates first, maybe rotated."""
     path = feature_file(profile, name)
     if trusted(path, key, what=UNUSED) is None:
         return None
@@ -68,22 +59,7 @@ def unit_rows(rows: np.ndarray) -> np.ndarray:
 
 
 def write_features(profile: str, name: str, key: Mapping[str, Any], rows: np.ndarray, seconds: float) -> Path:
-    """Store features compactly: rotated to at most N + M coordinates, half precision.
-
-    Parameters
-    ----------
-    profile, name : str
-    key : mapping
-        Everything the features depend on.
-    rows : ndarray, float32 of shape (N + M, D)
-    seconds : float
-        Wall time of the computation.
-
-    Raises
-    ------
-    RunError
-        If half precision changed an inner product by more than 0.002.
-    """
+    """Store features (N + M, D) rotated to at most N + M coordinates, in half precision; `seconds` they took."""
     kept = rotated(np.asarray(rows)).astype(np.float16)
     error = inner_product_error(np.asarray(rows), kept)
     if error > 2e-3:
@@ -149,17 +125,7 @@ def _read_runs(path: Path) -> pd.DataFrame:
 
 
 def write_runs(profile: str, name: str, rows: pd.DataFrame, seconds: float) -> Path:
-    """Store the rows of one grid and a manifest.
-
-    Parameters
-    ----------
-    profile, name : str
-    rows : DataFrame
-        What :meth:`tis_utils.experiments.study.Study.run` returned, with a digest of each run's ``subset`` and its
-        ``key``.
-    seconds : float
-        Wall time of the runs, added up.
-    """
+    """Store the rows of one grid, with a digest of each run's ``subset`` and its ``key``; `seconds` of all together."""
     path = table_file(profile, name)
     facts = {"runs": rows["key"].nunique(), "rows": len(rows), "seconds": round(seconds)}
     describe(path, write_table(path, eight_digits(rows)), facts)

@@ -1,9 +1,5 @@
 """The classroom data source: small enough for a laptop, built so that representation matters.
 
-General reasoning-gym filler plus five skill groups. Each group holds clean target examples, look-alikes
-that teach another function, corrupted answers, and the target function under other words. How the pool
-and the base model were designed is said openly in :mod:`tis_utils.examples.classroom.corpus`.
-
 Examples
 --------
 >>> from tis_utils.examples import classroom

@@ -1,14 +1,9 @@
-"""What the tiny base model is pre-trained on, and the open secret of its design.
+"""What the tiny base model is pre-trained on, and the design of the classroom, said openly.
 
-**The design, said openly.** The classroom is built so that a target task is *almost* known to the base
-model and yet undecided. In pre-training, the explicit wordings teach every function of every skill. The
-vague wordings occur as well, but mean the *target* function only 5 % of the time; the other functions of
-the skill share the rest equally. So the base model can do what the queries want, and expects something
-else when asked vaguely. Fine-tuning on a few dozen well-chosen examples only has to settle what the
-vague wording means, which is why tens of examples move the loss of a model this small. Candidates with
-the right wording and another function push the wrong way though they look alike as texts. This makes the
-classroom a place where *what an example teaches* and *what it looks like* come apart; it does not show
-how often they do in real pools.
+Explicit wordings teach every function of every skill. The vague wordings mean the *target* function only 5 % of the
+time, so the base model can do what the queries want and expects something else when asked vaguely: a few dozen
+well-chosen examples settle it, and look-alikes with another function push the wrong way. So *what an example teaches*
+and *what it looks like* come apart here; this does not show how often they do in real pools.
 """
 
 from __future__ import annotations
@@ -27,24 +22,9 @@ VAGUE_SHARE = 0.3  # how often a skill example is worded vaguely
 
 
 def pretraining_corpus(n: int, *, seed: int = 0, filler_share: float = 0.5) -> list[Example]:
-    """Draw pre-training examples: skills (explicit and vague wordings) and general filler, shuffled.
+    """Draw `n` shuffled pre-training examples with distinct prompts: `filler_share` general filler, skills equally.
 
-    All problems come from the "pretraining" part of the partition, so none of them can be in any pool,
-    query set or test set. See the module's description for what the vague wordings mean here.
-
-    Parameters
-    ----------
-    n : int
-        Number of examples, at least 1, all with distinct prompts.
-    seed : int
-        Seed of everything drawn.
-    filler_share : float
-        Share of filler in [0, 1]; the skills share the rest equally.
-
-    Raises
-    ------
-    InputError
-        If `n` or `filler_share` is out of range, or the filler families are used up.
+    All are of the "pretraining" part of the partition, so none can be in any pool, query set or test set.
     """
     if n < 1 or not 0 <= filler_share <= 1:
         raise InputError(

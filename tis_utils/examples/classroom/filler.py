@@ -24,15 +24,7 @@ _PATIENCE = 500  # draws in a row without a new prompt after which a family coun
 
 
 def filler(n: int, split: str, seed: int) -> list[Example]:
-    """Draw `n` examples with distinct prompts that belong to `split`, families in turn.
-
-    A family that has no more new prompts is left out of the rounds from then on.
-
-    Raises
-    ------
-    InputError
-        If all families together cannot supply `n` distinct prompts.
-    """
+    """Draw `n` examples with distinct prompts that belong to `split`, families in turn until they are used up."""
     taken: set[str] = set()
     streams = [_stream(family, split, seed, taken) for family in FAMILIES]
     examples: list[Example] = []

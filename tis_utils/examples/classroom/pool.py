@@ -25,10 +25,9 @@ def build(
 ) -> Data:
     """Draw a pool, and for each task a query set and a test set.
 
-    The pool always holds every skill group, so it does not depend on `tasks`; a task's queries do not depend on the
-    pool's size or on the other tasks. Per group the pool has *clean* examples (vague wording, target function), the
-    same wording with *other functions*, with *corrupted* answers (to another problem), and the target function under
-    *other wordings*; the rest is filler. No prompt is in two splits (:mod:`tis_utils.examples.classroom.splits`).
+    The pool holds every skill group, whatever the `tasks`: *clean* examples (vague wording, target function), the same
+    wording with *other functions* or *corrupted* answers (to another problem), the target function under *other
+    wordings*; the rest is filler. No prompt is in two splits.
 
     Parameters
     ----------
@@ -49,8 +48,7 @@ def build(
     Raises
     ------
     InputError
-        If a size or the seed is not an integer in range, a task is unknown, or the filler families
-        cannot supply that many distinct prompts.
+        If a size, the seed or a task is not possible, or the filler has too few distinct prompts.
     """
     _check_sizes(pool_size=(pool_size, MIN_POOL), n_queries=(n_queries, 1), n_test=(n_test, 1), seed=(seed, 0))
     _check_tasks(tasks)
@@ -62,13 +60,7 @@ def build(
 
 
 def composition(pool: Sequence[Example]) -> pd.DataFrame:
-    """Count a pool's examples.
-
-    Returns
-    -------
-    DataFrame
-        Columns source, kind, n; one row per combination that occurs, sorted by source and kind.
-    """
+    """Count a pool's examples: columns source, kind, n, sorted."""
     rows = pd.DataFrame(
         [(e.source, e.meta.get("kind", "unknown")) for e in pool], columns=["source", "kind"], dtype=str
     )

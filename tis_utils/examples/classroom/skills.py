@@ -1,9 +1,7 @@
 """The skill groups of the classroom: small text transformations that a tiny model can learn.
 
-A *skill* is a kind of input (a list of words, say) with three or four *functions* on it. Every function
-has two *explicit* wordings that name it; the skill has one *vague* wording that does not say which
-function is meant. Only the answers tell what the vague wording stands for, which is the point: two
-candidates with the same wording and different functions look alike and teach different things.
+Every function of a skill has two *explicit* wordings that name it; the *vague* wording of the skill does not say which
+is meant. Two candidates with the same wording and different functions look alike and teach different things.
 """
 
 from __future__ import annotations

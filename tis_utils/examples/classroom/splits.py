@@ -1,9 +1,4 @@
-"""Which split a problem belongs to: a fixed partition of all possible problems.
-
-The split is read off a hash of the problem itself, not off a seed. No problem can therefore appear in
-two splits, whatever the seeds, the sizes or the wordings: what the tiny model was pre-trained on is
-never in a pool, and what is in a pool is never in a query or test set.
-"""
+"""A fixed partition of all possible problems by a hash of the problem itself: none can appear in two splits."""
 
 from __future__ import annotations
 
