@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 
 from tis_utils.errors import InputError
 from tis_utils.evidence import published
-from tis_utils.evidence.claims import CLAIMS, PAPER_SOURCES, SCORECARD_COLUMNS, scorecard
+from tis_utils.evidence.claims import CLAIMS, PAPER_SOURCES, SCORECARD_COLUMNS, page_scorecard, scorecard, verdict_table
 from tis_utils.evidence.tables import as_figures
 from tis_utils.experiments.run_spec import ROW_COLUMNS
 
@@ -343,3 +343,22 @@ def test_every_metric_that_is_no_loss_is_the_downstream_metric_in_per_cent() -> 
     ]
     found = as_figures(pd.DataFrame(rows, columns=ROW_COLUMNS), "paper").set_index("metric")["mean"]
     assert found.to_dict() == {"query_loss": 1.5, "test_loss": 1.6, "downstream": 25.0}
+
+
+def test_a_page_judges_the_paper_and_its_own_runs(sweep_rows):
+    sentences = {"lead over Random shrinks with budget": "lead shrinks", "LESS+RR best at low budgets": "LESS best"}
+    card, printed = page_scorecard({"this page": sweep_rows()}, sentences, 100)
+    assert set(card["source"]) == {"paper", "this page"}
+    assert set(card.columns) == set(SCORECARD_COLUMNS)
+    assert {name.removesuffix(", downstream") for name in printed} == set(sentences)
+    assert {text.removesuffix(", score").removesuffix(", query loss") for text in printed.values()} == {
+        "lead shrinks",
+        "LESS best",
+    }
+    assert all(printed[name].endswith(", score") == name.endswith(", downstream") for name in printed)
+    table = verdict_table(card, {"this page": "smoke", "paper": "paper"}, printed)
+    assert list(table.columns) == ["smoke", "paper"]
+    assert list(table.index) == list(printed.values())
+    line = row(card, next(iter(printed)), "paper")
+    assert table.loc[printed[line["claim"]], "paper"].startswith(f"{line['verdict']}: {line['statistic']:+.2f} [")
+    assert table["smoke"].str.startswith("not testable: ").all()  # two tasks

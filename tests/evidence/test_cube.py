@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from tis_utils.errors import InputError
-from tis_utils.evidence.cube import Cube, cube, lead_changes, leads, mean_leads
+from tis_utils.evidence.cube import Cube, cube, lead_changes, leads, leads_text, mean_leads
 from tis_utils.evidence.published import LESS, PAPER_METHODS
 from tis_utils.evidence.published_analysis import published_cube
 from tis_utils.evidence.tables import RANDOM, ZERO_SHOT
@@ -183,3 +183,11 @@ def test_part_keeps_the_right_models_and_tasks() -> None:
     assert part.mean.shape == (1, 2, 2, 9, 5)
     np.testing.assert_array_equal(part.mean[0, 1], data.mean[3, 0])
     assert part.draws(7, 0).shape == (7, 2, 2, 9, 5)
+
+
+def test_leads_as_text_stand_in_the_order_of_the_rows():
+    rows = [("less", 25, 12.4, -3.0, 20.6), ("less", 50, 1.0, 0.2, 2.0), ("embed", 25, -5.0, -9.0, 1.0)]
+    table = leads_text(pd.DataFrame(rows, columns=["method", "budget", "value", "low", "high"]))
+    assert list(table.index) == ["LESS", "EMBED"]
+    assert table.loc["LESS", 25] == "+12 [−3, +21]"
+    assert pd.isna(table.loc["EMBED", 50])

@@ -140,3 +140,13 @@ def test_a_changed_file_is_refused(tmp_path: Path) -> None:
 def test_a_missing_file_says_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="restore the file with git"):
         published.check(tmp_path / "figures.csv")
+
+
+def test_rows_by_setting_bear_the_printed_names() -> None:
+    rows = published.figures()
+    parts = published.by_setting(rows)
+    assert len(parts) == len(published.MODELS) * len(published.POOLS)
+    part = parts["Llama 2 7B, Dolci"]
+    assert set(part["pool"]) == {"dolci"}
+    assert set(part["model"]) == {"llama2-7b"}
+    assert sum(map(len, parts.values())) == len(rows)

@@ -15,9 +15,10 @@ from tis_utils.evidence.selections import (
     diversity,
     ladder,
     mean_overlap,
+    picks_of,
 )
 from tis_utils.examples.kinds import view
-from tis_utils.experiments import Study
+from tis_utils.experiments import NONE, RunSpec, Study
 from tis_utils.profiles import load_profile
 from tis_utils.selectors import SELECTORS, select
 from tis_utils.selectors.wasserstein import w1
@@ -73,3 +74,13 @@ def test_the_ladder_goes_beyond_the_budgets_up_to_half_the_pool(study: Study) ->
     steps = ladder(study)
     assert steps[: len(study.profile.budgets)] == list(study.profile.budgets)
     assert study.profile.budgets[-1] < steps[-1] <= len(study.data.pool) / 2
+
+
+def test_picks_of_methods_are_those_of_the_study(study: Study) -> None:
+    methods = [("mine", "round_robin"), (NONE, "random")]
+    taken = picks_of(study, methods, BUDGET)
+    assert list(zip(taken["representation"], taken["selector"], strict=True)) == methods * len(study.profile.tasks)
+    for row in taken.itertuples():
+        spec = RunSpec(row.task, row.representation, row.selector, BUDGET, study.profile.seeds[0])
+        assert (row.picks == study.picks(spec)).all()
+    assert len(composition(study, taken, 5)) == 5 * len(taken)

@@ -1,12 +1,7 @@
 """Generalization bounds for selected subsets: the constants and both sides of every inequality.
 
-The setting is ridge regression on a bounded domain, where every constant is computed, none guessed:
-``|x| <= x_max``, ``|y| <= y_max``, training objective ``mean((<theta, x> - y)^2) / 2 + mu |theta|^2 / 2``.
-Statements and proofs are on the page ``05_bounds``; the names of the lemmas there are repeated here. They
-are our own versions of the shapes of Theorems 6.1 and 6.2 of Nayak et al. (2026), not quotations.
-
-Examples are points ``z = (x, y)`` with the Euclidean metric, and W1 is the 1-Wasserstein distance with
-that metric. Arguments that are costs or counts may be arrays; they broadcast.
+Ridge regression on a bounded domain, ``|x| <= x_max``, ``|y| <= y_max``: every constant is computed, none guessed.
+Lemmas and proofs: page ``05_bounds``; the shapes are those of Theorems 6.1 and 6.2 of Nayak et al. (2026).
 """
 
 from __future__ import annotations
@@ -25,19 +20,9 @@ SYMMETRISATION = 2.0  # Lemma "uniform deviation", step symmetrisation: a ghost 
 
 @dataclass(frozen=True)
 class RidgeSetting:
-    """Ridge regression on a bounded domain, and the constants that follow from its three numbers.
+    """Objective ``mean((<theta, x> - y)^2) / 2 + mu |theta|^2 / 2`` on the domain, and the constants that follow.
 
-    Parameters
-    ----------
-    x_max, y_max : float
-        Largest Euclidean norm of an input and largest absolute target (same units as the data).
-    mu : float
-        Weight of the regulariser; the training objective is mu-strongly convex.
-
-    Raises
-    ------
-    InputError
-        If one of the three is not a positive finite number.
+    InputError unless all three numbers are positive and finite.
     """
 
     x_max: float
@@ -51,7 +36,7 @@ class RidgeSetting:
 
     @classmethod
     def of(cls, x: ArrayLike, y: ArrayLike, mu: float) -> RidgeSetting:
-        """Read the two radii off the data: x is (N, p), y is (N,)."""
+        """Read the two radii off inputs (N, p) and answers (N,)."""
         if not (np.size(x) and np.size(y)):
             raise InputError("There are no examples, so no radii can be read off them. Pass at least one.")
         x_max = np.linalg.norm(np.asarray(x, dtype=np.float64), axis=-1).max()
@@ -64,7 +49,7 @@ class RidgeSetting:
 
     @property
     def max_residual(self) -> float:
-        """Largest absolute error of a parameter in the ball of radius rho, and range of the absolute loss."""
+        """Largest absolute error of a parameter in the ball of radius rho."""
         return self.rho * self.x_max + self.y_max
 
     @property
@@ -95,10 +80,7 @@ class RidgeSetting:
 
 
 def ridge_fit(x: ArrayLike, y: ArrayLike, mu: float) -> Floats:
-    """Minimise mean((<theta, x> - y)^2) / 2 + mu |theta|^2 / 2 exactly.
-
-    x is (..., n, p) and y (..., n); leading axes are independent problems. Returns (..., p).
-    """
+    """Exact minimiser (..., p) of the objective for x (..., n, p), y (..., n); leading axes are separate problems."""
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     n, p = x.shape[-2:]
     xt = np.swapaxes(x, -1, -2)  # (..., p, n)
@@ -131,16 +113,15 @@ def stability_bound(w1: ArrayLike, gradient_lipschitz: float, mu: float) -> Floa
 
 
 def sampling_term(setting: RidgeSetting, n: ArrayLike, delta: float) -> Floats:
-    """Uniform deviation of the absolute risk over the ball: zeta(n, delta), of order 1 / sqrt(n)."""
+    """Uniform deviation of the absolute risk over the ball, zeta(n, delta), of order 1 / sqrt(n)."""
     mean = SYMMETRISATION * rademacher_linear(setting.rho, setting.x_max, n)
     return mean + mcdiarmid(setting.max_residual, n, delta)
 
 
 def reference_parameter(x: ArrayLike, y: ArrayLike, weights: ArrayLike, rho: float, steps: int = 300) -> Floats:
-    """Find a parameter in the ball with a small weighted absolute error; its error bounds the joint error.
+    """A parameter (p,) in the ball with a small weighted absolute error; inputs (n, p), answers and weights (n,).
 
-    Projected subgradient descent, the best iterate is returned. The bounds hold for *every* parameter in
-    the ball, so the minimum need not be exact. x is (n, p), y and weights are (n,); returns (p,).
+    Projected subgradient descent; the bounds hold for every parameter in the ball, so it need not be the minimum.
     """
     x, y, weights = (np.asarray(v, dtype=np.float64) for v in (x, y, weights))
     theta = np.zeros(x.shape[1])
@@ -171,28 +152,9 @@ def query_risk_bound(
     w1_x: float,
     delta: float,
 ) -> dict[str, float]:
-    """Right-hand side of the query-risk bound, the shape of Theorem 6.1.
+    """Terms and sum ("bound") of the query-risk bound for any theta (p,) in the ball; units of the absolute loss.
 
-    Parameters
-    ----------
-    setting : RidgeSetting
-    theta : array, shape (p,)
-        Any parameter of norm at most ``setting.rho``, such as ``ridge_fit`` of the subset.
-    subset, queries : (x, y) pairs of shapes (B, p), (B,) and (M, p), (M,)
-    w1_x : float
-        W1 between the *inputs* of subset and queries.
-    delta : float
-        Allowed probability of failure over the draw of the queries.
-
-    Returns
-    -------
-    dict
-        The terms train_error, transport, joint_error and sampling, and their sum, bound: units of the absolute loss.
-
-    Raises
-    ------
-    InputError
-        If theta or the data lie outside the setting.
+    The shape of Theorem 6.1; `w1_x` is W1 between the *inputs*. InputError if theta or data lie outside the setting.
     """
     norm = float(np.linalg.norm(theta))
     if norm > setting.rho * (1 + 1e-9):
@@ -217,26 +179,9 @@ def random_gap_bound(
     w1_pool: ArrayLike,
     w1_best: ArrayLike,
 ) -> dict[str, Floats]:
-    """Right-hand side of the bound on random against best subset, the shape of Theorem 6.2.
+    """Terms and sum ("bound") of random against best subset, the shape of Theorem 6.2; units of the squared loss.
 
-    Parameters
-    ----------
-    factor : float
-        K G / mu, see :attr:`RidgeSetting.gap_factor`.
-    expected_w1 : float or array
-        A bound of E W1(random subset, pool), by ``concentration.expected_w1_tree`` or ``..._dyadic``.
-    diameter : float
-        Largest distance between two candidates.
-    budget : int or array of int
-    delta : float
-    w1_pool, w1_best : float or array
-        W1(pool, queries) and W1(best subset, queries).
-
-    Returns
-    -------
-    dict
-        The terms expectation, deviation, pool_mismatch and residual, times `factor`, and their sum, bound: units of
-        the squared loss.
+    `factor` is K G / mu, `expected_w1` a bound of E W1(random subset, pool), the other two are W1 to the queries.
     """
     terms = {
         "expectation": expected_w1,

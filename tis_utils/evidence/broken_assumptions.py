@@ -16,7 +16,7 @@ from tis_utils.selectors.wasserstein import w1
 
 
 def _stability(setting: RidgeSetting, moved: ArrayLike, one: Examples, other: Examples) -> float:
-    """Left over right of Lemma "stability": the parameter moved by a vector, the data from one set to the other."""
+    """Left over right side of Lemma "stability"."""
     bound = setting.gradient_lipschitz / setting.mu * w1(stack(*one), stack(*other))
     return float(np.linalg.norm(moved)) / bound
 
@@ -73,21 +73,9 @@ def power_loss(q: float) -> float:
 
 
 def broken_assumptions(problem: RidgeProblem, order: ArrayLike, delta: float) -> pd.DataFrame:
-    """Turn one knob per assumption.
+    """Turn one knob per assumption; problem and order hold at least 1000 candidates.
 
-    Parameters
-    ----------
-    problem : RidgeProblem
-        With at least 1000 candidates.
-    order : array of int
-        Its candidates as a selector orders them, at least 1000.
-    delta : float
-        Allowed probability of failure.
-
-    Returns
-    -------
-    DataFrame
-        ``assumption`` (numbered), ``knob`` (what the setting is), ``setting`` and ``ratio``, left side over right side.
+    Columns ``assumption`` (numbered), ``knob``, ``setting`` (its values) and ``ratio``, left side over right side.
     """
     ridge, small = problem.setting, np.geomspace(1, 1e-3, 15)
     sampled = partial(selected_is_not_sampled, problem=problem, order=order, delta=delta)

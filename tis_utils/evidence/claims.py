@@ -1,18 +1,12 @@
 """The scorecard: the paper's claims, each as a computed verdict, for the paper's own runs and for this book's.
 
-Every claim is one statistic that is *positive where the claim is right* (:mod:`tis_utils.evidence.paper_claims`),
-with a 95 % bootstrap interval (:func:`tis_utils.evidence.statistics.bootstrap`: seeds and tasks are resampled) and one
-rule for all claims (:func:`tis_utils.evidence.statistics.verdict`): supported, mixed or contradicted as the interval
-lies above, around or below zero. What cannot be computed, or rests on fewer than three tasks, is "not testable".
-
-Source "paper" takes the paper's ten pool-and-model combinations together; there models are resampled as well as
-tasks, each with both of its pools, which are not independent.
+Source "paper" takes the paper's ten pool-and-model combinations together and resamples models as well as tasks.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +84,44 @@ def scorecard(
     return pd.DataFrame(lines, columns=SCORECARD_COLUMNS)
 
 
+def page_scorecard(
+    runs: Mapping[str, pd.DataFrame], sentences: Mapping[str, str], draws: int
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Judge some claims on the paper's numbers and on runs of this book.
+
+    Parameters
+    ----------
+    runs : mapping of source to rows
+        What :meth:`tis_utils.experiments.study.Study.run` returns.
+    sentences : mapping of claim to printed label
+    draws : int
+
+    Returns
+    -------
+    card : DataFrame
+        The rows of :func:`scorecard`, sources "paper" and those of `runs`.
+    printed : dict
+        Label of every claim in the card, with the metric that it is judged by.
+    """
+    rows = [as_figures(part, source).assign(source=source) for source, part in runs.items()]
+    card = scorecard(pd.concat(rows), sources=["paper", *runs], draws=draws)
+    base = card["claim"].str.removesuffix(", downstream")
+    card = card.assign(label=base.map(sentences))[base.isin(sentences)]
+    by_score = card["metric"] == "downstream"
+    labels = card["label"] + by_score.map({True: ", score", False: ", query loss"})
+    return card.drop(columns="label"), dict(zip(card["claim"], labels, strict=True))
+
+
+def verdict_table(card: pd.DataFrame, sources: Mapping[str, str], claims: Mapping[str, str]) -> pd.DataFrame:
+    """Verdicts with their numbers, or why there is none: printed claims × printed sources."""
+    texts = [
+        f"{row.verdict}: {row.reason or stats.Estimate(row.statistic, row.low, row.high).text(2) + ' ' + row.unit}"
+        for row in card.itertuples()
+    ]
+    table = card.assign(text=texts).pivot(index="claim", columns="source", values="text")
+    return table.loc[list(claims), list(sources)].rename(index=claims, columns=sources)
+
+
 def _line(
     claim: Claim, metric: str, source: str, rows: pd.DataFrame | None, draws: int, seed: int
 ) -> dict[str, object]:
@@ -116,7 +148,7 @@ def _line(
 
 
 def verdict_and_reason(low: float, high: float, tasks: int) -> dict[str, object]:
-    """Verdict and reason; none is passed on fewer tasks than can be resampled, whose interval holds seeds only."""
+    """None is passed on fewer tasks than can be resampled, whose interval holds seeds only."""
     if tasks < stats.MIN_UNITS:
         few = f"{tasks} task{'s' * (tasks > 1)} only: the interval holds the seeds, not what another task may bring"
         return {"verdict": "not testable", "reason": few}
@@ -124,7 +156,7 @@ def verdict_and_reason(low: float, high: float, tasks: int) -> dict[str, object]
 
 
 def _cube(claim: Claim, metric: str, source: str, rows: pd.DataFrame | None) -> Cube:
-    """What a claim needs of a source, with axes (M, T, L, K, S); only tasks complete in all models and pools."""
+    """What a claim needs of a source, with axes (M, T, L, K, S)."""
     if rows is None:
         raise NotTestableError("there are no results of this source")
     step = "bin" if claim.experiment == "quantile" else "budget"

@@ -1,14 +1,8 @@
-"""Concentration: how far a random sample can be from what it was drawn from.
-
-Three facts, each with an explicit constant and proved on the page ``05_bounds``: McDiarmid's inequality,
-the complexity of linear functions, and the expected W1 between an empirical measure and its source, once
-in closed form and once computed for a given pool.
-"""
+"""How far a random sample can be from what it was drawn from, with explicit constants (proofs: page ``05_bounds``)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,18 +13,14 @@ from tis_utils.evidence.statistics import Floats
 
 
 def rademacher_linear(rho: float, x_max: float, n: ArrayLike) -> Floats:
-    """Bound E sup_{|theta| <= rho} mean_i s_i <theta, x_i> for random signs s.
-
-    Lemma "uniform deviation", step linear functions.
-    """
+    """Bound E sup_{|theta| <= rho} mean_i s_i <theta, x_i> for random signs s (Lemma "uniform deviation")."""
     return rho * x_max / np.sqrt(np.asarray(n, dtype=np.float64))
 
 
 def mcdiarmid(width: float, n: ArrayLike, delta: float) -> Floats:
-    """Deviation above the mean that is exceeded with probability delta at most (Lemma "bounded differences").
+    """Deviation above the mean exceeded with probability delta at most (Lemma "bounded differences").
 
-    Replacing one of the n independent draws may change the statistic by ``width / n``. Raises InputError for a delta
-    outside (0, 1).
+    One of the n independent draws moves the statistic by ``width / n`` at most. InputError for delta outside (0, 1).
     """
     if not 0 < delta < 1:
         raise InputError(f"delta is {delta!r}; it is a probability of failure, so give a number between 0 and 1.")
@@ -38,10 +28,7 @@ def mcdiarmid(width: float, n: ArrayLike, delta: float) -> Floats:
 
 
 def dyadic_constant(dim: int) -> float:
-    """C_d of E W1(P_B, P) <= C_d diameter B^(-1/d) (Theorem "expected distance of a random subset").
-
-    Raises InputError for d < 3, where the rate is another one.
-    """
+    """C_d of E W1(P_B, P) <= C_d diameter B^(-1/d) (Theorem "expected distance of a random subset"); d >= 3."""
     if dim < 3:
         raise InputError(f"The rate B^(-1/d) needs dimension 3 or more, got {dim}; use expected_w1_tree instead.")
     growth = 2.0 ** (dim / 2 - 1)
@@ -49,7 +36,7 @@ def dyadic_constant(dim: int) -> float:
 
 
 def expected_w1_dyadic(diameter: float, dim: int, budget: ArrayLike) -> Floats:
-    """Bound E W1(P_B, P) by C_d diameter B^(-1/d): knows nothing of the pool but its diameter and dimension."""
+    """Bound E W1(P_B, P) by C_d diameter B^(-1/d), whatever the pool."""
     return dyadic_constant(dim) * diameter * np.asarray(budget, dtype=np.float64) ** (-1 / dim)
 
 
@@ -62,23 +49,23 @@ class ClusterTree:
 
     @classmethod
     def of(cls, points: ArrayLike) -> ClusterTree:
-        """Complete linkage: the height of a merge is the diameter of the merged cluster. (N, d) points."""
+        """Complete linkage of points (N, d): the height of a merge is the diameter of the merged cluster."""
         points = np.asarray(points, dtype=np.float64)
         if points.ndim != 2 or len(points) < 2:
             raise InputError(f"A cluster tree needs a matrix of at least 2 points, got shape {points.shape}.")
         merges = linkage(points, "complete")  # (N - 1, 4)
         return cls(merges[:, :2].astype(np.intp), np.concatenate([np.zeros(len(points)), merges[:, 2]]))
 
-    @cached_property
+    @property
     def parent(self) -> NDArray[np.intp]:
-        """Parent of every cluster but the last (the whole pool), shape (2 N - 2,)."""
+        """Parent of every cluster but the last, the whole pool, shape (2 N - 2,)."""
         n_merges = len(self.children)
         parent = np.empty(2 * n_merges, dtype=np.intp)
         parent[self.children] = np.arange(n_merges + 1, 2 * n_merges + 1)[:, None]
         return parent
 
     def masses(self, weights: ArrayLike) -> Floats:
-        """Mass of every cluster from the masses of the N points, shape (2 N - 1,)."""
+        """Mass of every cluster, shape (2 N - 1,), from the masses of the N points."""
         n_points = len(self.children) + 1
         mass = np.concatenate([np.asarray(weights, dtype=np.float64), np.zeros(n_points - 1)])
         for node, pair in enumerate(self.children, start=n_points):
@@ -98,10 +85,9 @@ def binomial_surplus(mass: ArrayLike, budget: ArrayLike) -> Floats:
 
 
 def expected_w1_tree(points: ArrayLike, budget: ArrayLike) -> Floats:
-    """Bound E W1(P_B, P), P uniform over this pool (Theorem "expected distance of a random subset").
+    """Bound E W1(P_B, P) for `budget` draws from this pool, points (N, d); the shape of `budget`.
 
-    Clusters too fine to matter at a budget are cut off where that lowers the bound. Points are (N, d), `budget` the
-    number of draws with replacement; returns the shape of `budget`.
+    Theorem "expected distance of a random subset"; clusters too fine to matter at a budget are cut off.
     """
     tree = ClusterTree.of(points)
     n_points = len(tree.children) + 1

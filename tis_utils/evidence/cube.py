@@ -12,7 +12,7 @@ from tis_utils.errors import InputError
 from tis_utils.evidence import statistics as stats
 from tis_utils.evidence.statistics import Estimate, Floats
 from tis_utils.evidence.tables import UNTUNED, By, cells_of
-from tis_utils.labels import order
+from tis_utils.labels import label, order
 
 SCORES = ("exact_match", "downstream")  # higher is better
 
@@ -21,9 +21,8 @@ SCORES = ("exact_match", "downstream")  # higher is better
 class Cube:
     """One metric of one experiment: `mean`, `sd` and `n` over seeds, each of shape (T, K, S) or (M, T, L, K, S).
 
-    T tasks, K methods, S budgets (or distance bins); with several models and pools, as in the paper, M models come
-    first and L pools after the tasks. Models and tasks are what :meth:`draws` resamples; both pools of a model stay
-    together, since they are not independent. The untuned model has the same value at every budget.
+    T tasks, K methods, S budgets (or distance bins); with several models, M models come first, L pools after the
+    tasks. Pools of a model are not independent and stay together in :meth:`draws`.
     """
 
     metric: str
@@ -38,7 +37,7 @@ class Cube:
 
     @property
     def se(self) -> Floats:
-        """Standard errors; 0 where there is one run only and the spread is unknown."""
+        """Standard errors; 0 for a single run, whose spread is unknown."""
         return np.nan_to_num(self.sd) / np.sqrt(self.n)
 
     @property
@@ -52,10 +51,9 @@ class Cube:
         return "points" if self.is_score else "% of loss"
 
     def lead(self, over: str, values: Floats | None = None) -> Floats:
-        """How much better every method is than `over`: per cent of its loss, or percentage points.
+        """How much better than `over` every method is: per cent of its loss, or percentage points.
 
-        Positive is better. `values` of shape (..., K, S) take the place of the means, for instance bootstrap draws.
-        Raises InputError if there is no such method.
+        `values` (..., K, S), such as bootstrap draws, take the place of the means. InputError for an unknown method.
         """
         if over not in self.methods:
             raise InputError(f"There is no method {over!r} here; there is {', '.join(self.methods)}.")
@@ -71,11 +69,11 @@ class Cube:
         return -self.mean if self.is_score else self.mean
 
     def blocks(self) -> Floats:
-        """Costs with one row per place in which methods compete (task, budget, ...), shape (blocks, K)."""
+        """Costs with one row per place in which methods compete, (blocks, K)."""
         return np.swapaxes(self.costs(), -1, -2).reshape(-1, len(self.methods))
 
     def part(self, models: Sequence[str] | None = None, tasks: Sequence[str] | None = None) -> Cube:
-        """The same with these of several models, and these tasks, only."""
+        """The same with these models and tasks only."""
         models, tasks = tuple(models or self.models), tuple(tasks or self.tasks)
         at = np.ix_([self.models.index(m) for m in models], [self.tasks.index(t) for t in tasks])
         return replace(self, mean=self.mean[at], sd=self.sd[at], n=self.n[at], models=models, tasks=tasks)
@@ -87,24 +85,9 @@ class Cube:
 
 
 def cube(rows: pd.DataFrame, metric: str, by: By, methods: Sequence[str] | None = None) -> Cube:
-    """Put the rows of one budget experiment into fixed places; tasks with a gap are left out.
+    """The rows of one budget experiment, the untuned model at every budget; tasks with a gap are left out.
 
-    Parameters
-    ----------
-    rows : DataFrame
-        Tidy rows with a column ``budget``, see :mod:`tis_utils.evidence.tables`; those of the untuned model count at
-        every budget.
-    metric : str
-        Value of the column ``metric``.
-    by : {"representation", "selector", "both"}
-        What a method is, see :func:`tis_utils.evidence.tables.with_method`.
-    methods : sequence of str, optional
-        Only these, in this order; default: all, in the book's order.
-
-    Raises
-    ------
-    InputError
-        If the rows are not of one experiment, or no task has every method at every budget.
+    `methods` default to all. InputError if the rows are of several experiments, or no task is complete.
     """
     cells = cells_of(rows, metric, by, "budget").dropna(subset=["mean"])
     names = order(cells["method"]) if methods is None else list(methods)
@@ -140,7 +123,7 @@ class Leads:
 
     @classmethod
     def of(cls, data: Cube, over: str, cloud: Floats, minus: str | None = None) -> Leads:
-        """Mean over all tasks, models and pools; `cloud` is what :meth:`Cube.draws` returns."""
+        """Mean over tasks, models and pools; `cloud` is what :meth:`Cube.draws` returns."""
         value, draws = data.lead(over), data.lead(over, cloud)
         value, draws = value.mean(axis=tuple(range(value.ndim - 2))), draws.mean(axis=tuple(range(1, draws.ndim - 2)))
         if minus is not None:
@@ -173,15 +156,14 @@ def leads(data: Cube, over: str, draws: int, seed: int = 0, *, minus: str | None
     over : str
         The method to compare with.
     draws, seed : int
-        Of the bootstrap, see :meth:`Cube.draws`.
+        Of the bootstrap.
     minus : str, optional
         Subtract the lead of this method: who leads *it*, on the scale of `over`.
 
     Returns
     -------
     DataFrame
-        Columns ``method``, ``budget``, ``value``, ``low``, ``high``, in :attr:`Cube.unit`; without `over`, or without
-        `minus` if there is one.
+        Columns ``method``, ``budget``, ``value``, ``low``, ``high``, in :attr:`Cube.unit`; the reference is left out.
     """
     ahead = Leads.of(data, over, data.draws(draws, seed), minus)
     rows = [
@@ -193,6 +175,13 @@ def leads(data: Cube, over: str, draws: int, seed: int = 0, *, minus: str | None
     return pd.DataFrame(rows, columns=["method", "budget", "value", "low", "high"])
 
 
+def leads_text(table: pd.DataFrame, digits: int = 0) -> pd.DataFrame:
+    """Spread the rows of :func:`leads` out as "value [low, high]", printed methods × budgets."""
+    text = [Estimate(row.value, row.low, row.high).text(digits) for row in table.itertuples()]
+    wide = table.assign(text=text).pivot(index="method", columns="budget", values="text")
+    return wide.reindex(table["method"].unique()).rename(label)
+
+
 def mean_leads(data: Cube, over: str, draws: int, seed: int = 0, *, minus: str | None = None) -> pd.DataFrame:
     """Like :func:`leads`, mean over budgets: columns ``method``, ``value``, ``low``, ``high``."""
     ahead = Leads.of(data, over, data.draws(draws, seed), minus).averaged()
@@ -200,17 +189,9 @@ def mean_leads(data: Cube, over: str, draws: int, seed: int = 0, *, minus: str |
 
 
 def lead_changes(old: Cube, new: Cube, over: str, draws: int, seed: int = 0) -> pd.DataFrame:
-    """By how much :func:`mean_leads` differ between two experiments; the bootstrap draws the same tasks in both.
+    """New minus old :func:`mean_leads`, in points; the bootstrap draws the same tasks in both.
 
-    Returns
-    -------
-    DataFrame
-        Columns ``method``, ``value`` (new minus old, in points), ``low``, ``high``; without `over`.
-
-    Raises
-    ------
-    InputError
-        If the experiments differ in tasks, methods or budgets.
+    InputError if the experiments differ in tasks, methods or budgets.
     """
     if (old.tasks, old.methods, old.budgets) != (new.tasks, new.methods, new.budgets):
         raise InputError("The two experiments differ in tasks, methods or budgets: keep what both have.")

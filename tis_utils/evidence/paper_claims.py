@@ -1,16 +1,7 @@
-"""What the paper claims, each claim as one statistic that is positive where the claim is right.
+"""What the paper claims, each claim as one statistic of shape (...) that is positive where the claim is right.
 
-A statistic takes a :class:`tis_utils.evidence.cube.Cube`, which names methods and steps (budgets or bins), and costs of
-shape (..., T, K, S), lower is better (downstream metrics are negated): the measured ones, or all bootstrap draws of
-them. It returns shape (...).
-
-Units. Losses are compared as relative differences in per cent, because their scales differ between tasks;
-downstream metrics as differences in points; bins by Spearman's correlation. Then tasks are averaged.
-
-Words. *Low* and *high* budgets are the smallest and the largest 40 % of a source's budgets (at least one): in
-the paper 500, 1000 and 5000, 10000. Transport-type selectors are KNN-Uniform, KNN-KDE and UOT; greedy ones
-round-robin and doubly greedy. A claim that one method is best is judged by its *smallest* lead over any
-rival; the smallest of several noisy leads is biased downwards, so such claims are judged strictly.
+A statistic takes a Cube, for the names, and costs (..., T, K, S), lower is better: measured ones or bootstrap draws.
+*Low* and *high* budgets are the smallest and the largest 40 %. "Best" is judged by the smallest lead over any rival.
 """
 
 from __future__ import annotations

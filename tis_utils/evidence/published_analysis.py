@@ -1,4 +1,4 @@
-"""What the paper's published budget experiment says: agreement of metrics, what seeds can tell apart, and estimates."""
+"""What the paper's published budget experiment says: agreement of metrics, what seeds tell apart, estimates."""
 
 from __future__ import annotations
 
@@ -30,10 +30,7 @@ def method_name(method: str) -> str:
 
 @cache
 def published_cube(metric: str) -> Cube:
-    """Return the published budget experiment of query_loss, test_loss or downstream.
-
-    Shape (5 models, 5 tasks, 2 pools, 9 methods, 5 budgets): the paper's eight methods, then zero-shot.
-    """
+    """The published budget experiment by one metric: 5 models, 5 tasks, 2 pools, 8 methods and zero-shot, 5 budgets."""
     rows = published.figures()
     if metric not in set(rows["metric"]):
         raise InputError(f"metric = {metric!r}, expected query_loss, test_loss or downstream.")
@@ -48,11 +45,7 @@ def published_cube(metric: str) -> Cube:
 
 
 def estimate(values: Floats, draws: int, seed: int = 0, *, tasks: bool = False) -> Estimate:
-    """Mean of values that belong to models, shape (M, ...), with an interval from resampling models.
-
-    With `tasks`, the second axis is resampled as well. Five models are few, so the interval is widened
-    (:func:`tis_utils.evidence.statistics.interval`).
-    """
+    """Mean of values (M, ...) of M models; the interval resamples models and, with `tasks`, the second axis."""
     cells = values.reshape(len(values), values.shape[1] if tasks else 1, -1).mean(axis=2)  # (M, T or 1)
     nothing = np.zeros_like(cells)
     cloud = stats.bootstrap(cells, nothing, nothing + 1, draws, np.random.default_rng(seed))
@@ -60,24 +53,20 @@ def estimate(values: Floats, draws: int, seed: int = 0, *, tasks: bool = False) 
 
 
 def below_zero_shot(data: Cube) -> Floats:
-    """Whether a fine-tuned cell is worse than the untuned model, shape (M, T, L, K − 1, S), 0 or 1."""
+    """Whether a fine-tuned cell is worse than the untuned model, (M, T, L, K − 1, S), 0 or 1."""
     return (data.lead(ZERO_SHOT)[..., :-1, :] < 0).astype(float)
 
 
 def agreement(a: Cube, b: Cube) -> Floats:
-    """Spearman over the eight trained methods between two metrics within each cell, shape (M, T, L, S).
-
-    Positive if the better method by one metric is the better one by the other.
-    """
+    """Spearman over the trained methods between two metrics within each cell, (M, T, L, S)."""
     x, y = (np.moveaxis(c.costs()[..., :-1, :], -2, -1) for c in (a, b))  # (M, T, L, S, K)
     return stats.spearman(x, y)
 
 
 def separable(data: Cube, level: float = 0.05) -> Floats:
-    """Share of the pairs of trained methods that Welch's t-test tells apart, shape (M, T, L, S).
+    """Share of the pairs of trained methods that Welch's t-test tells apart, (M, T, L, S).
 
-    Only mean, sd and n of each cell are needed. Two methods without any spread count as different if
-    their means differ. Equal methods would give about `level`, or less: with three seeds the test is careful.
+    Two methods without any spread count as different if their means differ.
     """
     k = len(data.methods) - 1
     i, j = np.triu_indices(k, 1)
@@ -89,9 +78,9 @@ def separable(data: Cube, level: float = 0.05) -> Floats:
 
 
 def reliability(data: Cube, axis: tuple[int, ...]) -> Floats:
-    """Share of the variance between methods' means that is not seed noise, averaged over cells along `axis`.
+    """Share of the variance of method means that is not seed noise, ``1 − E[sd²/n] / E[variance]``, not below 0.
 
-    ``1 − E[sd²/n] / E[variance of the method means]`` over the axes of (M, T, L, S); cut at 0.
+    E is the mean over `axis` of (M, T, L, S).
     """
     mean, noise = data.mean[..., :-1, :], (data.sd**2 / data.n)[..., :-1, :]  # (M, T, L, K, S)
     between, within = mean.var(axis=-2, ddof=1), noise.mean(axis=-2)  # (M, T, L, S)

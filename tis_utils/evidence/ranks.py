@@ -1,9 +1,6 @@
-"""Comparing methods over many cells: ranks, Friedman's test, Nemenyi's critical difference, regret.
+"""Methods over many cells: ranks, Friedman's test, Nemenyi's critical difference (Demšar, JMLR 7, 2006), regret.
 
-The rank tests follow Demšar, *Statistical Comparisons of Classifiers over Multiple Data Sets*, JMLR 7 (2006).
-They take blocks to be independent; model × task × pool are not (the same model in many blocks, the same
-test set in many blocks), so their p-values are too small. Read them together with
-:func:`tis_utils.evidence.statistics.bootstrap`, which resamples models and tasks.
+The tests take cells to be independent, which tasks of one model are not: their p-values are too small.
 """
 
 from __future__ import annotations
@@ -32,24 +29,34 @@ class RankTest(NamedTuple):
 
 
 def mean_ranks(costs: Floats) -> Floats:
-    """Mean rank over blocks, 1 is best, ties share their average rank: costs (..., B, K) -> (..., K)."""
+    """Mean rank over blocks, 1 is best, ties share theirs: costs (..., B, K) -> (..., K)."""
     return rankdata(costs, axis=-1).mean(axis=-2)
 
 
 def critical_difference(methods: int, blocks: int, alpha: float = 0.05) -> float:
-    """Difference of mean ranks that Nemenyi's test calls significant (Demšar 2006, section 3.2.2).
-
-    ``q · sqrt(K (K + 1) / (6 B))`` where q is the studentized range for infinitely many degrees of freedom
-    divided by √2.
-    """
+    """Nemenyi's critical difference of mean ranks, ``q · sqrt(K (K + 1) / (6 B))`` (Demšar 2006, section 3.2.2)."""
     q = studentized_range.ppf(1 - alpha, methods, np.inf) / np.sqrt(2)
     return float(q * np.sqrt(methods * (methods + 1) / (6 * blocks)))
 
 
 def rank_test(costs: Floats, alpha: float = 0.05) -> RankTest:
-    """Friedman's test with Nemenyi's critical difference at level `alpha`.
+    """Friedman's test with Nemenyi's critical difference (Demšar 2006, section 3.2.2).
 
-    Costs have shape (B, K), lower is better. Raises InputError for fewer than 2 blocks or 3 methods, or a gap.
+    Parameters
+    ----------
+    costs : array, shape (B, K)
+        Lower is better.
+    alpha : float
+        Level of the critical difference.
+
+    Returns
+    -------
+    RankTest
+
+    Raises
+    ------
+    InputError
+        For fewer than 2 blocks or 3 methods, or a gap.
     """
     costs = np.asarray(costs, dtype=float)
     if costs.ndim != 2 or len(costs) < 2 or costs.shape[1] < 3 or np.isnan(costs).any():
@@ -63,9 +70,9 @@ def rank_test(costs: Floats, alpha: float = 0.05) -> RankTest:
 
 
 def cliques(ranks: Floats, difference: float) -> list[list[int]]:
-    """Largest groups of methods whose mean ranks lie less than `difference` apart.
+    """Largest groups of methods with mean ranks less than `difference` apart: indices into `ranks`, best first.
 
-    Lists of indices into `ranks`, best first; groups inside larger groups and single methods are left out.
+    Groups inside larger ones and single methods are left out.
     """
     order = np.argsort(ranks, kind="stable")
     groups: list[list[int]] = []
@@ -108,28 +115,15 @@ def regret(costs: Floats) -> Floats:
 
 
 def noise_regret(se: Floats, draws: int, rng: np.random.Generator) -> float:
-    """Mean regret that K *equal* methods would show because of seed noise alone.
-
-    `se` holds the standard error of each cell, (B, K), in the unit of the regret.
-    """
+    """Mean regret that K *equal* methods would show because of seed noise; standard errors `se` are (B, K)."""
     noise = se * rng.standard_normal((draws, *se.shape))  # (R, B, K)
     return float(regret(noise).mean())
 
 
 def leave_one_out(costs: Floats) -> tuple[Floats, np.ndarray]:
-    """Take the method with the lowest mean cost of the other units, and pay its cost in the unit left out.
+    """Cost (U, C) of the method (U,) that the other units' mean costs favour; costs are (U units, C cells, K methods).
 
-    Parameters
-    ----------
-    costs : ndarray, shape (U, C, K)
-        U units (here: models), C cells of each, K methods; costs must be comparable between cells (regrets).
-
-    Returns
-    -------
-    paid : ndarray, shape (U, C)
-    chosen : int64 ndarray, shape (U,)
-        Ties: the first one.
-
+    Costs must be comparable between cells (regrets). InputError for a single unit.
     """
     if len(costs) < 2:
         raise InputError("Leaving one unit out needs at least 2 units; there is only one model or group.")

@@ -73,15 +73,10 @@ def both_leads(data: Cube, draws: int, seed: int) -> tuple[Leads, Leads]:
 
 
 def choose(over_random: Leads, over_zero_shot: Leads, methods: Sequence[int]) -> Choice:
-    """Apply the rule at one budget.
+    """Apply the rule to the leads at one budget; `methods` are numbers in ``PAPER_METHODS``, Random among them.
 
-    The affordable method with the largest mean lead over Random is taken if its interval, widened for having
-    looked at that many methods (Bonferroni), lies above zero; otherwise Random. If Random is then not shown to
-    beat the untuned model, the method with the largest lead over *that* replaces it, provided that its
-    interval, widened likewise, puts it in a better class: above zero, or around zero where Random is below.
-
-    Both leads are those at one budget (:meth:`tis_utils.evidence.cube.Leads.at`); `methods` are the numbers of what is
-    affordable in ``PAPER_METHODS``, Random among them.
+    The largest lead over Random wins if its interval (Bonferroni) lies above zero; else Random, unless it is not shown
+    to beat the untuned model and the best at *that* is in a better class of ``CLASSES``.
     """
     random = PAPER_METHODS.index(RANDOM)
     rivals = [k for k in methods if k != random]

@@ -1,6 +1,6 @@
 """Random selection problems in the setting of the bounds, and both sides of every bound on them.
 
-A problem has groups of candidates, each with its own linear rule; the target task is a mixture of the first two.
+Groups of candidates have linear rules of their own; the target task is a mixture of the first two groups.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class RidgeProblem:
 
     @cached_property
     def points(self) -> tuple[Floats, Floats]:
-        """Points z = (x, y) of the pool and of the queries, (N, p + 1) and (M, p + 1)."""
+        """Points z = (x, y) of pool and queries, (N, p + 1) and (M, p + 1)."""
         return stack(*self.pool), stack(*self.queries)
 
     @cached_property
@@ -48,7 +48,7 @@ class RidgeProblem:
 
     @cached_property
     def directions(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Unit vectors of the points, as representations give them: what selectors see."""
+        """The points as unit vectors: what selectors see."""
         z_pool, z_queries = (z / np.linalg.norm(z, axis=1, keepdims=True) for z in self.points)
         return z_pool.astype(np.float32), z_queries.astype(np.float32)
 
@@ -58,7 +58,7 @@ class RidgeProblem:
         return float(ot.dist(self.points[0], self.points[0], "euclidean").max())
 
     def take(self, picks: ArrayLike) -> Examples:
-        """The picked candidates: picks (..., B) give (..., B, p) and (..., B)."""
+        """The picked candidates: picks (..., B) give inputs (..., B, p) and answers (..., B)."""
         return self.pool[0][picks], self.pool[1][picks]  # type: ignore[index]
 
 
@@ -72,7 +72,7 @@ def _draw(rng: np.random.Generator, centres: Floats, rules: Floats, groups: Arra
 def ridge_problem(
     setting: RidgeSetting, seed: int, *, candidates: int, queries: int, base_seed: int = 0, dim: int = 3
 ) -> RidgeProblem:
-    """Draw a problem: the pool holds all groups equally often, queries are independent draws from the population."""
+    """Draw a problem: a pool with all groups equally often, queries drawn independently from the population."""
     rng = np.random.default_rng([base_seed, seed])
     centres, rules = rng.normal(size=(2, GROUPS, dim))
     centres /= np.linalg.norm(centres, axis=1, keepdims=True)
@@ -85,14 +85,9 @@ def ridge_problem(
 
 
 def both_sides(problem: RidgeProblem, picks: ArrayLike, delta: float) -> dict[str, float]:
-    """Left and right sides of the bounds that hold for any subset.
+    """Left and right sides of the bounds that hold for any subset; "moved" belongs to Lemma "stability".
 
-    Returns
-    -------
-    dict
-        ``moved`` and ``moved_bound`` (Lemma "stability"), ``gap`` and ``gap_bound`` (Theorem "two subsets, one
-        target", against training on the queries), ``target_risk`` and the terms and ``bound`` of Theorem "query
-        risk"; besides them ``w1`` to the queries and the squared target ``risk``.
+    "gap" (Theorem "two subsets, one target") is against training on the queries, "target_risk" stands before "bound".
     """
     setting, subset, queries = problem.setting, problem.take(picks), problem.queries
     theta, theta_q = ridge_fit(*subset, setting.mu), ridge_fit(*queries, setting.mu)
@@ -112,23 +107,9 @@ def both_sides(problem: RidgeProblem, picks: ArrayLike, delta: float) -> dict[st
 def random_against_best(
     problem: RidgeProblem, best: Mapping[int, ArrayLike], delta: float, draws: int = 20
 ) -> pd.DataFrame:
-    """Both sides of Theorem "random against best", with both bounds of the expectation.
+    """Both sides of Theorem "random against best": a row per random subset, budget of `best` and kind of bound.
 
-    Parameters
-    ----------
-    problem : RidgeProblem
-    best : mapping of budget to picks
-        The subset to compare with, at each budget.
-    delta : float
-        Allowed probability of failure.
-    draws : int
-        Random subsets (with replacement) at each budget.
-
-    Returns
-    -------
-    DataFrame
-        One row per draw and ``kind`` of bound ("tree", "closed form"): ``budget``, ``gap`` in squared risk, the
-        terms and their sum ``bound``.
+    Columns ``budget``, ``kind`` ("tree", "closed form"), ``gap`` in squared risk, the terms and their sum ``bound``.
     """
     setting, (z_pool, z_queries) = problem.setting, problem.points
     rng, budgets = np.random.default_rng([*problem.seeds, 2]), list(best)

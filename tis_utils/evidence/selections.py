@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tis_utils.examples.kinds import view
-from tis_utils.experiments.run_spec import NONE
+from tis_utils.experiments.run_spec import NONE, RunSpec
 from tis_utils.experiments.study import Study
 from tis_utils.labels import label
 from tis_utils.selectors import SELECTORS, select
@@ -47,6 +47,20 @@ def all_picks(study: Study, representation: str, budget: int) -> pd.DataFrame:
                 seconds = time.perf_counter() - start
                 rows.append((task, name, NONE if blind else representation, seed, picks, seconds))
     return pd.DataFrame(rows, columns=["task", "selector", "representation", "seed", "picks", "seconds"])
+
+
+def picks_of(study: Study, methods: Iterable[tuple[str, str]], budget: int) -> pd.DataFrame:
+    """What some methods, (representation, selector), pick for every task with the profile's first seed.
+
+    Columns task, selector, representation, picks (int64 (B,), best first).
+    """
+    rows = [
+        (task, selector, representation, study.picks(RunSpec(task, representation, selector, budget, seed)))
+        for seed in study.profile.seeds[:1]
+        for task in study.profile.tasks
+        for representation, selector in methods
+    ]
+    return pd.DataFrame(rows, columns=["task", "selector", "representation", "picks"])
 
 
 def mean_overlap(taken: pd.DataFrame, budget: int) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""The few statistics the book needs: rank correlation along an axis, bootstrap draws, intervals, verdicts."""
+"""Rank correlation along an axis, bootstrap draws, intervals, verdicts."""
 
 from __future__ import annotations
 
@@ -30,10 +30,19 @@ class Estimate(NamedTuple):
 
 
 def spearman(x: ArrayLike, y: ArrayLike, constant: float = 0.0) -> Floats:
-    """Spearman's rank correlation along the last axis (ties get their average rank).
+    """Spearman's rank correlation along the last axis, ties with their average rank.
 
-    Shapes (..., S) are broadcast against each other and give (...); SciPy's function takes no leading axes. Where x or
-    y is constant the result is `constant` (no order, so no relation to the other's order); NaN where a value is NaN.
+    Parameters
+    ----------
+    x, y : arrays, shapes (..., S)
+        Broadcast against each other.
+    constant : float
+        The result where x or y does not vary.
+
+    Returns
+    -------
+    ndarray, shape (...)
+        NaN where a value is NaN.
     """
     a, b = np.broadcast_arrays(np.asarray(x, dtype=float), np.asarray(y, dtype=float))  # (..., S)
     a, b = (rankdata(v, axis=-1, nan_policy="propagate") for v in (a, b))
@@ -43,22 +52,10 @@ def spearman(x: ArrayLike, y: ArrayLike, constant: float = 0.0) -> Floats:
 
 
 def bootstrap(mean: Floats, sd: Floats, n: ArrayLike, draws: int, rng: np.random.Generator) -> Floats:
-    """Draw new tables of means: noise over seeds (parametric), then settings and tasks with replacement.
+    """Draws of the table of means (P settings, T tasks, ...), shape (R, P·T, ...).
 
-    Only mean, standard deviation and number of seeds of each cell are known, so single runs cannot be
-    resampled. In each draw every cell's mean gets independent normal noise of its standard error sd/√n
-    (none where sd is NaN: one run, spread unknown). Then settings (pool and model) and tasks are drawn with
-    replacement, independently of each other: a drawn task is drawn in every setting, for all further axes.
-    Fewer than three settings or tasks stay as they are: the draws then speak about these only.
-    Seeds shared between cells count as independent, which makes the intervals of differences a little wide;
-    with n = 3 the standard errors are rough themselves.
-
-    Parameters
-    ----------
-    mean, sd, n : arrays, shape (P, T, ...)
-        P settings (1 for a single one), T tasks.
-    draws : int
-        Number of draws R; the result has shape (R, P·T, ...).
+    Every cell gets normal noise of its standard error (none where sd is NaN), then settings and tasks are drawn with
+    replacement, a task in all settings alike; fewer than `MIN_UNITS` stay as they are.
     """
     settings, tasks = mean.shape[:2]
     error = np.nan_to_num(sd) / np.sqrt(np.asarray(n, dtype=float))  # (P, T, ...)
@@ -79,29 +76,10 @@ def _resampled(units: int, draws: int, rng: np.random.Generator) -> NDArray[np.i
 def interval(
     values: Floats, level: float = LEVEL, units: Iterable[int] = (), ceiling: float | None = None
 ) -> tuple[float, float]:
-    """Interval of bootstrap values that holds `level` of them, widened where few units were resampled.
+    """Interval that holds `level` of the bootstrap values (R,), widened by √(n/(n − 1)) · t/z for n resampled units.
 
-    Resampling n units shows a mean that varies too little, by √((n − 1)/n), and its quantiles are those of a
-    normal distribution, although the spread is estimated from n values. So both ends are moved away from the
-    median by the factor √(n/(n − 1)) · t/z, with the quantiles of Student's t (n − 1 degrees of freedom) and of the
-    normal distribution: 2.7 for three units, 1.6 for five, 1.2 for ten. Without this, five tasks that differ by
-    chance alone would give a verdict in one case of six instead of one of twenty.
-
-    Parameters
-    ----------
-    values : array, shape (R,)
-        Draws of the statistic.
-    level : float
-    units : iterable of int
-        How many tasks, settings … :func:`bootstrap` resampled; the fewest decide. Numbers below three do not count:
-        these were not resampled.
-    ceiling : float, optional
-        What all values are below by definition, such as 100 for "per cent lower than": the ends are then moved on the
-        scale of log(1 − value / ceiling), and stay below it.
-
-    References
-    ----------
-    Hesterberg (2015), "What Teachers Should Know About the Bootstrap", The American Statistician 69(4), section 4.
+    The fewest of `units` (from `MIN_UNITS` on) count (Hesterberg 2015, The American Statistician 69(4), section 4);
+    with a `ceiling` that values cannot pass, ends are moved on the scale of log(1 − value / ceiling).
     """
     if ceiling is not None:
         logs = np.log1p(-np.minimum(values / ceiling, 1 - 1e-12))
@@ -124,11 +102,7 @@ def per_cent_below(values: ArrayLike, rival: ArrayLike, draws: int, seed: int = 
 
 
 def verdict(low: float, high: float) -> str:
-    """Read an interval of a statistic that is positive where the claim is right.
-
-    "supported" if the whole interval is above zero, "contradicted" if it is below, "mixed" if zero is in
-    it. Mixed may mean that tasks disagree or that the evidence is thin; the width tells which.
-    """
+    """Supported, contradicted or mixed as the interval lies above, below or around zero."""
     if low > 0:
         return "supported"
     return "contradicted" if high < 0 else "mixed"

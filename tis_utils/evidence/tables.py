@@ -1,8 +1,7 @@
 """Tidy result frames: checked, aggregated over seeds, labelled by method.
 
-Columns ``representation``, ``selector``, ``task``, ``metric``, then ``budget`` or ``bin``, and either raw
-``value`` and ``seed`` or aggregated ``mean``, ``sd``, ``n``. Rows of the untuned model (zero-shot) have
-representation and selector ``none``; rows of Random have selector ``random``.
+Raw rows have ``value`` and ``seed``, aggregated ones ``mean``, ``sd``, ``n``; the untuned model has representation and
+selector ``none``, Random has selector ``random``.
 """
 
 from __future__ import annotations
@@ -80,11 +79,9 @@ def single(frame: pd.DataFrame, columns: Iterable[str]) -> None:
 
 
 def with_method(frame: pd.DataFrame, by: By) -> pd.DataFrame:
-    """Add the column ``method``.
+    """Add the column ``method``: one ingredient, ``random`` or ``zero_shot``; by "both" ``representation/selector``.
 
-    By "representation" or "selector" it is that one, or ``random`` or ``zero_shot``; by "both" it is
-    ``representation/selector``. Raises InputError if `by` is unknown, or by one ingredient the other one is not fixed
-    (one figure varies one thing).
+    InputError for an unknown `by`, or if by one ingredient the other one is not fixed.
     """
     if by not in get_args(By):
         raise InputError(f"by = {by!r}, expected 'representation', 'selector' or 'both'.")
@@ -152,7 +149,7 @@ def as_figures(rows: pd.DataFrame, source: str) -> pd.DataFrame:
 def complete(rows: pd.DataFrame) -> pd.DataFrame:
     """Keep the metrics and tasks of which every method has every budget, and the untuned model.
 
-    The rows, with ``value``, may be of an unfinished sweep, or none. Nothing is kept where Random is the only method.
+    Rows may be of an unfinished sweep, or none; nothing is kept where Random is the only method.
     """
     rows = rows.dropna(subset=["value"])
     kept = [part[part["task"].isin(_complete_tasks(part))] for _, part in rows.groupby("metric", sort=False)]

@@ -12,10 +12,7 @@ PARTS = ("representation", "selector", "interaction", "noise")
 
 
 def two_way(table: Floats) -> Floats:
-    """Sums of squares of row effects, column effects and interaction of a table: (..., R, S) -> (..., 3).
-
-    Together they are the sum of squared deviations from the mean of the table.
-    """
+    """Sums of squares of rows, columns and interaction of a table, (..., R, S) -> (..., 3); together the whole."""
     centred = table - table.mean(axis=(-2, -1), keepdims=True)
     rows = centred.mean(axis=-1, keepdims=True)  # (..., R, 1)
     columns = centred.mean(axis=-2, keepdims=True)  # (..., 1, S)
@@ -24,9 +21,9 @@ def two_way(table: Floats) -> Floats:
 
 
 def noise_of_two_way(se: Floats) -> Floats:
-    """What independent noise with these standard errors adds to each sum of squares: (..., R, S) -> (..., 3).
+    """What noise with these standard errors adds to each sum of squares, (..., R, S) -> (..., 3).
 
-    Each part is a projection of the table; all diagonal entries of a projection are equal, its rank / RS.
+    Each part is a projection of the table, whose diagonal entries are all its rank / RS.
     """
     r, s = se.shape[-2:]
     ranks = np.array([r - 1, s - 1, (r - 1) * (s - 1)])
@@ -34,18 +31,9 @@ def noise_of_two_way(se: Floats) -> Floats:
 
 
 def variance_shares(table: Floats, se: Floats) -> Floats:
-    """Shares of the variance within tasks: representation, selector, interaction, seed noise.
+    """Shares of the variance within tasks as in :data:`PARTS`, (T, ..., R, S) -> (..., 4); they sum to 1.
 
-    Parameters
-    ----------
-    table, se : ndarray, shape (T, ..., R, S)
-        Cell means and their standard errors. Sums of squares are added over tasks.
-
-    Returns
-    -------
-    ndarray, shape (..., 4)
-        As :data:`PARTS`; they sum to 1. Expected noise is taken out of the first three (not below 0) and given to the
-        fourth.
+    Expected noise is taken out of the first three (not below 0) and given to the fourth.
     """
     squares = two_way(table).sum(axis=0)  # (..., 3)
     clean = np.maximum(squares - noise_of_two_way(se).sum(axis=0), 0)
@@ -55,11 +43,9 @@ def variance_shares(table: Floats, se: Floats) -> Floats:
 
 
 def interaction_test(table: Floats, se: Floats, n: Floats) -> tuple[float, float]:
-    """F test of "no interaction" within tasks against the noise of the seeds.
+    """F test of "no interaction" within tasks against the noise of the seeds, from tables (T, R, S): statistic and p.
 
-    Cell means, their standard errors and numbers of seeds have shape (T, R, S). Returns the statistic and p: NaN where
-    no cell has two seeds, or the seeds make no difference (one batch has no order). The test takes runs to be
-    independent and equally noisy.
+    NaN without a second seed or seed noise. Takes runs to be independent and equally noisy.
     """
     t, r, s = table.shape
     freedom = t * (r - 1) * (s - 1), (n - 1).sum()
@@ -71,11 +57,9 @@ def interaction_test(table: Floats, se: Floats, n: Floats) -> tuple[float, float
 
 
 def draw_and_seed_sd(values: Floats) -> tuple[float, float]:
-    """Standard deviations that the draws and that the seeds cause.
+    """Standard deviations that draws and seeds cause, from values (D, S): at least 2 draws, S seeds of each.
 
-    Values have shape (D, S): D draws of the queries (at least 2), S seeds of each. The seeds' is the pooled one within
-    a draw. The draws' is that of the draws' means, less what the seeds contribute to it (not below 0); with one seed
-    nothing can be taken off, and the seeds' is NaN.
+    The seeds' share is taken off the draws' (not below 0); with one seed it is NaN.
     """
     seeds = values.shape[1]
     within = values.var(axis=1, ddof=1).mean() if seeds > 1 else np.nan
@@ -84,18 +68,9 @@ def draw_and_seed_sd(values: Floats) -> tuple[float, float]:
 
 
 def draw_and_seed_spreads(rows: pd.DataFrame) -> pd.DataFrame:
-    """:func:`draw_and_seed_sd` for every task and representation.
+    """:func:`draw_and_seed_sd` and the mean for every task and representation, from one row per run.
 
-    Parameters
-    ----------
-    rows : DataFrame
-        Columns ``task``, ``representation``, ``draw``, ``seed`` and ``value``, one row per run.
-
-    Returns
-    -------
-    DataFrame
-        Indexed by task and representation: ``sd over draws``, ``sd over seeds`` and ``mean``, in the unit of the value.
-        Draws without a value for every seed are left out, and so is what has fewer than two draws then.
+    Draws without every seed are left out, and so is what has fewer than two draws then.
     """
     spreads = {}
     for key, part in rows.groupby(["task", "representation"]):

@@ -24,10 +24,9 @@ def _spaces(frame: pd.DataFrame) -> list[str]:
 
 
 def distinct_subsets(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row per subset: training seeds of the same subset are averaged (they are no new evidence).
+    """One row per subset, its training seeds averaged: they are no new evidence.
 
-    Columns: representation, selector, task, budget, seed, query_loss, test_loss and one ``w1_<space>`` per space;
-    InputError if one is missing.
+    InputError unless there are the columns `SUBSET_KEYS`, seed, `LOSSES` and a ``w1_<space>``.
     """
     spaces = _spaces(frame)
     missing = [name for name in [*SUBSET_KEYS, "seed", *LOSSES] if name not in frame]
@@ -38,7 +37,7 @@ def distinct_subsets(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _bootstrap_spearman(groups: Sequence[pd.DataFrame], space: str, loss: str, n_boot: int, seed: int) -> Floats:
-    """Mean over groups of the rank correlation: the value first, then n_boot resamples."""
+    """Mean over groups of the rank correlation, (1 + n_boot,): the value first, then resamples."""
     rng = np.random.default_rng(seed)
     rhos = []
     for group in groups:
@@ -49,14 +48,9 @@ def _bootstrap_spearman(groups: Sequence[pd.DataFrame], space: str, loss: str, n
 
 
 def w1_correlation_table(frame: pd.DataFrame, *, n_boot: int = 1000, seed: int = 0) -> pd.DataFrame:
-    """Rank correlation of W1(subset, queries) with the losses of the model trained on the subset.
+    """Rank correlation of W1(subset, queries) with losses, within tasks and within tasks at one budget, then averaged.
 
-    Correlations are taken within a task, and within a task at one budget (both W1 and loss move with the
-    budget, which alone would correlate them), then averaged over the groups. Intervals: 95 % percentile
-    bootstrap over subsets inside each group.
-
-    The frame is as for :func:`distinct_subsets`; columns of the result: space, loss, within, rho, low, high, subsets,
-    groups. Groups of fewer than 4 subsets are left out.
+    95 % percentile intervals over subsets inside each group; groups of fewer than 4 subsets are left out.
     """
     subsets = distinct_subsets(frame)
     rows = []
@@ -73,10 +67,7 @@ def w1_correlation_table(frame: pd.DataFrame, *, n_boot: int = 1000, seed: int =
 def losses_with_w1(
     study: Study, specs: Sequence[RunSpec], spaces: Sequence[str] = ("embed", "rds", "less")
 ) -> pd.DataFrame:
-    """One row per fine-tuned run: its settings, its losses, and W1 to the queries in every space.
-
-    The columns are those of :func:`distinct_subsets`; the untuned model has no subset and is left out.
-    """
+    """One row per fine-tuned run: its settings, its losses, and W1 to the queries in every space."""
     trained = [spec for spec in specs if spec.budget > 0]
     rows = study.run(trained)
     wide = rows.pivot_table(index=[*SUBSET_KEYS, "seed"], columns="metric", values="value").reset_index()

@@ -1,7 +1,6 @@
 """What a run would cost before it is started: every job of a grid with estimated GPU hours and disk.
 
-The estimates count operations: 2 per parameter and token forward, 4 backward (Kaplan et al. 2020, table 1), over the
-throughput that the profile's ``plan`` assumes. They are for deciding whether to start, not for reporting.
+Operations are 2 per parameter and token forward, 4 backward (Kaplan et al. 2020, table 1).
 """
 
 from __future__ import annotations
@@ -23,18 +22,7 @@ _HOUR, _GB = 3600, 1e9
 
 
 def plan(profile: Profile, specs: Sequence[RunSpec]) -> pd.DataFrame:
-    """One row per job: the features that the runs need, then the runs.
-
-    Returns
-    -------
-    DataFrame
-        Columns `COLUMNS`; ``gpu_hours`` on one device, ``disk_gb`` for what is kept.
-
-    Raises
-    ------
-    InputError
-        If the profile has no ``plan``.
-    """
+    """One row per job, columns `COLUMNS`: features that the runs need, then the runs; InputError without ``plan``."""
     if profile.plan is None:
         raise InputError(
             f"Profile {profile.name!r} has no `plan`, so nothing can be estimated. Add parameters, tokens and "

@@ -17,7 +17,7 @@ SELECTORS = ("round_robin", "doubly_greedy", "knn_uniform", "knn_kde", "uot")
 
 
 def quantiles(profile: Profile) -> list[RunSpec]:
-    """Ten distance bins, three representations (METHODS §5)."""
+    """Ten distance bins, three representations."""
     return quantile_grid(profile.tasks, REPRESENTATIONS, profile.bin_budget, profile.seeds)
 
 
@@ -103,13 +103,7 @@ GRIDS: dict[str, Callable[[Profile], list[RunSpec]]] = {
 
 
 def specs_of(name: str, profile: Profile, tasks: Collection[str] = ()) -> list[RunSpec]:
-    """Specs of the named grid, of all tasks of the profile or only of some.
-
-    Raises
-    ------
-    InputError
-        If there is no such grid, or the profile has no such task.
-    """
+    """Specs of the named grid, of all tasks or some; InputError for an unknown grid or task."""
     if name not in GRIDS:
         raise InputError(f"There is no grid {name!r}; known: {', '.join(GRIDS)}.")
     if unknown := [task for task in tasks if task not in profile.tasks]:

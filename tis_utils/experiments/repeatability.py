@@ -1,7 +1,6 @@
 """How far numbers repeat: features, picks and losses computed again under other conditions.
 
-Every condition is a process of its own with an empty cache, because thread counts and instruction sets are fixed when
-a process starts. The first condition is what the others are compared with.
+Every condition is a process with an empty cache: threads and instruction sets are fixed when a process starts.
 """
 
 from __future__ import annotations
@@ -63,14 +62,10 @@ def observe(study: Study) -> Measured:
 
 
 def compare(reference: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """What changed, one row per representation.
+    """What changed, one row per representation, over tasks.
 
-    Returns
-    -------
-    DataFrame
-        ``similarity``: largest change of a similarity; ``jaccard``: smallest overlap of two selections, over tasks;
-        ``loss``: largest change of a query or held-out loss after training, nats; ``identical``: whether all of it is
-        equal bit for bit.
+    Largest change of a similarity, smallest overlap of two selections, largest change of a loss after training (nats),
+    and whether all of it is equal bit for bit.
     """
     rows = []
     for name in dict.fromkeys(key.split("/")[1] for key in reference):
@@ -86,13 +81,7 @@ def compare(reference: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]
 
 
 def measured(study: Study) -> pd.DataFrame:
-    """Compute everything once under every condition; columns ``COLUMNS``.
-
-    Raises
-    ------
-    RunError
-        If one of the processes fails.
-    """
+    """Compute everything once under every condition, columns ``COLUMNS``; RunError if a process fails."""
     with tempfile.TemporaryDirectory() as scratch:
         found = {
             name: _in_a_process(study, variables, Path(scratch, str(i)))

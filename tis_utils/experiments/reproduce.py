@@ -39,12 +39,13 @@ def recheck(study: Study, specs: Sequence[RunSpec], *, share: float = 0.05, seed
     specs : sequence of RunSpec
     share : float
         At least this share of the runs, and at least one, is drawn with `seed`.
+    seed : int
 
     Returns
     -------
     DataFrame
-        One row per drawn run and metric: the spec's columns, metric, ``stored``, ``live``, ``difference``, and
-        whether both trained on the ``same_subset``; empty when nothing was stored.
+        One row per drawn run and metric: the spec, metric, ``stored``, ``live``, ``difference``, and whether both
+        trained on the ``same_subset``; empty when nothing was stored.
     """
     stored = study.stored_runs(specs)
     candidates = sorted(stored)
@@ -63,13 +64,12 @@ def recheck_text(checked: pd.DataFrame, runs: int, seed: int, *, tolerance: floa
     Parameters
     ----------
     checked : DataFrame
-        What ``recheck`` returned; empty when nothing was stored.
+        What ``recheck`` returned with `seed`.
     runs : int
         Number of runs of the grid.
     seed : int
-        That drew the sample.
     tolerance : float
-        Largest difference of two losses, in nats, that counts as agreement.
+        Largest difference of two losses that counts as agreement, nats.
     """
     if checked.empty:
         return f"None of the {runs} runs was stored under this key: **all of them ran here**."

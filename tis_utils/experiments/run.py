@@ -1,4 +1,4 @@
-"""One fine-tuning run: train on a subset, measure. Any worker process can do it alone."""
+"""One fine-tuning run: train on a subset, measure."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ VERSION = step("run", 1)
 
 @dataclass(frozen=True)
 class RunTask:
-    """A fine-tuning run with all it needs, so that any worker process can do it alone.
+    """A fine-tuning run with all that any worker process needs.
 
-    Specs that train on the same examples in the same order share one run, whatever chose the examples.
+    Specs that train on the same examples in the same order share one, whatever chose them.
     """
 
     seed: int

@@ -11,7 +11,7 @@ from tis_utils.storage.keys import step
 
 VERSION = step("run_spec", 1)
 NONE = "none"  # representation of Random, representation and selector of the zero-shot model
-BINS = 10  # of the distance quantiles (METHODS §5)
+BINS = 10  # of the distance quantiles
 EXPERIMENTS = ("budget", "quantile", "focus", "tokens", "resample", "zero_shot")
 SPEC_COLUMNS = ["experiment", "task", "representation", "selector", "budget", "bin", "draw", "seed"]
 ROW_COLUMNS = [*SPEC_COLUMNS, "metric", "value", "status"]
@@ -19,7 +19,7 @@ ROW_COLUMNS = [*SPEC_COLUMNS, "metric", "value", "status"]
 
 @dataclass(frozen=True, order=True)
 class RunSpec:
-    """One fine-tuning run (METHODS §5).
+    """One fine-tuning run.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def grid(
 def quantile_grid(
     tasks: Iterable[str], representations: Iterable[str], budget: int, seeds: Iterable[int], *, focus: bool = False
 ) -> list[RunSpec]:
-    """Run specs of the distance-quantile experiment: round-robin order of the whole pool, ten bins, zero-shot."""
+    """Run specs of the distance-quantile experiment: round-robin order of the pool, ten bins, zero-shot."""
     return grid(
         tasks,
         [(name, "round_robin") for name in representations],

@@ -106,9 +106,7 @@ class Study(Similarities):
     def recipe(self, spec: RunSpec) -> dict[str, Any]:
         """Everything that decides a run's result, by what it was made from: the key of stored results.
 
-        It names data, models, settings and step versions, not the picks themselves: on another machine rounding may
-        swap two candidates of almost equal similarity. :func:`tis_utils.experiments.reproduce.recheck` says what such
-        things do to the numbers.
+        It does not name the picks: on another machine rounding may swap two candidates of almost equal similarity.
         """
         metric, chooser = self._metric(spec.task), subset.chooser_of(spec)
         extra = {} if chooser is None else {"chooser": chooser.recipe(self, spec)}

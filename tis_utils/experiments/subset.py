@@ -51,7 +51,7 @@ def picks(study: Similarities, spec: RunSpec) -> np.ndarray:
 
 
 def distance_bin(order: np.ndarray, index: int, *, focus: bool = False) -> np.ndarray:
-    """One of ten equal parts of an order, nearest first; the last takes the rest (METHODS §5).
+    """One of ten equal parts of an order (N,), nearest first; the last takes the rest.
 
     With `focus`, the first part is cut into ten again.
     """
