@@ -47,23 +47,33 @@ def hand_on(package, names):  # type: ignore[no-untyped-def]
 __all__ = [
     "REPRESENTATIONS",
     "SELECTORS",
+    "InputError",
     "RunSpec",
     "Study",
+    "jaccard",
+    "label",
     "load_profile",
     "published_figures",
     "scorecard",
     "select",
     "similarity",
+    "view",
+    "w1",
 ]
 __getattr__ = hand_on(
     __name__,
     {
+        "tis_utils.errors": ("InputError",),
         "tis_utils.evidence": ("published_figures", "scorecard"),
+        "tis_utils.examples.kinds": ("view",),
         "tis_utils.experiments.run_spec": ("RunSpec",),
         "tis_utils.experiments.study": ("Study",),
+        "tis_utils.labels": ("label",),
         "tis_utils.profiles": ("load_profile",),
         "tis_utils.representations": ("REPRESENTATIONS",),
         "tis_utils.selectors": ("SELECTORS", "select"),
+        "tis_utils.selectors.overlap": ("jaccard",),
         "tis_utils.selectors.similarity": ("similarity",),
+        "tis_utils.selectors.wasserstein": ("w1",),
     },
 )

@@ -5,11 +5,14 @@ from __future__ import annotations
 import doctest
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tis_utils.book import prose
-from tis_utils.book.prose import claim, listed, say, with_interval
+from tis_utils.book.prose import claim, listed, ran_with, say, with_interval
 from tis_utils.errors import InputError
+from tis_utils.experiments import Study
+from tis_utils.profiles import load_profile
 
 
 def test_the_examples_in_the_docstrings() -> None:
@@ -67,3 +70,19 @@ def test_intervals_and_lists() -> None:
     assert with_interval(-12.34, -20, 0.4, digits=0) == "−12 % [−20, +0]"
     assert with_interval(0.25, 0.1, 0.375, "", 2) == "+0.25 [+0.10, +0.38]"
     assert [listed(x) for x in ([], [1], (1, 2), "abc")] == ["none", "1", "1 and 2", "a, b and c"]
+
+
+def test_a_page_says_what_it_ran_with() -> None:
+    study = Study(load_profile("smoke"))
+    about = study.profile
+    text = ran_with(study, about.budgets, "A width of {width:,}.", width=1024).data
+    assert text.startswith(f"This page ran with the profile **smoke**: {len(study.data.pool):,} candidates, tasks ")
+    budgets, seeds = listed(about.budgets), listed(about.seeds)
+    assert f" with {about.n_queries} queries each, budgets {budgets}, seeds {seeds}." in text
+    assert text.endswith(" A width of 1,024.")
+    assert "budgets" not in ran_with(study).data
+
+
+def test_tables_of_the_notebooks_show_whole_sentences() -> None:
+    text = "words " * 40 + "end"
+    assert text in pd.DataFrame({"text": [text]}).to_html()

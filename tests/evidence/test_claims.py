@@ -347,7 +347,7 @@ def test_every_metric_that_is_no_loss_is_the_downstream_metric_in_per_cent() -> 
 
 def test_a_page_judges_the_paper_and_its_own_runs(sweep_rows):
     sentences = {"lead over Random shrinks with budget": "lead shrinks", "LESS+RR best at low budgets": "LESS best"}
-    card, printed = page_scorecard({"this page": sweep_rows()}, sentences, 100)
+    card, printed = page_scorecard({"this page": sweep_rows().assign(bin=-1, draw=-1)}, sentences, 100)
     assert set(card["source"]) == {"paper", "this page"}
     assert set(card.columns) == set(SCORECARD_COLUMNS)
     assert {name.removesuffix(", downstream") for name in printed} == set(sentences)
@@ -360,5 +360,5 @@ def test_a_page_judges_the_paper_and_its_own_runs(sweep_rows):
     assert list(table.columns) == ["smoke", "paper"]
     assert list(table.index) == list(printed.values())
     line = row(card, next(iter(printed)), "paper")
-    assert table.loc[printed[line["claim"]], "paper"].startswith(f"{line['verdict']}: {line['statistic']:+.2f} [")
+    assert table.loc[printed[line["claim"]], "paper"].startswith(f"{line['verdict']}: −{-line['statistic']:.2f} [")
     assert table["smoke"].str.startswith("not testable: ").all()  # two tasks

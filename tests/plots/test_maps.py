@@ -7,7 +7,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from tis_utils.errors import InputError
-from tis_utils.plots import look, pick_maps, scene_map
+from tis_utils.plots import look, on_sphere, pick_maps, scene_map
 
 POOL = np.random.default_rng(0).uniform(-1, 1, size=(30, 2))
 QUERIES = np.array([[0.0, 0.5], [0.5, -0.2]])
@@ -58,3 +58,11 @@ def test_all_points_lie_inside_every_map() -> None:
 def test_pick_maps_refuse_ragged_rows(rows: dict[str, dict[str, list[int]]]) -> None:
     with pytest.raises(InputError, match="the same number of panels"):
         pick_maps(POOL, QUERIES, rows)
+
+
+def test_a_flat_map_lifted_to_the_sphere_keeps_its_centre_and_areas() -> None:
+    lifted = on_sphere(POOL)
+    np.testing.assert_allclose(np.linalg.norm(lifted, axis=1), 1)
+    np.testing.assert_allclose(on_sphere(np.zeros((1, 2))), [[0, 0, 1]])
+    # a cap of the sphere at height z has the area 2 π (1 - z), its map the area π r²
+    np.testing.assert_allclose(2 * (1 - lifted[:, 2]), (POOL**2).sum(axis=1))

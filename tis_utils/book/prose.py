@@ -8,10 +8,13 @@ from string import Formatter
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from IPython.display import Markdown
 
 from tis_utils.errors import InputError
+from tis_utils.experiments.study import Study
 
+pd.set_option("display.max_colwidth", None)  # tables of the notebooks show whole sentences
 BOX = "> **Under these parameters this sentence of the page does not hold:**"
 
 
@@ -65,6 +68,18 @@ def listed(items: Iterable[Any]) -> str:
     """
     *most, last = [str(item) for item in items] or ["none"]
     return f"{', '.join(most)} and {last}" if most else last
+
+
+def ran_with(study: Study, budgets: Iterable[int] = (), more: str = "", /, **values: Any) -> Markdown:
+    """Say what a page ran with: profile, candidates, tasks, queries, `budgets` if there are, seeds; then `more`.
+
+    The fields of `more` take their `values` as in :func:`say`.
+    """
+    about, steps = study.profile, list(budgets)
+    parts = [f"{len(study.data.pool):,} candidates", f"tasks {listed(about.tasks)} with {about.n_queries} queries each"]
+    parts += [f"budgets {listed(steps)}"] * bool(steps) + [f"seeds {listed(about.seeds)}"]
+    start = f"This page ran with the profile **{about.name}**: {', '.join(parts)}. "
+    return Markdown((start + _filled(more, values)).rstrip())
 
 
 class _Numbers(Formatter):

@@ -114,10 +114,9 @@ def page_scorecard(
 
 def verdict_table(card: pd.DataFrame, sources: Mapping[str, str], claims: Mapping[str, str]) -> pd.DataFrame:
     """Verdicts with their numbers, or why there is none: printed claims × printed sources."""
-    texts = [
-        f"{row.verdict}: {row.reason or stats.Estimate(row.statistic, row.low, row.high).text(2) + ' ' + row.unit}"
-        for row in card.itertuples()
-    ]
+    numbers = [stats.Estimate(*row).text(2) for row in card[["statistic", "low", "high"]].to_numpy(float)]
+    texts = card["verdict"] + ": " + card["reason"].mask(card["reason"] == "", pd.Series(numbers, card.index))
+    texts += (" " + card["unit"]).where(card["reason"] == "", "")
     table = card.assign(text=texts).pivot(index="claim", columns="source", values="text")
     return table.loc[list(claims), list(sources)].rename(index=claims, columns=sources)
 

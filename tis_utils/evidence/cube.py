@@ -177,7 +177,7 @@ def leads(data: Cube, over: str, draws: int, seed: int = 0, *, minus: str | None
 
 def leads_text(table: pd.DataFrame, digits: int = 0) -> pd.DataFrame:
     """Spread the rows of :func:`leads` out as "value [low, high]", printed methods × budgets."""
-    text = [Estimate(row.value, row.low, row.high).text(digits) for row in table.itertuples()]
+    text = [Estimate(*row).text(digits) for row in table[["value", "low", "high"]].to_numpy(float)]
     wide = table.assign(text=text).pivot(index="method", columns="budget", values="text")
     return wide.reindex(table["method"].unique()).rename(label)
 

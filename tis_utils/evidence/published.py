@@ -63,7 +63,7 @@ def figures() -> pd.DataFrame:
 
 def by_setting(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Published rows of each model and pool, by their printed names."""
-    return {f"{MODELS[model]}, {POOLS[pool]}": part for (pool, model), part in rows.groupby(["pool", "model"])}
+    return {f"{MODELS[str(m)]}, {POOLS[str(p)]}": part for (p, m), part in rows.groupby(["pool", "model"])}
 
 
 published_figures = figures  # its name outside this module

@@ -1,4 +1,5 @@
 """A frame in, a figure out: one theme, one colour for each method and for each kind of example."""
+# ruff: noqa: F401 (the names that the room hands on)
 
 from tis_utils.plots.bars import composition_bars, length_boxes, share_bars, stacked_bars
 from tis_utils.plots.display import Picture, show
@@ -6,49 +7,8 @@ from tis_utils.plots.heat_maps import heat_maps, matrix_picture, transfer_map, v
 from tis_utils.plots.interactive import budget_browser, interactive, point_map
 from tis_utils.plots.intervals import intervals
 from tis_utils.plots.lines import budget_curves, method_lines, option_curves, quantile_curves
-from tis_utils.plots.maps import depth_maps, pick_maps, scene_map
+from tis_utils.plots.maps import depth_maps, on_sphere, pick_maps, scene_map
 from tis_utils.plots.ranks import rank_diagram
 from tis_utils.plots.scatter import cost_scatter, fits, plane, scatter_fits
 from tis_utils.plots.texts import ClaimTable, stages, token_strip
-from tis_utils.plots.theme import LOOKS, VERDICTS, Look, colours, fills, look, looks, style
-
-__all__ = [
-    "LOOKS",
-    "VERDICTS",
-    "ClaimTable",
-    "Look",
-    "Picture",
-    "budget_browser",
-    "budget_curves",
-    "colours",
-    "composition_bars",
-    "cost_scatter",
-    "depth_maps",
-    "fills",
-    "fits",
-    "heat_maps",
-    "interactive",
-    "intervals",
-    "length_boxes",
-    "look",
-    "looks",
-    "matrix_picture",
-    "method_lines",
-    "option_curves",
-    "pick_maps",
-    "plane",
-    "point_map",
-    "quantile_curves",
-    "rank_diagram",
-    "scatter_fits",
-    "scene_map",
-    "share_bars",
-    "show",
-    "stacked_bars",
-    "stages",
-    "style",
-    "token_strip",
-    "transfer_map",
-    "verdict_map",
-    "white_spots",
-]
+from tis_utils.plots.theme import LOOKS, VERDICTS, Look, fills, look, looks, style

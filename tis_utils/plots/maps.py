@@ -24,6 +24,12 @@ Points = NDArray[np.float64]
 SHADES = ListedColormap(SEQUENTIAL(np.linspace(0.25, 1, 256)))  # the lightest must still be seen on white
 
 
+def on_sphere(flat: Points) -> Points:
+    """Unit rows (n, 3) for points of a flat map (n, 2) within a radius of 2: Lambert's equal-area map, backwards."""
+    square = (flat**2).sum(axis=1, keepdims=True)
+    return np.hstack([flat * np.sqrt(1 - square / 4), 1 - square / 2])
+
+
 def _points(ax: Axes, points: Points, size: float, **marks: object) -> None:
     """As one image if there are many."""
     sns.scatterplot(x=points[:, 0], y=points[:, 1], s=size, ax=ax, rasterized=len(points) > 100, **marks)
@@ -82,8 +88,8 @@ def pick_maps(
     candidates, queries : ndarray, shape (N, 2) and (M, 2)
         Positions on the map.
     rows : mapping of method to mapping of title to indices
-        The panels. A method may carry a remark after a colon ("knn_uniform: alpha 0.5"), printed under its
-        name. Titles differ from row to row or are those of the first row; the latter stand on top only.
+        The panels. A remark after a colon ("knn_uniform: alpha 0.5") is printed under the method's name; titles that
+        are those of the first row stand on top only.
     note : str
         Printed under the figure.
 
@@ -117,7 +123,7 @@ def pick_maps(
 
 @styled
 def depth_maps(land: Landscape, bins: int, chosen: Mapping[str, Picks]) -> Figure:
-    """The map of ILA's pool once per subset: candidates shaded by relative depth, grid lines, picks as rings.
+    """The map of ILA's pool once per subset: candidates shaded by relative depth, the grid, picks as rings.
 
     Parameters
     ----------
