@@ -15,7 +15,7 @@ import pandas as pd
 from tis_utils.errors import InputError
 from tis_utils.evidence import published
 from tis_utils.evidence import statistics as stats
-from tis_utils.evidence.cube import Cube, arranged
+from tis_utils.evidence.cube import Cube
 from tis_utils.evidence.paper_claims import CLAIMS, Claim, less_lead_shrinks
 from tis_utils.evidence.published import FIGURE_COLUMNS, FIGURE_KEYS, MODELS, PAPER_METHODS, POOLS
 from tis_utils.evidence.tables import as_figures
@@ -166,14 +166,10 @@ def _cube(claim: Claim, metric: str, source: str, rows: pd.DataFrame | None) -> 
         raise NotTestableError(f"there is one {step} only, at least two are needed")
     models, pools = (tuple(MODELS), tuple(POOLS)) if source == "paper" else ((source,), (source,))
     rows = rows if source == "paper" else rows.assign(model=source, pool=source)
-    tasks = sorted(rows["task"].unique())
-    axes = {"model": models, "task": tasks, "pool": pools, "method": methods, step: steps}
-    array = arranged(rows, axes)  # (M, T, L, K, S, 3)
-    whole = np.flatnonzero(~np.isnan(array[..., 0]).any(axis=(0, 2, 3, 4)))  # tasks
-    if not len(whole):
+    axes = {"model": models, "task": sorted(rows["task"].unique()), "pool": pools, "method": methods, step: steps}
+    if not (data := Cube.of(metric, rows, axes)).tasks:
         raise NotTestableError(f"no task has every method at every {step}")
-    mean, sd, n = np.moveaxis(array[:, whole], -1, 0)
-    return Cube(metric, mean, sd, n, tuple(tasks[t] for t in whole), methods, tuple(steps), models, pools)
+    return data
 
 
 def _methods(claim: Claim, metric: str, known: set[str]) -> tuple[str, ...]:

@@ -35,6 +35,20 @@ class Cube:
     models: tuple[str, ...] = ()
     pools: tuple[str, ...] = ()
 
+    @classmethod
+    def of(cls, metric: str, cells: pd.DataFrame, axes: Mapping[str, Sequence]) -> Cube:
+        """Put rows with mean, sd and n in their places; `axes` as in the shape; tasks with a gap are left out."""
+        grid = pd.MultiIndex.from_product(list(axes.values()), names=list(axes))
+        table = cells.set_index(list(axes))[["mean", "sd", "n"]].reindex(grid)
+        gaps = set(table.index[table["mean"].isna()].get_level_values("task"))
+        tasks = tuple(task for task in axes["task"] if task not in gaps)
+        axes = {**axes, "task": tasks}
+        numbers = table[table.index.isin(tasks, "task")].to_numpy(float).reshape(*map(len, axes.values()), 3)
+        mean, sd, n = np.moveaxis(numbers, -1, 0)
+        *_, methods, steps = map(tuple, axes.values())
+        models, pools = (tuple(axes.get(name, ())) for name in ("model", "pool"))
+        return cls(metric, mean, sd, n, tasks, methods, steps, models, pools)
+
     @property
     def se(self) -> Floats:
         """Standard errors; 0 for a single run, whose spread is unknown."""
@@ -96,20 +110,11 @@ def cube(rows: pd.DataFrame, metric: str, by: By, methods: Sequence[str] | None 
     budgets = sorted(int(b) for b in cells.loc[~flat, "budget"].unique())
     cells = pd.concat([cells[~flat], *(cells[flat].assign(budget=b) for b in budgets)]).astype({"budget": int})
     tasks = list(dict.fromkeys(cells["task"]))
-    array = arranged(cells, {"task": tasks, "method": names, "budget": budgets})  # (T, K, S, 3)
-    whole = np.flatnonzero(~np.isnan(array[..., 0]).any(axis=(1, 2)))  # tasks
-    if not (budgets and len(whole)):
+    data = Cube.of(metric, cells, {"task": tasks, "method": names, "budget": budgets})
+    if not (budgets and data.tasks):
         at = ", ".join(map(str, budgets)) or "none"
         raise InputError(f"No task has {metric} of every method ({', '.join(names)}) at every budget ({at}).")
-    mean, sd, n = np.moveaxis(array[whole], -1, 0)
-    return Cube(metric, mean, sd, n, tuple(tasks[t] for t in whole), tuple(names), tuple(budgets))
-
-
-def arranged(cells: pd.DataFrame, axes: Mapping[str, Sequence]) -> Floats:
-    """Mean, sd and n of every cell, shape (*lengths of the axes, 3); NaN where a cell is missing."""
-    grid = pd.MultiIndex.from_product(list(axes.values()), names=list(axes))
-    table = cells.set_index(list(axes))[["mean", "sd", "n"]].reindex(grid)
-    return table.to_numpy(float).reshape(*map(len, axes.values()), 3)
+    return data
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from scipy.stats import ttest_ind_from_stats
 from tis_utils.errors import InputError
 from tis_utils.evidence import published
 from tis_utils.evidence import statistics as stats
-from tis_utils.evidence.cube import Cube, arranged
+from tis_utils.evidence.cube import Cube
 from tis_utils.evidence.published import PAPER_METHODS
 from tis_utils.evidence.statistics import Estimate, Floats
 from tis_utils.evidence.tables import ZERO_SHOT, with_method
@@ -37,11 +37,10 @@ def published_cube(metric: str) -> Cube:
     rows = with_method(rows[rows["metric"] == metric], "both")
     trained, untuned = (rows[rows["experiment"] == experiment] for experiment in ("budget", "zero_shot"))
     budgets = tuple(sorted(int(b) for b in trained["budget"].unique()))
-    models, pools, methods = tuple(published.MODELS), tuple(published.POOLS), (*PAPER_METHODS, ZERO_SHOT)
-    axes = {"model": models, "task": published.TASKS, "pool": pools, "method": methods, "budget": budgets}
+    places = {"model": list(published.MODELS), "task": published.TASKS, "pool": list(published.POOLS)}
+    axes = {**places, "method": (*PAPER_METHODS, ZERO_SHOT), "budget": budgets}
     cells = pd.concat([trained, *(untuned.assign(budget=b) for b in budgets)])
-    mean, sd, n = np.moveaxis(arranged(cells, axes), -1, 0)  # each (M, T, L, K, S)
-    return Cube(metric, mean, sd, n, published.TASKS, methods, budgets, models, pools)
+    return Cube.of(metric, cells, axes)
 
 
 def estimate(values: Floats, draws: int, seed: int = 0, *, tasks: bool = False) -> Estimate:
