@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 METHODS = {
@@ -40,16 +41,18 @@ KINDS = ("clean", "other wording", "other function", "corrupted")  # of the clas
 
 def in_order(kinds: Iterable[str]) -> list[str]:
     """Kinds of candidates, each once: the classroom's in their own order, then others alphabetically."""
-    places = {kind: place for place, kind in enumerate(KINDS)}
-    return sorted(set(kinds), key=lambda kind: (places.get(kind.replace("_", " "), len(KINDS)), kind))
+    return sorted(set(kinds), key=lambda kind: _place(kind.replace("_", " "), KINDS))
 
 
 def label(name: str) -> str:
-    """Return the name of a method, metric or task as the book prints it."""
-    return (METHODS | METRICS | TASKS).get(name, name.replace("_", " "))
+    """Return the name of a method, metric or task as the book prints it; formulas between $ stay."""
+    return (METHODS | METRICS | TASKS).get(name) or re.sub(r"(\$[^$]*\$)|_", lambda match: match[1] or " ", name)
 
 
 def order(names: Iterable[str]) -> list[str]:
     """Sort method names as in :data:`METHODS`; unknown ones come last, by name."""
-    known = list(METHODS)
-    return sorted(set(names), key=lambda n: (known.index(n) if n in known else len(known), n))
+    return sorted(set(names), key=lambda name: _place(name, tuple(METHODS)))
+
+
+def _place(name: str, known: tuple[str, ...]) -> tuple[int, str]:
+    return known.index(name) if name in known else len(known), name

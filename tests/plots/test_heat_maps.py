@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from plots_support import texts
 
@@ -32,6 +33,19 @@ def test_heat_maps_need_equal_tables() -> None:
     for tables in ({}, {"one": table, "two": table.rename(index={"a": "b"})}):
         with pytest.raises(InputError, match="the same rows and columns"):
             heat_maps(tables, limit=1)
+
+
+def test_long_titles_are_wrapped_and_end_within_their_panel() -> None:
+    table = pd.DataFrame([[1.0, 2.0, 3.0]], ["a"], ["10", "20", "50"])
+    title = "one of the two kinds of words, budget 50: picks by nearest query"
+    for count in (1, 2):
+        tables = {title + " " * k: table for k in range(count)}
+        figure = heat_maps(tables, limit=3)
+        FigureCanvasAgg(figure).draw()
+        ends = [ax.get_tightbbox().x1 for ax in figure.axes]  # pixels
+        starts = [ax.get_tightbbox().x0 for ax in figure.axes[1:]] + [figure.bbox.x1]
+        assert all(end <= start for end, start in zip(ends, starts, strict=True))
+        assert all(ax.get_title(loc="left").replace("\n", " ") == title for ax in figure.axes)
 
 
 def test_verdict_map_shows_the_symbol_of_every_verdict() -> None:

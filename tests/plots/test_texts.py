@@ -30,9 +30,9 @@ def test_token_strip_fills_exactly_the_tokens_with_loss() -> None:
 
 
 def test_token_strip_wraps_within_its_width() -> None:
-    ax = token_strip({"long": [("word", False)] * 40}, width=30).axes[0]
+    ax = token_strip({"long": [("word", False)] * 40}).axes[0]
     boxes = [patch.get_extents().transformed(ax.transData.inverted()) for patch in ax.patches]
-    assert max(box.x1 for box in boxes) <= 30 + 1e-6
+    assert max(box.x1 for box in boxes) <= 80 + 1e-6
     assert len({round(box.y0, 3) for box in boxes}) > 1
 
 

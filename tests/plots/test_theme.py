@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tis_utils.labels import label, order
-from tis_utils.plots import LOOKS, colours, fills, look, looks
+from tis_utils.plots import LOOKS, fills, look, looks
 from tis_utils.plots.theme import CATEGORIES, KINDS, SERIES
 
 NAMES = {
@@ -55,7 +55,6 @@ def test_every_method_has_its_name_and_its_own_look():
     assert len({look.colour for look in LOOKS.values()}) == len(LOOKS)
     for group in (WITH_PROXY, SELECTORS, ILA):
         assert len({(LOOKS[name].marker, LOOKS[name].line) for name in group}) == len(group)
-    assert colours()["LESS"] == LOOKS["less"].colour
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -72,6 +71,7 @@ def test_colours_stay_apart_for_colour_blind_readers(group, vision):
 
 
 def test_labels_and_order():
+    assert label("distance_to_queries, $W_1$") == "distance to queries, $W_1$"
     assert label("less") == "LESS"
     assert label("query_loss") == "Query loss"
     assert label("mmlu_pro") == "MMLU-Pro"

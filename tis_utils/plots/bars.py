@@ -57,11 +57,10 @@ def _stacks(
     ylabel: str = "",
     *,
     share: bool,
-    columns: int = 2,
 ) -> tuple[Figure, list[Axes]]:
     tallest = max(len(table) for table in tables.values())
     figure, axes = panels(
-        [label(t) for t in tables], columns=columns, height=0.45 + 0.3 * max(tallest, 2), single=0.85 * PAGE
+        [label(t) for t in tables], columns=2, height=0.45 + 0.3 * max(tallest, 2), single=0.85 * PAGE
     )
     for ax, table in zip(axes, tables.values(), strict=True):
         _stack(ax, table, style)

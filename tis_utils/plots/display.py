@@ -19,7 +19,7 @@ SHRINK = 0.8  # a figure that does not fit may become this much smaller before i
 
 # Verdana has the widths of DejaVu Sans, and is where that is not.
 FAMILY = b"'DejaVu Sans', Verdana, sans-serif"
-SHORTER = (
+SHORTER = (  # what no browser needs goes, the font is named once: a page of figures must stay light
     (rb"<!--.*?-->", b""),
     (rb'<g id="[\w.]+">', b"<g>"),
     (rb' transform="rotate\(-0 [^"]*"| text-anchor: start;', b""),
@@ -61,13 +61,7 @@ def _address(svg: bytes) -> str:
 
 
 def checked_alt(alt: str) -> str:
-    """The alternative text on one line.
-
-    Raises
-    ------
-    InputError
-        If it says nothing.
-    """
+    """The alternative text on one line; an InputError if it says nothing."""
     text = " ".join(alt.split())
     if len(text) < 10:
         raise InputError(f"alt = {alt!r}: say in a sentence what the figure shows, for readers who cannot see it.")
@@ -75,9 +69,7 @@ def checked_alt(alt: str) -> str:
 
 
 def show(figure: Figure, alt: str, *, caption: str = "") -> Picture:
-    """Render a figure with alternative text; use it as the last expression of a cell.
-
-    The same figure gives the same bytes: no time stamp and no library version is written into the file.
+    """Render a figure with alternative text, as the last expression of a cell; the same figure gives the same bytes.
 
     Parameters
     ----------
@@ -105,7 +97,6 @@ def _svg(figure: Figure) -> bytes:
 
 
 def _shorter(svg: bytes) -> bytes:
-    """Without what no browser needs, the font named once: a page of figures must stay light."""
     for pattern, replacement in SHORTER:
         svg = re.sub(pattern, replacement, svg, flags=re.DOTALL)
     return DRAWN.sub(lambda line: re.sub(rb"(\.\d\d)\d+", rb"\1", line[0]), svg)

@@ -17,14 +17,21 @@ from numpy.typing import NDArray
 
 from tis_utils.errors import InputError
 from tis_utils.labels import label
-from tis_utils.plots.panels import PAGE, grid, legend, place, styled, write_note
+from tis_utils.plots.panels import PAGE, fit, grid, legend, place, styled, write_note
 from tis_utils.plots.theme import DIVERGING, INK, LINE, SEQUENTIAL, SMALL, VERDICTS, look
 
 Picks = Sequence[int] | NDArray[np.int64]
 
 
+LETTER = 0.08  # inches that a letter of a title needs
+
+
+def _cells(ax: Axes, table: Any, **options: Any) -> None:
+    sns.heatmap(table, ax=ax, fmt="", xticklabels=False, yticklabels=False, **({"cbar": False} | options))
+
+
 def _names(ax: Axes, rows: Collection[Any], columns: Collection[Any], turn: float = 0) -> None:
-    """Name the cells of a heat map, without tick marks and frame."""
+    """Name rows and columns, without tick marks and frame."""
     ax.set_xticks(np.arange(len(columns)) + 0.5, [str(c) for c in columns], rotation=turn)
     ax.set_yticks(np.arange(len(rows)) + 0.5, [str(r) for r in rows], rotation=0, va="center")
     ax.tick_params(length=0)
@@ -48,12 +55,11 @@ def heat_maps(
     Parameters
     ----------
     tables : mapping of title to DataFrame
-        The same rows and columns in each; missing values stay white.
+        The same rows and columns in each; missing values stay white. Long titles are wrapped.
     form : str
         Format of the numbers.
     centre : float or None
-        Value drawn white on a two-sided scale (below: orange, above: purple); None for a one-sided scale
-        from 0.
+        Value drawn white between orange (below) and purple (above); None for a one-sided scale from 0.
     limit : float or one per table
         Distance from the centre (or from 0) at which the colour is fullest.
     columns : int
@@ -78,8 +84,11 @@ def heat_maps(
     needed = 0.075 * names + 0.4 + columns * frames[0].shape[1] * max(0.5, 0.085 * letters)  # inches
     turn = 90 if needed > 1.25 * PAGE and letters > 3 else 0  # no room for names side by side
     height = max(cell, 0.2) * len(frames[0]) + (0.5 if not turn else 0.3 + 0.08 * letters)
-    figure, axes = grid(rows, columns, rows * height + 0.3, width=min(PAGE, max(needed, 3.5)))
-    for ax, (title, table), fullest in zip(axes, tables.items(), limits, strict=False):
+    width = min(PAGE, max(needed, 3.5))
+    titles = [fit(title, int((width - 0.075 * names - 0.1) / columns / LETTER)) for title in tables]
+    height += 0.16 * max(title.count("\n") for title in titles)
+    figure, axes = grid(rows, columns, rows * height + 0.3, width=width)
+    for ax, title, table, fullest in zip(axes, titles, frames, limits, strict=False):
         _heat_map(ax, table.astype(float), form, centre, fullest)
         ax.set_title(title)
         _names(ax, table.index if place(ax)[0] else [""] * len(table), table.columns, turn)
@@ -91,19 +100,15 @@ def heat_maps(
 
 def _heat_map(ax: Axes, table: pd.DataFrame, form: str, centre: float | None, limit: float) -> None:
     low = 0 if centre is None else centre - limit
-    sns.heatmap(
+    _cells(
+        ax,
         table,
         vmin=low,
         vmax=limit if centre is None else centre + limit,
         cmap=SEQUENTIAL if centre is None else DIVERGING,
         annot=table.map(lambda value: _number(form.format(value))),
         annot_kws={"size": SMALL},
-        fmt="",
-        cbar=False,
         linewidths=0.6,
-        xticklabels=False,
-        yticklabels=False,
-        ax=ax,
     )
     shades = np.asarray(ax.collections[0].get_facecolor())[table.notna().to_numpy().ravel()]  # (numbers, 4)
     for text, shade in zip(ax.texts, shades, strict=True):
@@ -134,19 +139,15 @@ def verdict_map(card: pd.DataFrame, sources: Mapping[str, str], claims: Mapping[
     table = card.pivot(index="claim", columns="source", values="verdict").loc[list(claims), list(sources)]
     kinds = list(VERDICTS)
     figure, (ax,) = grid(1, 1, 0.24 * len(claims) + 1.75)
-    sns.heatmap(
+    _cells(
+        ax,
         table.map(kinds.index),
         cmap=ListedColormap([colour for _, colour, _ in VERDICTS.values()]),
         vmin=-0.5,
         vmax=len(kinds) - 0.5,
         annot=table.map(lambda kind: VERDICTS[kind][0]),
         annot_kws={"size": 10, "weight": "bold"},
-        fmt="",
-        cbar=False,
         linewidths=1.5,
-        xticklabels=False,
-        yticklabels=False,
-        ax=ax,
     )
     for text, kind in zip(ax.texts, table.to_numpy().ravel(), strict=True):
         text.set_color(VERDICTS[kind][2])
@@ -183,16 +184,8 @@ def transfer_map(gains: pd.DataFrame, *, marks: Mapping[str, str], limit: float,
     if gains.empty:
         raise InputError("transfer_map needs at least one source and one target.")
     figure, (ax,) = grid(1, 1, 0.15 * len(gains) + 1.9)
-    sns.heatmap(
-        gains.astype(float),
-        cmap=DIVERGING,
-        vmin=-limit,
-        vmax=limit,
-        cbar_kws={"label": "loss saved (nats)", "shrink": 0.5, "aspect": 30, "pad": 0.01},
-        xticklabels=False,
-        yticklabels=False,
-        ax=ax,
-    )
+    bar = {"label": "loss saved (nats)", "shrink": 0.5, "aspect": 30, "pad": 0.01}
+    _cells(ax, gains.astype(float), cmap=DIVERGING, vmin=-limit, vmax=limit, cbar=True, cbar_kws=bar)
     _names(ax, gains.index.str.replace("_", " "), gains.columns.str.replace("_", " "))
     ax.tick_params(axis="x", rotation=90)
     known = [(t, s) for t, s in marks.items() if s in gains.index and t in gains.columns]
@@ -220,20 +213,16 @@ def white_spots(known: pd.DataFrame) -> Figure:
     if known.empty:
         raise InputError("white_spots needs at least one row and one column.")
     figure, (ax,) = grid(1, 1, 0.5 * len(known) + 0.6)
-    sns.heatmap(
+    _cells(
+        ax,
         known.astype(float),
         cmap=ListedColormap(["#FFFFFF", "#C9CDD4"]),
         vmin=0,
         vmax=1,
         annot=known.map(lambda there: "published" if there else "?"),
         annot_kws={"color": INK, "size": 9},
-        fmt="",
-        cbar=False,
         linewidths=1,
         linecolor="#8A8F99",
-        xticklabels=False,
-        yticklabels=False,
-        ax=ax,
     )
     _names(ax, [label(r) for r in known.index], [label(c) for c in known.columns])
     ax.xaxis.tick_top()
@@ -255,7 +244,7 @@ def matrix_picture(S: NDArray[Any], picks: Mapping[str, Picks]) -> Figure:
     figure, axes = grid(2, 1, 0.26 * (m + len(picks)) + 1.05)
     top, bottom = axes
     top.get_gridspec().set_height_ratios([m, len(picks)])  # type: ignore[union-attr]
-    sns.heatmap(S, cmap=SEQUENTIAL, cbar=False, xticklabels=False, yticklabels=False, ax=top)
+    _cells(top, S, cmap=SEQUENTIAL)
     _names(top, [f"query {i + 1}" for i in range(m)], [])
     top.set_title(f"In: S, {m} queries × {n} candidates (darker: more similar)")
     bottom.set_title("Out: candidates in order, 1 first")

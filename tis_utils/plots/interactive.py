@@ -46,15 +46,12 @@ class Interactive:
 
 
 def interactive(figure: Any, alt: str) -> Interactive:
-    """Prepare a plotly figure for the book and for Jupyter; use it as the last expression of a cell.
-
-    plotly.js itself is not embedded: in the book the page loads the site's one copy (``_static/tis.js``), in
-    Jupyter and VS Code the front end draws it.
+    """Prepare a plotly figure, left unchanged, for the book and for Jupyter, as the last expression of a cell.
 
     Parameters
     ----------
     figure : plotly.graph_objects.Figure
-        Left unchanged.
+        Drawn by the site's one copy of plotly.js (``_static/tis.js``), or by Jupyter.
     alt : str
         What the figure shows, in a sentence or two.
 
@@ -153,18 +150,7 @@ def _buttons(titles: Sequence[str], size: int) -> dict[str, object]:
 
 
 def budget_browser(metrics: Sequence[str]) -> go.Figure:
-    """Every setting and metric of the published budget experiment in one plotly figure with a menu.
-
-    Parameters
-    ----------
-    metrics : sequence of str
-        Metrics on offer, the first one is drawn first.
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
-        One panel per task; the menu exchanges the values (it needs no server).
-    """
+    """The published budget experiment: a panel per task, a menu of settings and of these `metrics`."""
     cubes = {metric: published_cube(metric) for metric in metrics}
     first = cubes[metrics[0]]
     titles = [label(task).split(" ")[0] for task in first.tasks]

@@ -32,18 +32,14 @@ def intervals(
     Parameters
     ----------
     tables : mapping of title to DataFrame
-        Columns ``label``, ``value``, ``low``, ``high`` and optionally `series`.
-    xlabel : str
-    series : str
-        Column with a method or another series: colour, marker, legend.
+        Columns ``label``, ``value``, ``low``, ``high`` and optionally `series` (methods or others).
+    xlabel, series : str
     columns : int
         Panels side by side; they share their rows.
-    reference : float
-        Where the vertical line stands.
-    meaning : str
-        What the vertical line stands for.
+    reference, meaning : float and str
+        Where a vertical line stands, and for what.
     shared : bool
-        Whether all panels have one horizontal scale.
+        One horizontal scale for all panels.
     note : str
         Printed under the figure.
 
@@ -52,17 +48,18 @@ def intervals(
     InputError
         If there is nothing to draw.
     """
-    if not tables or any(table.empty for table in tables.values()):
-        raise InputError("intervals needs at least one panel, and rows in every panel.")
+    if not tables:
+        raise InputError("intervals needs at least one panel.")
+    for table in tables.values():
+        need(table, ["label", "value", "low", "high"])
     frames = {title: table.assign(**{series: table.get(series, "")}) for title, table in tables.items()}
-    rows = list(dict.fromkeys(text for frame in frames.values() for text in frame["label"]))
-    entries = looks(name for frame in frames.values() for name in frame[series])
+    everything = pd.concat(frames.values())
+    rows, entries = list(everything["label"].unique()), looks(everything[series])
     figure, axes = panels(
         list(frames), columns=columns, height=len(rows) * (0.14 + 0.12 * len(entries)) + 0.65, single=PAGE
     )
     letters = 30 if len(axes) > 1 or figure.get_figwidth() < PAGE else 70
     for ax, frame in zip(axes, frames.values(), strict=True):
-        need(frame, ["label", "value", "low", "high"])
         _panel(ax, frame, rows, series, entries)
         ax.axvline(reference, color=INK, linewidth=0.9, zorder=1)
         text = xlabel + (f"\n(line at {reference:g}: {meaning})" if meaning else "")

@@ -81,19 +81,18 @@ def _curves(frame: pd.DataFrame, metric: str, by: By, x: str, columns: int) -> t
 
 @stacking
 def budget_curves(frame: pd.DataFrame, *, metric: str, by: By = "representation") -> Figure:
-    """Draw `metric` against budget, one panel per task, one line per method.
+    """Draw `metric` against budget: a panel per task, a line per method, the untuned model dashed.
 
-    Lines are means over seeds, bands are one standard error to either side (none where n = 1); the untuned
-    model is a dashed horizontal line.
+    Lines are means over seeds, bands are one standard error to either side (none where n = 1).
 
     Parameters
     ----------
     frame : DataFrame
         Tidy rows (see :mod:`tis_utils.evidence.tables`) with a column ``budget``, in examples.
     metric : str
-        Value of the column ``metric`` to draw.
+        One of the frame's.
     by : {"representation", "selector"}
-        What the lines stand for; the other one must be the same in all rows but Random and zero-shot.
+        What lines stand for; the other one must be the same in all rows but Random and zero-shot.
 
     Raises
     ------
@@ -114,17 +113,17 @@ def budget_curves(frame: pd.DataFrame, *, metric: str, by: By = "representation"
 
 @stacking
 def quantile_curves(frame: pd.DataFrame, *, metric: str) -> Figure:
-    """Draw `metric` against distance-quantile bin, one panel per task, one line per representation.
+    """Draw `metric` against distance-quantile bin: a panel per task, a line per representation.
 
-    Under each panel stands Spearman's rank correlation between bin and metric: the nearer to 1 (for a
-    loss), the better the representation's distance predicts what training on an example does.
+    Under each panel stands Spearman's correlation of bin and metric: the nearer to 1 (for a loss), the better distance
+    predicts what training does.
 
     Parameters
     ----------
     frame : DataFrame
         Tidy rows with a column ``bin`` (0 nearest).
     metric : str
-        Value of the column ``metric`` to draw.
+        One of the frame's.
 
     Raises
     ------
@@ -169,20 +168,17 @@ def method_lines(
     tables : mapping of title to DataFrame
         Columns `x` (positive; the axis is logarithmic), `series`, ``value`` and optionally ``low`` and ``high``.
     ylabel, xlabel : str
-    x : str
-        Column of the horizontal axis.
-    series : str
-        Column that says which line a row belongs to.
+    x, series : str
+        Columns of the horizontal axis, and of what a line stands for.
     note : str
         Printed under the figure.
     reference : float, optional
-        Height of a line that looks like Random's.
+        Height of a line that looks like Random's; in the legend it is `meaning`.
     meaning : str
-        What the reference stands for, in the legend.
     shared : bool
-        Whether all panels have one vertical scale.
+        One vertical scale for all panels.
     bars : bool
-        Draw intervals as bars beside each other instead of bands.
+        Intervals as bars beside each other instead of bands.
 
     Raises
     ------
@@ -193,7 +189,7 @@ def method_lines(
         raise InputError("method_lines needs at least one panel.")
     for table in tables.values():
         need(table, [x, series, "value"])
-    entries = looks(name for table in tables.values() for name in table[series])
+    entries = looks(pd.concat(tables.values())[series])
     figure, axes = panels([label(title) for title in tables], height=2.5 if len(tables) < 3 else 2.2)
     shift = dict(zip(entries, np.exp(0.035 * (np.arange(len(entries)) - (len(entries) - 1) / 2)), strict=True))
     for ax, table in zip(axes, tables.values(), strict=True):
@@ -211,7 +207,7 @@ def method_lines(
     label_axes(axes, xlabel, ylabel)
     handles = line_handles(entries.values())
     if meaning:
-        handles |= {meaning: Line2D([], [], color=LOOKS["random"].colour, linestyle=LOOKS["random"].line)}
+        handles[meaning] = Line2D([], [], color=LOOKS["random"].colour, linestyle=LOOKS["random"].line)
     legend(figure, handles if len(handles) > 1 else {})
     write_note(figure, note)
     return figure
@@ -226,9 +222,9 @@ def option_curves(frame: pd.DataFrame, *, value: str, reference: float | None = 
     frame : DataFrame
         Columns ``option``, ``selector``, ``setting`` (positive, log axis), ``default`` and `value`.
     value : str
-        Column to draw; also the label of the vertical axis.
+        Column to draw, and label of the vertical axis.
     reference : float, optional
-        What Random gets, a grey dotted line.
+        What Random gets.
 
     Raises
     ------

@@ -33,13 +33,7 @@ class _Canvas(FigureCanvasBase):
 
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     """Draw in the book's style."""
-
-    @wraps(draw)
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> Figure:
-        with style():
-            return draw(*args, **kwargs)
-
-    return wrapper
+    return wraps(draw)(style()(draw))
 
 
 def stacking(draw: Callable[P, Figure]) -> Callable[P, Figure]:
@@ -47,8 +41,7 @@ def stacking(draw: Callable[P, Figure]) -> Callable[P, Figure]:
 
     @wraps(draw)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> Figure:
-        with style():
-            figure = draw(*args, **kwargs)
+        figure = styled(draw)(*args, **kwargs)
         _redraw[figure] = partial(wrapper, *args, **kwargs)
         return figure
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -37,8 +38,8 @@ def scatter_fits(
     Parameters
     ----------
     frame : DataFrame
-        Columns ``x``, ``y``, `panel`, `series`. Lines are least squares over all points.
-        A few extreme values of y may lie outside a panel, which then says how many.
+        Columns ``x``, ``y``, `panel`, `series`. Lines are least squares over all points; a panel says how many lie
+        outside of it.
     diagonal : bool
         Draw y = x instead of the fits.
     """
@@ -82,7 +83,6 @@ def _regression(ax: Axes, rows: pd.DataFrame, entry: Look, *, fit: bool) -> None
 
 
 def _trim(ax: Axes, y: pd.Series) -> None:
-    """Leave out the most extreme values, say how many, and mark zero."""
     low, high = y.quantile([0.004, 0.996])
     ax.set_ylim(low - 0.06 * (high - low), high + 0.06 * (high - low))
     if outside := int((~y.between(*ax.get_ylim())).sum()):
@@ -92,25 +92,24 @@ def _trim(ax: Axes, y: pd.Series) -> None:
 
 
 @styled
-def fits(table: pd.DataFrame, targets: Mapping[str, str], predictors: Sequence[str] = ("coverage", "depth")) -> Figure:
+def fits(table: pd.DataFrame, targets: Mapping[str, str]) -> Figure:
     """Loss of each designed subset against its coverage and its depth, with least-squares lines.
 
     Parameters
     ----------
     table : DataFrame
-        One row per subset: the predictors and a column per target.
+        One row per subset: coverage, depth and a column per target.
     targets : mapping of column to title
-    predictors : sequence of str
     """
-    figure, axes = grid(len(targets), len(predictors), 2.1 * len(targets) + 0.3)
-    for ax, (target, x) in zip(axes, [(t, p) for t in targets for p in predictors], strict=True):
+    figure, axes = grid(len(targets), 2, 2.1 * len(targets) + 0.3)
+    for ax, (target, x) in zip(axes, product(targets, ("coverage", "depth")), strict=True):
         points = {"s": 22, "alpha": 0.65}
         line = {"color": INK, "linewidth": 1.4}
         fit = np.ptp(table[x]) > 0
         sns.regplot(
             table, x=x, y=target, ci=None, fit_reg=fit, color=SERIES[0][0], scatter_kws=points, line_kws=line, ax=ax
         )
-        ax.set(xlabel=x if target == list(targets)[-1] else "", ylabel=targets[target] if x == predictors[0] else "")
+        ax.set(xlabel=x if target == list(targets)[-1] else "", ylabel=targets[target] if x == "coverage" else "")
     return figure
 
 

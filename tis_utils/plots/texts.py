@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tis_utils.errors import InputError
 from tis_utils.plots.panels import PAGE, styled
 from tis_utils.plots.theme import INK, SMALL, VERDICTS, look
 
+LETTERS = 80  # in a line of a strip of tokens
 LOSS, QUIET = "#F2B27A", "#E9EBEF"  # fills of tokens with and without loss; INK is legible on both
 TABLE_CSS = """
 .tis-claims{color:#1F2430;overflow-x:auto}
@@ -50,15 +52,14 @@ def stages(rows: Mapping[str, Sequence[str]]) -> Figure:
     return figure
 
 
-def token_strip(rows: Mapping[str, Sequence[tuple[str, bool]]], *, width: int = 80) -> Figure:
+@styled
+def token_strip(rows: Mapping[str, Sequence[tuple[str, bool]]]) -> Figure:
     """Draw texts as strips of tokens; those that carry loss are filled and underlined.
 
     Parameters
     ----------
     rows : mapping of title to tokens
         Each token as (text, carries loss).
-    width : int
-        Characters per line.
 
     Raises
     ------
@@ -67,39 +68,31 @@ def token_strip(rows: Mapping[str, Sequence[tuple[str, bool]]], *, width: int = 
     """
     if not any(rows.values()):
         raise InputError("token_strip needs at least one token to draw.")
-    placed: list[tuple[str, float, float, bool | None]] = []
+    figure = Figure()
+    figure.set_layout_engine("none")
+    ax = figure.add_axes((0.005, 0, 0.99, 1))
     y = 0.0
     for title, tokens in rows.items():
-        placed.append((title, 0.0, y, None))
+        ax.text(0, y, title, va="center", fontsize=9, weight="bold")
         x, y = 0.0, y + 1.1
         for text, learns in tokens:
             size = len(text) + 0.7
-            if x + size > width:
+            if x + size > LETTERS:
                 x, y = 0.0, y + 1.1
-            placed.append((text, x, y, learns))
+            _token(ax, text, learns, x, y, size)
             x += size + 0.25
         y += 1.5
-    return _strip(placed, width, y)
-
-
-@styled
-def _strip(placed: Sequence[tuple[str, float, float, bool | None]], width: int, height: float) -> Figure:
-    """Titles (learns is None) and token boxes at their places, in units of a character and a line."""
-    figure = Figure(figsize=(PAGE, 0.23 * height + 0.1))
-    figure.set_layout_engine("none")
-    ax = figure.add_axes((0.005, 0, 0.99, 1))
-    ax.set(xlim=(0, width), ylim=(height - 0.6, -0.8))
+    figure.set_size_inches(PAGE, 0.23 * y + 0.1)
+    ax.set(xlim=(0, LETTERS), ylim=(y - 0.6, -0.8))
     ax.axis("off")
-    for text, x, y, learns in placed:
-        if learns is None:
-            ax.text(x, y, text, va="center", fontsize=9, weight="bold")
-            continue
-        size = len(text) + 0.7
-        ax.barh(y, size, 0.9, left=x, color=LOSS if learns else QUIET)
-        if learns:
-            ax.plot([x, x + size], [y + 0.42] * 2, color=INK, linewidth=1.1, solid_capstyle="butt")
-        ax.text(x + size / 2, y, text, ha="center", va="center_baseline", fontsize=8.6, family="DejaVu Sans Mono")
     return figure
+
+
+def _token(ax: Axes, text: str, learns: bool, x: float, y: float, size: float) -> None:
+    ax.barh(y, size, 0.9, left=x, color=LOSS if learns else QUIET)
+    if learns:
+        ax.plot([x, x + size], [y + 0.42] * 2, color=INK, linewidth=1.1, solid_capstyle="butt")
+    ax.text(x + size / 2, y, text, ha="center", va="center_baseline", fontsize=8.6, family="DejaVu Sans Mono")
 
 
 class ClaimTable:

@@ -88,7 +88,6 @@ def style() -> Iterator[None]:
 
 
 def _key(name: str) -> str | None:
-    """Key in LOOKS of a method, by key or printed name, alone or as representation and selector."""
     keys = _ALIASES | {entry.label.lower(): key for key, entry in LOOKS.items()} | {key: key for key in LOOKS}
     text = name.partition(":")[0].strip().removeprefix("none/").lower()
     if text.startswith("ila@random"):
@@ -101,13 +100,10 @@ def _key(name: str) -> str | None:
 
 
 def look(method: str) -> Look:
-    """How a method looks.
+    """How a method looks, by key ("less") or printed name ("LESS"); unknown ones are grey stars.
 
-    Parameters
-    ----------
-    method : str
-        Its key ("less") or printed name ("LESS"), perhaps with a selector ("less/uot", "LESS, UOT": with any but
-        round-robin it looks like the selector), perhaps with a remark after a colon. Unknown ones are grey stars.
+    With a selector other than round-robin ("less/uot", "LESS, UOT") it looks like that one; remarks after a colon are
+    left out.
     """
     key = _key(method)
     return LOOKS[key] if key else Look(label(method.partition(":")[0]), GREY, "*")
@@ -129,8 +125,3 @@ def fills(names: Iterable[str]) -> dict[str, tuple[str, str]]:
     known = {name: KINDS[name.replace("_", " ")] for name in names if name.replace("_", " ") in KINDS}
     free = iter([c for c in CATEGORIES[:-1] if c[0] not in {colour for colour, _ in known.values()}])
     return {name: known.get(name) or (CATEGORIES[-1] if name == "other" else next(free)) for name in names}
-
-
-def colours() -> dict[str, str]:
-    """Colour by printed name, for ``color_discrete_map`` of plotly express."""
-    return {entry.label: entry.colour for entry in LOOKS.values()}
