@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from tests_support import example, query
 from tis_utils.errors import InputError
 from tis_utils.examples.jsonl import read_examples, read_queries
+from tis_utils.examples.shared_text import words
 from tis_utils.examples.text import chat_prompt
-from tis_utils.own_data.checks import contaminated, duplicates, warnings, words
+from tis_utils.own_data.checks import contaminated, duplicates, warnings
 from tis_utils.own_data.report import facts, sources
 from tis_utils.own_data.result import Selection
 from tis_utils.own_data.select import save, select_files
@@ -318,7 +319,7 @@ def test_sources_add_up(result: Selection) -> None:
     assert sum(row["subset"] for row in rows) == 2
     assert rows[-1]["name"] == f"{len(many) - 20} other sources"
     assert {row["name"] for row in rows} > {"s0", "s1 (no source given)"}
-    assert words("A b, c!") == ("a", "b", "c")
+    assert words("A b, c!", signs=True) == ("a", "b", "c")
 
 
 def test_the_table_says_for_which_query_round_robin_picked(result: Selection) -> None:

@@ -14,25 +14,33 @@ from numpy.typing import NDArray
 LARGE = 1 / 3  # share of its runs of words from which on a text counts as shared
 
 
+def words(text: str, *, signs: bool = False) -> tuple[str, ...]:
+    """Lower-case words and numbers of a text, with `signs` all else but a sentence's punctuation too.
+
+    In code, sums and bracket puzzles signs are what tells texts apart.
+    """
+    return tuple(re.findall(r"\w+|[^\w\s.,;:!?'\"]" if signs else r"\w+", text.casefold()))
+
+
 def normalised(text: str) -> str:
     """Lower-case words and numbers; blanks, signs and punctuation are gone."""
-    return " ".join(re.findall(r"\w+", text.casefold()))
+    return " ".join(words(text))
 
 
-def _runs(text: str, n: int) -> set[tuple[str, ...]]:
-    words = normalised(text).split()
-    return {tuple(words[i : i + n]) for i in range(len(words) - n + 1)}
+def runs(text: tuple[str, ...], n: int) -> set[tuple[str, ...]]:
+    """All `n` words in a row."""
+    return {text[i : i + n] for i in range(len(text) - n + 1)}
 
 
 def largest_share(texts: Sequence[str], others: Sequence[str], n: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """For each text the largest share of its runs of `n` words that one other text has, and which one that is."""
     where = defaultdict(list)
     for place, other in enumerate(others):
-        for run in _runs(other, n):
+        for run in runs(words(other), n):
             where[run].append(place)
     shares, places = np.zeros(len(texts)), np.zeros(len(texts), dtype=np.int64)
     for i, text in enumerate(texts):
-        own = _runs(text, n)
+        own = runs(words(text), n)
         hits = np.bincount([place for run in own for place in where.get(run, [])], minlength=len(others))
         if own and len(others):
             shares[i], places[i] = hits.max() / len(own), hits.argmax()

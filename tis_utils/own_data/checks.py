@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from tis_utils.examples.shared_text import runs, words
 from tis_utils.examples.text import Example, Query, answer, as_query, request
 from tis_utils.own_data.result import Selection
 
@@ -15,54 +15,40 @@ FEW_QUERIES = 10
 N_GRAM = 13  # words in a row that two texts share by accident only rarely
 
 
-def words(text: str) -> tuple[str, ...]:
-    """Lower-case words, numbers and signs of a text, without white space and a sentence's punctuation.
-
-    Signs count: in code, arithmetic and bracket puzzles they are what differs.
-    """
-    return tuple(re.findall(r"\w+|[^\w\s.,;:!?'\"]", text.lower()))
+def _words(*texts: str) -> tuple[str, ...]:
+    return words("\n".join(texts), signs=True)
 
 
 def duplicates(pool: Sequence[Example]) -> list[list[int]]:
     """Groups of places whose request and answer have the same words, each sorted, at least two long."""
     groups: dict[tuple[tuple[str, ...], tuple[str, ...]], list[int]] = defaultdict(list)
     for place, example in enumerate(pool):
-        groups[words(request(example)), words(answer(example))].append(place)
+        groups[_words(request(example)), _words(answer(example))].append(place)
     return [places for places in groups.values() if len(places) > 1]
 
 
 def contaminated(pool: Sequence[Example], queries: Sequence[Query], n: int = N_GRAM) -> dict[int, int]:
-    """Candidates that share a run of `n` words with a query (request and answer together).
+    """Places of candidates that share `n` words in a row with a query, and of the first such query.
 
     A query of fewer words counts when its whole request is the candidate's.
-
-    Returns
-    -------
-    dict of int to int
-        Place of the candidate -> place of the first such query.
     """
-    runs: dict[tuple[str, ...], int] = {}
+    known: dict[tuple[str, ...], int] = {}
     whole: dict[tuple[str, ...], int] = {}
     for place, query in enumerate(queries):
-        text = words(request(query)) + words(query.label)
-        for run in _runs(text, n):
-            runs.setdefault(run, place)
+        text = _words(request(query), query.label)
+        for run in runs(text, n):
+            known.setdefault(run, place)
         if len(text) < n:
-            whole.setdefault(words(request(query)), place)
+            whole.setdefault(_words(request(query)), place)
     matches = {}
     for place, example in enumerate(pool):
-        text = words(request(example)) + words(answer(example))
-        hits = [runs[run] for run in _runs(text, n) if run in runs]
-        before = words(request(as_query(example, "")))
+        hits = [known[run] for run in runs(_words(request(example), answer(example)), n) & known.keys()]
+        before = _words(request(as_query(example, "")))
         if not hits and before in whole:
             hits = [whole[before]]
         if hits:
             matches[place] = min(hits)
     return matches
-
-
-def _runs(text: tuple[str, ...], n: int) -> Iterable[tuple[str, ...]]:
-    return (text[i : i + n] for i in range(len(text) - n + 1))
 
 
 def _examples(count: int) -> str:

@@ -11,21 +11,9 @@ from tis_utils.storage.stored_results import unit_rows
 
 
 def read_features(files: tuple[Path, Path], texts: tuple[Path, Path], counts: tuple[int, int]) -> list[np.ndarray]:
-    """Unit rows of the pool (N, D) and of the queries (M, D), float32.
+    """Unit rows of the pool (N, D) and of the queries (M, D), float32, from two ``.npy`` files.
 
-    Parameters
-    ----------
-    files : pair of Path
-        ``.npy`` files with the features of the pool and of the queries.
-    texts : pair of Path
-        What they are features of; named where the numbers of rows do not fit.
-    counts : pair of int
-        N and M.
-
-    Raises
-    ------
-    InputError
-        If a file cannot be read or does not fit.
+    `texts` are the files that they are features of, `counts` is (N, M).
     """
     pool, queries = (_rows(*each) for each in zip(files, texts, counts, strict=True))
     if pool.shape[1] != queries.shape[1]:

@@ -11,10 +11,11 @@ import numpy as np
 from jinja2 import Environment, PackageLoader
 
 from tis_utils.examples.formats import FORMATS
+from tis_utils.examples.shared_text import words
 from tis_utils.examples.text import Example, answer, one_line, request
 from tis_utils.experiments.subset import CHOOSERS
 from tis_utils.labels import label
-from tis_utils.own_data.checks import warnings, words
+from tis_utils.own_data.checks import warnings
 from tis_utils.own_data.result import Selection
 from tis_utils.storage.manifests import write_atomically
 
@@ -25,19 +26,7 @@ QUANTILES = (10, 50, 90)
 
 
 def report(result: Selection, path: Path) -> None:
-    """Write the page.
-
-    Parameters
-    ----------
-    result : Selection
-    path : Path
-        Ending in ``.html``.
-
-    Raises
-    ------
-    RunError
-        If the file cannot be written.
-    """
+    """Write the page, as HTML."""
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, loader=TEMPLATES)
     page = environment.get_template("report.html").render(facts(result))
     write_atomically(path, page.encode("utf-8"))
@@ -58,16 +47,12 @@ def facts(result: Selection) -> dict[str, Any]:
         "warnings": warnings(result),
         "sources": sources(result.pool, chosen, str(result.settings["pool"])),
         "lengths": lengths(result.pool, chosen),
-        "overlaps": [(label(name), _shared(result.picks, other)) for name, other in result.others.items()],
+        "overlaps": [(label(name), np.isin(result.picks, other).mean()) for name, other in result.others.items()],
         "distance": result.distance,
         "draws": len(result.by_chance),
         "by_chance": (min(result.by_chance), max(result.by_chance)) if result.by_chance else None,
         "pairs": pairs(result),
     }
-
-
-def _shared(picks: np.ndarray, other: np.ndarray) -> float:
-    return len(np.intersect1d(picks, other)) / len(picks)
 
 
 def method(settings: Mapping[str, object]) -> str:
@@ -78,7 +63,7 @@ def method(settings: Mapping[str, object]) -> str:
 
 
 def sources(pool: Sequence[Example], chosen: Sequence[Example], file: str) -> list[dict[str, Any]]:
-    """Count and share of every source in pool and subset, most picked first; the tail in one row.
+    """Count and share (per cent) of every source in pool and subset, most picked first, the tail in one row.
 
     Candidates without a source have the name of the pool's file as theirs.
     """
@@ -101,7 +86,7 @@ def lengths(pool: Sequence[Example], chosen: Sequence[Example]) -> list[tuple[st
     rows = []
     for what, text in (("request", request), ("answer", answer)):
         for where, examples in (("pool", pool), ("subset", chosen)):
-            counts = [len(words(text(e))) for e in examples]
+            counts = [len(words(text(e), signs=True)) for e in examples]
             rows.append((f"{what}, {where}", [int(q) for q in np.percentile(counts, QUANTILES)]))
     return rows
 

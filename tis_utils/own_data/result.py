@@ -17,19 +17,17 @@ class Selection:
     Attributes
     ----------
     pool, queries
-        As read; `formats` counts the formats of their lines.
+        As read; `formats` counts the formats of their lines by file.
     picks : ndarray, int64 of shape (B,)
         Places in the pool, best first.
     S : ndarray, float32 of shape (M, N), or None
-        Similarity of every query with every candidate; None where there are no queries.
+        Similarities; None where there are no queries.
     others : dict of str to ndarray
-        What the other selectors would have picked from the same similarities.
+        What other selectors pick from the same similarities.
     lost : int
         Candidates that could not be represented.
-    distance : float
-        W1 between subset and queries; NaN where there are no queries or too many examples.
-    by_chance : list of float
-        W1 between random subsets and queries.
+    distance, by_chance : float and list of float
+        W1 to the queries, of the subset and of random ones; NaN and empty where there are no queries or too many picks.
     seconds : float
         Wall time of features and selection.
     """

@@ -67,16 +67,14 @@ def select_files(
     seed : int
         For what draws: Random, INSTA, ILA.
     store : Store, optional
-        Where features are kept: a second selection from the same files computes none.
+        Where features are kept for the next selection.
     features : pair of Path, optional
-        ``.npy`` files with features of the pool (N, D) and of the queries (M, D), one row per line: no model is
-        asked then.
+        ``.npy`` files with features of the pool (N, D) and of the queries (M, D), one row per line.
 
     Raises
     ------
     InputError
-        For unknown names, unreadable files, missing queries, features that do not fit, or a budget that the pool
-        cannot fill.
+        For unknown names, unreadable files, missing queries, features that do not fit, or a budget above the pool.
     """
     start = time.perf_counter()
     _check(representation, selector, queries, budget)
@@ -161,7 +159,7 @@ def _facts(
 
 
 def _compare(result: Selection, study: Study, representation: str, spec: RunSpec) -> None:
-    """Fill in what the other selectors would have taken, and how far all is from the queries."""
+    """Fill in what other selectors would have taken, and how far all is from the queries."""
     candidates, queries = study.features(representation)
     result.S = study.similarity(representation, TASK)
     result.lost = int((~candidates.any(axis=1)).sum())
@@ -196,13 +194,7 @@ def save(result: Selection, pool: Path, output: Path) -> dict[str, Path]:
 
 
 def outputs(pool: Path, queries: Path | None, output: Path) -> dict[str, Path]:
-    """Check the files that :func:`save` will write; ``tis select`` asks before it computes anything.
-
-    Raises
-    ------
-    InputError
-        If one would replace the pool, the queries or another one, or could not be written.
-    """
+    """The files that :func:`save` writes; an InputError where one could not be written or would replace another."""
     if output.suffix in (".csv", ".html"):
         raise InputError(
             f"{output} is the name of the table or the report that are written beside the subset. Give --output a name "
