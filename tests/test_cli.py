@@ -105,7 +105,8 @@ cli.main()
 
 def test_a_full_disk_stops_the_run_with_a_clear_message(tmp_path: Path) -> None:
     command = [sys.executable, "-c", FULL_DISK, str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "TIS_CACHE": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 1
     assert "No space left to write" in done.stderr
     assert "TIS_CACHE" in done.stderr

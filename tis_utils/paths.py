@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -57,6 +58,12 @@ def check_jsonl(path: Path) -> None:
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise InputError(f"{path} {what}. Give the path of a JSONL file (one JSON object per line).")
+
+
+def package_folder(module: str) -> Path | None:
+    """Folder of an installed package, found without importing it."""
+    spec = importlib.util.find_spec(module)
+    return next(map(Path, spec.submodule_search_locations or ()), None) if spec else None
 
 
 def same_file(a: Path, b: Path) -> bool:

@@ -119,9 +119,13 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path, monkeypa
     def full(self: Path, *args, **kwargs):
         raise OSError(28, "No space left on device")
 
+    monkeypatch.setenv("TIS_CACHE", str(tmp_path / "a"))
     monkeypatch.setattr(Path, "open", full)
     with pytest.raises(RunError, match=r"No space left .* TIS_CACHE"):
         write_atomically(tmp_path / "a" / "b.npy", b"x" * 10)
+    with pytest.raises(RunError, match=r"No space left .* choose another place") as error:
+        write_atomically(tmp_path / "own" / "b.npy", b"x" * 10)
+    assert "TIS_CACHE" not in str(error.value)
     assert not [p for p in tmp_path.rglob("*") if p.is_file()]
 
 
@@ -129,6 +133,7 @@ def test_a_read_only_folder_is_one_sentence(tmp_path: Path, monkeypatch) -> None
     def refused(self: Path, *args, **kwargs):
         raise PermissionError(13, "Permission denied")
 
+    monkeypatch.setenv("TIS_CACHE", str(tmp_path))
     monkeypatch.setattr(Path, "open", refused)
     with pytest.raises(RunError, match=r"Permission denied.*permissions.*TIS_CACHE"):
         write_atomically(tmp_path / "b.npy", b"x")
@@ -188,7 +193,7 @@ def test_a_disk_that_lets_nothing_be_removed_does_not_hide_the_reason(tmp_path: 
     store.drop("step", {"never": "made"}, ".npy")
     assert store.has("step", KEY, ".npy")
     monkeypatch.setattr(Path, "open", refused)
-    with pytest.raises(RunError, match=r"Read-only file system.*TIS_CACHE"):
+    with pytest.raises(RunError, match=r"Read-only file system.*choose another place"):
         write_atomically(tmp_path / "x.csv", b"1")
 
 

@@ -7,7 +7,6 @@ bbh (27 sub-tasks x 3 worked examples: 81), gsm8k (8) and mmlu (57 subjects: 282
 from __future__ import annotations
 
 import gzip
-import importlib.util
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ import yaml
 
 from tis_utils.errors import InputError, RunError
 from tis_utils.examples.text import Query, chat_prompt
+from tis_utils.paths import package_folder
 
 TASKS: dict[str, str] = {
     "bbh": "BIG-Bench Hard: 27 reasoning sub-tasks, 3 chain-of-thought examples each",
@@ -26,7 +26,6 @@ TASKS: dict[str, str] = {
     "gsm8k": "GSM8K: grade-school word problems with a chain of thought",
     "mmlu": "MMLU: 57 subjects, multiple choice with a chain of thought",
 }
-WITH_HELD_OUT = ("codex",)
 ALIASES = {"humaneval": "codex"}
 CODEX_QUERIES = 16
 LEAD_IN = "Let's think step by step."
@@ -40,22 +39,9 @@ def queries(task: str, *, seed: int = 0) -> list[Query]:
 
 
 def held_out(task: str, *, seed: int = 0) -> list[Query]:
-    """Test examples that share nothing with ``queries(task, seed=seed)``.
-
-    Only codex has some: the 148 HumanEval problems that are no queries (the paper's test set has 148
-    problems too). For the other tasks the wheels hold nothing but the worked examples.
-
-    Raises
-    ------
-    InputError
-        If the task is unknown or has no held-out examples in a wheel.
-    """
-    name = _known(task)
-    if name not in WITH_HELD_OUT:
-        raise InputError(
-            f"The installed wheels hold no held-out examples of {name!r}, only its queries. Use "
-            "tis_utils.examples.hub.load_queries(..., split='test'), a JSONL file of your own, or 'codex'."
-        )
+    """The 148 HumanEval problems that are not ``queries("codex", seed=seed)``; none for the other tasks."""
+    if _known(task) != "codex":
+        return []
     problems = list(_codex())
     return [problems[i] for i in _codex_split(len(problems), seed)[1]]
 
@@ -75,10 +61,10 @@ def _codex_split(total: int, seed: int) -> tuple[list[int], list[int]]:
 
 def _wheel(module: str, wheel: str, *parts: str) -> Path:
     """Path of a data file or folder inside an installed package, found without importing it."""
-    spec = importlib.util.find_spec(module)
-    if spec is None or not spec.submodule_search_locations:
+    folder = package_folder(module)
+    if folder is None:
         raise InputError(f"The package {wheel!r} is not installed; install it with `pip install {wheel}`.")
-    path = Path(next(iter(spec.submodule_search_locations))).joinpath(*parts)
+    path = folder.joinpath(*parts)
     if not path.exists():
         raise RunError(
             f"The installed {wheel} has no {'/'.join(parts)}; its layout is not the one expected here. "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tis_utils.errors import InputError
+from tis_utils.examples import benchmarks, hub, jsonl
 from tis_utils.examples.text import Data, Example, Query
 from tis_utils.profiles import Profile
 
@@ -42,7 +43,7 @@ def load_data(profile: Profile, *, seed: int = 0) -> Data:
 
 
 def _classroom(profile: Profile, seed: int) -> Data:
-    from tis_utils.examples import classroom
+    from tis_utils.examples import classroom  # reasoning_gym takes seconds to import
 
     sizes = {name: getattr(profile, name) for name in ("pool_size", "n_queries", "n_test")}
     return classroom.build(**sizes, seed=seed, tasks=profile.tasks)
@@ -50,16 +51,12 @@ def _classroom(profile: Profile, seed: int) -> Data:
 
 def _pool(profile: Profile, queries: Queries, test: Queries, seed: int) -> list[Example]:
     if profile.pool == "natural":
-        from tis_utils.examples import natural
+        from tis_utils.examples import natural  # likewise
 
         reserved = [query for part in (queries, test) for task in profile.tasks for query in part[task]]
         return natural.load_pool(profile.pool_size, tasks=profile.tasks, reserved=reserved, seed=seed)
     if Path(profile.pool).suffix == ".jsonl":
-        from tis_utils.examples import jsonl
-
         return jsonl.read_examples(profile.pool)[: profile.pool_size]
-    from tis_utils.examples import hub
-
     return hub.load_pool(profile.pool, limit=profile.pool_size)
 
 
@@ -76,11 +73,7 @@ def _queries(profile: Profile) -> tuple[Queries, Queries]:
 def _of_task(source: str, task: str) -> tuple[list[Query], list[Query]]:
     """All queries of a task, and its held-out examples if there are any."""
     if source == "benchmarks":
-        from tis_utils.examples import benchmarks
-
-        return benchmarks.queries(task), benchmarks.held_out(task) if task in benchmarks.WITH_HELD_OUT else []
-    from tis_utils.examples import hub
-
+        return benchmarks.queries(task), benchmarks.held_out(task)
     return hub.load_queries(source, task, split="dev"), hub.load_queries(source, task, split="test")
 
 

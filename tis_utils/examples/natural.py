@@ -43,9 +43,7 @@ def load_pool(
 
 
 def _benchmark(task: str, taken: set[str]) -> Iterator[Example]:
-    queries = benchmarks.queries(task)
-    queries += benchmarks.held_out(task) if task in benchmarks.WITH_HELD_OUT else []
-    for query in queries:
+    for query in [*benchmarks.queries(task), *benchmarks.held_out(task)]:
         if query.prompt not in taken:
             taken.add(query.prompt)
             yield _example(query.id, request(query), query.label, task, str(query.meta["subject"]))

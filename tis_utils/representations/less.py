@@ -15,14 +15,13 @@ from torch import Tensor
 
 from tis_utils.errors import InputError
 from tis_utils.examples.text import Encoded, Example, Query, encode_all
-from tis_utils.models.batching import Batch, batches, length_batches
+from tis_utils.models.batching import Batch, batches
 from tis_utils.models.load import LanguageModel, add_lora, load_model, shared_copy
 from tis_utils.representations import gradients, warmup
 from tis_utils.representations.gradients import lora_parameters
 from tis_utils.representations.sketch import Sketch, make_sketch
 from tis_utils.representations.warmup import Checkpoint, Recipe
 from tis_utils.storage.keys import step
-from tis_utils.storage.parallel import progress
 
 VERSION = step("less", 1)
 
@@ -249,9 +248,8 @@ class LESS:
         gradients.put_weights(self.model, point.weight)
         direction = _direction(point, adam, self.lm.device)
         out = np.zeros((len(data), self.sketch.dim_out), dtype=np.float32)
-        total = len(length_batches([len(e.ids) for e in data], self.batch_tokens))
-        loader = batches(data, self.lm.pad_id, self.lm.device, self.batch_tokens)
-        for batch in progress(loader, total, what, self.show_progress):
+        bar = (what, self.show_progress)
+        for batch in batches(data, self.lm.pad_id, self.lm.device, self.batch_tokens, *bar):
             out[batch.index] = self._sketch_batch(batch, direction).cpu().numpy()
         return out
 

@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from tis_utils.examples.text import Example, Query, encode_all
-from tis_utils.models.batching import batches, length_batches
+from tis_utils.models.batching import batches
 from tis_utils.models.load import LanguageModel, load_model
 from tis_utils.storage.keys import step
-from tis_utils.storage.parallel import progress
 
 VERSION = step("rds", 1)
 
@@ -67,9 +66,8 @@ class RDS:
     def _features(self, items: Sequence[Example] | Sequence[Query]) -> np.ndarray:
         encoded = encode_all(items, self.lm.tokenizer, self.max_length)
         out = np.zeros((len(encoded), self.lm.model.config.hidden_size), dtype=np.float32)  # (N, H)
-        total = len(length_batches([len(e.ids) for e in encoded], self.batch_tokens))
-        loader = batches(encoded, self.lm.pad_id, self.lm.device, self.batch_tokens)
-        for batch in progress(loader, total, "RDS+", self.show_progress):
+        bar = ("RDS+", self.show_progress)
+        for batch in batches(encoded, self.lm.pad_id, self.lm.device, self.batch_tokens, *bar):
             # the body without the output head: its last hidden state is hidden_states[-1] of the whole model
             body = self.lm.model.base_model
             hidden = body(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).last_hidden_state

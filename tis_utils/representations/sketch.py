@@ -19,6 +19,7 @@ VERSION = step("sketch", 1)
 
 GAMMA = 0x9E3779B97F4A7C15  # 2^64 / golden ratio, the step of the splitmix64 generator
 WORD = 32  # signs taken from one hash
+ROWS = 512  # of a dense matrix at a time: 4 · ROWS · d bytes; the result does not depend on it
 
 
 class Sketch(ABC):
@@ -28,14 +29,6 @@ class Sketch(ABC):
         if dim_in < 1 or dim_out < 1:
             raise InputError(f"A sketch needs positive sizes, not {dim_in} -> {dim_out}.")
         self.dim_in, self.dim_out, self.seed = dim_in, dim_out, seed
-
-    def apply(self, g: Tensor) -> Tensor:
-        """Project whole vectors, (B, P) -> (B, d) float32."""
-        if g.ndim != 2 or g.shape[1] != self.dim_in:
-            raise InputError(f"Expected vectors of shape (B, {self.dim_in}), got {tuple(g.shape)}.")
-        out = torch.zeros(len(g), self.dim_out, device=g.device)
-        self.add_(out, g, 0)
-        return out
 
     @abstractmethod
     def add_(self, out: Tensor, block: Tensor, start: int) -> None:
@@ -57,17 +50,13 @@ class CountSketch(Sketch):
 
 
 class Rademacher(Sketch):
-    """A dense ±1/sqrt(d) matrix made in blocks of `rows` rows (memory rows · d · 4 bytes) and never held together."""
-
-    def __init__(self, dim_in: int, dim_out: int, seed: int = 0, rows: int = 512) -> None:
-        super().__init__(dim_in, dim_out, seed)
-        self.rows = rows
+    """A dense ±1/sqrt(d) matrix made in blocks of `ROWS` rows and never held together."""
 
     def add_(self, out: Tensor, block: Tensor, start: int) -> None:
         """Multiply a block of coordinates by its rows of the matrix."""
         block = block.to(out.dtype)
-        for low in range(0, block.shape[1], self.rows):
-            piece = block[:, low : low + self.rows]  # (B, R)
+        for low in range(0, block.shape[1], ROWS):
+            piece = block[:, low : low + ROWS]  # (B, R)
             out += piece @ self._signs(start + low, piece.shape[1], out)
         # the scale sits in _signs, so that blocks simply add up
 

@@ -20,7 +20,7 @@ import pandas as pd
 from tis_utils.errors import RunError
 from tis_utils.paths import cache_root
 from tis_utils.storage.keys import digest
-from tis_utils.storage.manifests import csv_bytes, describe, read_manifest, trusted, write_atomically
+from tis_utils.storage.manifests import csv_bytes, describe, npy_bytes, read_manifest, trusted, write_atomically
 
 # A file of the store, or what a killed run left of one.
 ARTEFACT = re.compile(r"[0-9a-f]{24}\.(npy|csv|json)|\.[0-9a-f]{24}\.(npy|csv|json)\.[0-9a-f]{32}\.part")
@@ -40,7 +40,7 @@ class Store:
             return np.load(io.BytesIO(payload), allow_pickle=False)
         start = time.perf_counter()
         array = np.ascontiguousarray(compute())
-        _keep(path, key, _array_bytes(array), start, lambda: {"shape": array.shape, "dtype": str(array.dtype)})
+        _keep(path, key, npy_bytes(array), start, lambda: {"shape": array.shape, "dtype": str(array.dtype)})
         return array
 
     def table(self, step: str, key: Mapping[str, Any], compute: Callable[[], pd.DataFrame]) -> pd.DataFrame:
@@ -128,9 +128,3 @@ def _npy_pieces(rows: int, blocks: Iterable[np.ndarray]) -> Iterator[bytes]:
             np.lib.format.write_array_header_1_0(buffer, header)
             yield buffer.getvalue()
         yield np.ascontiguousarray(block).tobytes()
-
-
-def _array_bytes(array: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    return buffer.getvalue()

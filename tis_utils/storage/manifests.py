@@ -6,6 +6,7 @@ import contextlib
 import errno
 import hashlib
 import importlib.metadata
+import io
 import json
 import logging
 import os
@@ -17,9 +18,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from tis_utils.errors import RunError
+from tis_utils.paths import cache_root, inside
 from tis_utils.storage.keys import file_digest, plain
 
 log = logging.getLogger(__name__)
@@ -29,10 +32,9 @@ LIBRARIES = ("numpy", "pandas", "torch", "transformers", "peft", "sentence-trans
 
 def environment() -> dict[str, str]:
     """Versions and hardware that a manifest records."""
-    versions = {name: importlib.metadata.version(name) for name in LIBRARIES if _installed(name)}
     return {
         "python": platform.python_version(),
-        **versions,
+        **{name: version for name in LIBRARIES if (version := _version(name))},
         "machine": platform.machine(),
         "processor": _processor(),
         "processors": str(os.cpu_count()),
@@ -47,12 +49,10 @@ def _processor() -> str:
     return match[1].strip() if match else platform.processor() or "unknown"
 
 
-def _installed(name: str) -> bool:
-    try:
-        importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
+def _version(name: str) -> str:
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        return importlib.metadata.version(name)
+    return ""
 
 
 def write_atomically(path: Path, payload: bytes | Iterable[bytes]) -> str:
@@ -80,19 +80,17 @@ def write_atomically(path: Path, payload: bytes | Iterable[bytes]) -> str:
 def disk_message(path: Path, error: Exception, size: int = 0) -> str:
     """What a failed write means and what to do; `size` is the number of bytes it needed, if known."""
     reason = getattr(error, "strerror", None) or str(error)
+    ours = inside(path, cache_root())
+    place = "point the environment variable TIS_CACHE at another folder" if ours else "choose another place"
     full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
     if full or os.strerror(errno.ENOSPC) in reason:  # libraries in other languages only pass the words on
         folder = next((p for p in path.parents if p.exists()), Path("/"))
         needed = f"at least {size / 1e6:.1f} MB needed, " if size else ""
         free = shutil.disk_usage(folder).free
-        return (
-            f"No space left to write {path} ({needed}{free / 1e6:.1f} MB free). Free some space or point the "
-            "environment variable TIS_CACHE at a larger disk; finished work is kept."
-        )
-    return (
-        f"Cannot write {path}: {reason}. Check the folder's permissions or point the environment variable "
-        "TIS_CACHE at a folder you can write to; finished work is kept."
-    )
+        problem = f"No space left to write {path} ({needed}{free / 1e6:.1f} MB free). Free some space"
+    else:
+        problem = f"Cannot write {path}: {reason}. Check the folder's permissions"
+    return f"{problem} or {place}; finished work is kept."
 
 
 def write_table(path: Path, frame: pd.DataFrame) -> str:
@@ -103,6 +101,13 @@ def write_table(path: Path, frame: pd.DataFrame) -> str:
 def csv_bytes(frame: pd.DataFrame) -> bytes:
     """The one CSV text of a frame, the same on every system."""
     return frame.to_csv(index=False, lineterminator="\n").encode("utf-8")
+
+
+def npy_bytes(array: np.ndarray) -> bytes:
+    """The bytes of an array's .npy file."""
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
 
 
 def describe(path: Path, checksum: str | Mapping[str, str], facts: Mapping[str, Any]) -> None:

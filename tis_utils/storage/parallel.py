@@ -67,10 +67,6 @@ class _WithBar(Parallel):
         self.bar.update(self.n_completed_tasks - self.bar.n)
 
 
-def _loky(jobs: int) -> AbstractContextManager[Any]:
-    return parallel_config("loky")
-
-
 @contextlib.contextmanager
 def _ray(jobs: int) -> Iterator[None]:
     try:
@@ -112,4 +108,8 @@ def _missing(engine: str, error: ImportError) -> InputError:
     )
 
 
-ENGINES: dict[str, Callable[[int], AbstractContextManager[Any]]] = {"loky": _loky, "ray": _ray, "dask": _dask}
+ENGINES: dict[str, Callable[[int], AbstractContextManager[Any]]] = {
+    "loky": lambda jobs: parallel_config("loky"),
+    "ray": _ray,
+    "dask": _dask,
+}

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ import pandas as pd
 from tis_utils.errors import RunError
 from tis_utils.paths import DATA
 from tis_utils.storage.keys import digest
-from tis_utils.storage.manifests import describe, read_manifest, trusted, write_atomically, write_table
+from tis_utils.storage.manifests import describe, npy_bytes, read_manifest, trusted, write_atomically, write_table
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +65,6 @@ def write_features(profile: str, name: str, key: Mapping[str, Any], rows: np.nda
         raise RunError(
             f"Stored {name} features would be off by {error:.4f} in an inner product, more than 0.002: not written."
         )
-    buffer = io.BytesIO()
-    np.save(buffer, kept, allow_pickle=False)
     path = feature_file(profile, name)
     facts = {
         "key": key,
@@ -77,7 +74,7 @@ def write_features(profile: str, name: str, key: Mapping[str, Any], rows: np.nda
         "largest_inner_product_error": round(error, 6),
         "seconds": seconds,
     }
-    describe(path, write_atomically(path, buffer.getvalue()), facts)
+    describe(path, write_atomically(path, npy_bytes(kept)), facts)
     return path
 
 

@@ -13,7 +13,7 @@ from random import Random
 from tis_utils.errors import InputError
 from tis_utils.examples.classroom.drawing import VAGUE, draw_problem, explicit, skill_example
 from tis_utils.examples.classroom.filler import filler
-from tis_utils.examples.classroom.skills import SKILLS, Function, Skill
+from tis_utils.examples.classroom.skills import SKILLS, Skill
 from tis_utils.examples.classroom.splits import seed_of
 from tis_utils.examples.text import Example
 
@@ -44,11 +44,7 @@ def _lesson(skill: Skill, rng: Random, taken: set[str], seed: int) -> Example:
     """One pre-training example of a skill: vague (mostly not the target) or explicit."""
     items = draw_problem(skill, "pretraining", rng, taken)
     if rng.random() < VAGUE_SHARE:
-        return skill_example(skill, _vague_function(skill, rng), items, VAGUE, "pretraining", seed)
+        function = skill.target if rng.random() < TARGET_SHARE else rng.choice(skill.functions[1:])
+        return skill_example(skill, function, items, VAGUE, "pretraining", seed)
     function = rng.choice(skill.functions)
     return skill_example(skill, function, items, explicit(function, rng), "pretraining", seed)
-
-
-def _vague_function(skill: Skill, rng: Random) -> Function:
-    """The function that a vague wording means this time."""
-    return skill.target if rng.random() < TARGET_SHARE else rng.choice(skill.functions[1:])
