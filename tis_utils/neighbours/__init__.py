@@ -4,7 +4,7 @@ Importing this package makes both known to :class:`tis_utils.experiments.study.S
 """
 
 from tis_utils.experiments.subset import CHOOSERS
-from tis_utils.neighbours.ila import selector as ila
-from tis_utils.neighbours.insta import selector as insta
+from tis_utils.neighbours.ila import selector as by_coverage
+from tis_utils.neighbours.insta import selector as by_instruction
 
-CHOOSERS |= {"insta": insta, "ila": ila}
+CHOOSERS |= {"insta": by_instruction, "ila": by_coverage}

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from tis_utils.experiments.study import Study
+from tis_utils.neighbours import training
 from tis_utils.neighbours.ila import designed_subsets as ila_subsets
 from tis_utils.neighbours.ila import selector as ila
 
@@ -30,6 +31,6 @@ def test_the_table_of_subsets_is_stored_and_read_back(study: Study, monkeypatch)
     np.testing.assert_allclose(rows["tasks"], rows[["letters", "digits"]].mean(axis=1))
     monkeypatch.setattr(ila_subsets, "plan", lambda study: few)
     ila_subsets.keep(study)
-    monkeypatch.setattr(ila_subsets, "fine_tune", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr(training, "fine_tune", lambda *_, **__: pytest.fail("trained again"))
     pd.testing.assert_frame_equal(ila_subsets.stored(study), rows)
     pd.testing.assert_frame_equal(ila_subsets.table(study), rows)

@@ -14,6 +14,7 @@ from tis_utils.experiments.run_spec import NONE, RunSpec
 from tis_utils.experiments.study import Study
 from tis_utils.models.evaluation import query_losses
 from tis_utils.models.fine_tuning import fine_tune
+from tis_utils.neighbours import training
 from tis_utils.neighbours.ila import regression as ila_regression
 from tis_utils.neighbours.ila import selector as ila
 from tis_utils.plots import depth_maps, fits, look, method_lines, plane
@@ -43,7 +44,7 @@ def test_losses_are_computed_once_and_the_tuning_subset_is_random(study: Study, 
     first, tuning = ila.absolute_depths(study)
     assert len(tuning) == round(ila.TUNED_SHARE * N)
     assert tuning.tolist() == sorted(set(tuning.tolist()))
-    monkeypatch.setattr(ila, "fine_tune", lambda *_, **__: pytest.fail("tuned again"))
+    monkeypatch.setattr(training, "fine_tune", lambda *_, **__: pytest.fail("tuned again"))
     np.testing.assert_array_equal(ila.absolute_depths(study)[0], first)
     assert ila.tuning_subset(N, 1).tolist() != tuning.tolist()
 
@@ -124,7 +125,7 @@ def test_labels_and_domains_are_those_of_the_part(study: Study) -> None:
 
 
 def test_all_depths_equal_is_an_error_that_says_what_to_do(study: Study, monkeypatch) -> None:
-    monkeypatch.setattr(ila, "fine_tune", lambda model, *_, **__: model)
+    monkeypatch.setattr(training, "fine_tune", lambda model, *_, **__: model)
     with pytest.raises(InputError, match="All 27 depths are equal"):
         study.picks(spec("ila"))
 

@@ -57,3 +57,10 @@ def test_verdicts_follow_the_sign(a: float, b: float) -> None:
     if abs(a - b) > 1e-6:
         assert found.loc["few tasks beat all, by prompts", "verdict"] == wanted
     assert found.loc["few tasks beat all, by cards", "verdict"] == "not testable"
+
+
+def test_a_lead_at_one_budget_reads_that_budget_only() -> None:
+    table = rows({"a/x": 0.5, "b/y": 1.0})
+    table.loc[(table["representation"] == "a") & (table["budget"] == 25), "value"] *= 1.5
+    assert lead(table, "a/x", "b/y", budget=25)[0] == pytest.approx(25)
+    assert lead(table, "a/x", "b/y", budget=100)[0] == pytest.approx(50)

@@ -1,10 +1,9 @@
-"""Retrieval of cards, and scores against gains."""
+"""Retrieval of cards."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from tis_utils.examples.classroom import FAMILIES
 from tis_utils.experiments.study import Study
@@ -43,18 +42,3 @@ def test_accuracy_is_a_mean_over_families_and_pairs_two_rates() -> None:
     assert insta_retrieval.accuracy(table, "found", [0])[0] == 50
     value, low, high = insta_retrieval.accuracy(table, "found", [0, 1])
     assert (value, low, high) == (50, 0, 100)
-
-
-def test_correlations_leave_out_the_target_itself(study: Study) -> None:
-    scores = insta_retrieval.score_table(study, ["gcd", "pick"])
-    gains = scores.copy()
-    gains.loc["gcd", "gcd"] = -9.0
-    gains.loc["pick/last", "pick"] = 9.0
-    found = insta_retrieval.transfer_correlations(study, gains).set_index("target")
-    assert found["rho"].tolist() == pytest.approx([1, 1])
-    assert found["kind"].tolist() == ["filler", "skill"]
-    flipped = insta_retrieval.transfer_correlations(study, -gains.abs()).set_index("target")
-    assert flipped.loc["gcd", "size"] == pytest.approx(-flipped.loc["gcd", "rho"])
-    assert found.loc["gcd", "gain"] == found.loc["gcd", "best"]
-    assert found.loc["gcd", "chosen"] == scores["gcd"].drop("gcd").idxmax()
-    assert found.loc["pick", "best"] < 9

@@ -13,6 +13,7 @@ from tis_utils.examples.load import Data
 from tis_utils.experiments.study import Study
 from tis_utils.models.evaluation import mean_loss
 from tis_utils.models.fine_tuning import fine_tune
+from tis_utils.neighbours import training
 from tis_utils.neighbours.insta import transfer
 from tis_utils.profiles import load_profile
 from tis_utils.storage import stored_results as shipped
@@ -63,7 +64,7 @@ def test_a_second_call_trains_nothing(study: Study, monkeypatch: pytest.MonkeyPa
     def forbidden(*_, **__):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(transfer, "fine_tune", forbidden)
+    monkeypatch.setattr(training, "fine_tune", forbidden)
     pd.testing.assert_frame_equal(transfer.matrix(study, sources=["gcd"]), first)
     with pytest.raises(AssertionError, match="trained again"):
         transfer.matrix(study, sources=["gcd"], seeds=[1])

@@ -1,1 +1,1 @@
-"""ILA: select by coverage and depth, without queries (METHODS §8)."""
+"""ILA: select by coverage and depth, without queries (Wu et al., arXiv 2509.06463)."""

@@ -1,4 +1,4 @@
-"""ILA: select by coverage and depth, without queries (Wu et al., arXiv 2509.06463; METHODS §8). Arrays in, arrays out.
+"""ILA: select by coverage and depth, without queries (Wu et al., arXiv 2509.06463). Arrays in, arrays out.
 
 *Depth* says how much an example has to teach, *coverage* how much of the pool's map a subset touches. The published
 description is in words; where it is silent, the docstrings say what was chosen.

@@ -1,4 +1,4 @@
-"""Subsets of one size that differ in coverage and depth, and the loss of a model tuned on each (METHODS §8).
+"""Subsets of one size that differ in coverage and depth, and the loss of a model tuned on each.
 
 An untargeted method is made for no task, so the loss is measured on held-out examples of the general part of the pool
 too, not only on the profile's tasks: one fine-tuning run per subset, several evaluations.
@@ -13,15 +13,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from tis_utils.examples.classroom.filler import filler
 from tis_utils.examples.text import Query, as_query
 from tis_utils.experiments.study import Study
 from tis_utils.models.evaluation import mean_loss
-from tis_utils.models.fine_tuning import fine_tune
 from tis_utils.neighbours.ila.coverage_depth import Ints, Landscape, rounds
 from tis_utils.neighbours.ila.selector import Settings, embed_key, explore, parse
+from tis_utils.neighbours.training import tuned_model
 from tis_utils.storage.keys import digest, step, versions
 from tis_utils.storage.parallel import progress
 from tis_utils.storage.stored_results import read_keyed, write_keyed
@@ -108,7 +107,7 @@ def keep(study: Study) -> Path:
 
 
 def _losses(study: Study, picks: Ints, seed: int, test: dict[str, list[Query]]) -> dict[str, float]:
-    subset, profile = [study.data.pool[i] for i in picks], study.profile
+    subset, length = [study.data.pool[i] for i in picks], study.profile.max_length
     key = study.run_settings | {
         "subset": digest(subset),
         "seed": seed,
@@ -117,9 +116,7 @@ def _losses(study: Study, picks: Ints, seed: int, test: dict[str, list[Query]]) 
     }
 
     def train() -> pd.DataFrame:
-        torch.set_num_threads(1)
-        tuned = fine_tune(study.model, subset, profile.training, seed=seed, max_length=profile.max_length)
-        length = profile.max_length
+        tuned = tuned_model(study, subset, seed)
         losses = {name: mean_loss(tuned, qs, max_length=length) if qs else np.nan for name, qs in test.items()}
         return pd.DataFrame([losses])
 

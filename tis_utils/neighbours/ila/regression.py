@@ -1,4 +1,4 @@
-"""How much of the loss coverage and depth explain, over the designed subsets (METHODS §8)."""
+"""How much of the loss coverage and depth explain, over the designed subsets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ILA in the frame of the experiments: run specs whose selector is ``ila`` or ``ila@…`` (METHODS §8).
+"""ILA in the frame of the experiments: run specs whose selector is ``ila`` or ``ila@…``.
 
 After ``@`` stand settings, joined by ``+``:
 
@@ -25,7 +25,6 @@ from tis_utils.examples.text import IGNORE, Encoded, Example, encode_all, turns
 from tis_utils.experiments.run_spec import RunSpec
 from tis_utils.experiments.study import Study
 from tis_utils.models.batching import batches, example_losses
-from tis_utils.models.fine_tuning import fine_tune
 from tis_utils.models.load import LanguageModel
 from tis_utils.neighbours.ila.coverage_depth import (
     Floats,
@@ -39,6 +38,7 @@ from tis_utils.neighbours.ila.coverage_depth import (
     project,
     relative_depth,
 )
+from tis_utils.neighbours.training import tuned_model
 from tis_utils.storage.keys import digest, step, versions
 
 VERSION = step("ila", 1)
@@ -180,11 +180,9 @@ def label_counts(examples: list[Example], kind: str) -> Floats:
 
 def _losses(study: Study, tuning: Ints, seed: int) -> Floats:
     """Mean loss per response token before and after tuning, and response tokens, float64 (3, N)."""
-    torch.set_num_threads(1)  # the same sums in the same order on every machine of one kind
-    pool, profile = study.data.pool, study.profile
-    encoded = encode_all(pool, study.model.tokenizer, profile.max_length)
-    subset = [pool[i] for i in tuning]
-    tuned = fine_tune(study.model, subset, profile.training, seed=seed, max_length=profile.max_length)
+    pool = study.data.pool
+    tuned = tuned_model(study, [pool[i] for i in tuning], seed)
+    encoded = encode_all(pool, study.model.tokenizer, study.profile.max_length)
     tokens = [(text.labels[1:] != IGNORE).sum() for text in encoded]
     return np.array([_candidate_losses(study.model, encoded), _candidate_losses(tuned, encoded), tokens])
 

@@ -1,1 +1,1 @@
-"""INSTA: select whole tasks by their instructions (METHODS §7)."""
+"""INSTA: select whole tasks by their instructions (Lee et al. 2024, arXiv 2404.16418)."""

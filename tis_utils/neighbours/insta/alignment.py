@@ -1,4 +1,4 @@
-"""Align INSTA's selector with a style of instructions (METHODS §7; Lee et al. 2024, arXiv 2404.16418).
+"""Align INSTA's selector with a style of instructions (Lee et al. 2024, arXiv 2404.16418).
 
 A sentence-embedding model is fine-tuned on pairs of wordings: of one task (cosine 1) and of two (cosine 0).
 """
@@ -46,7 +46,7 @@ def alignment_pairs(
     reuse: int = 4,
     seed: int = 0,
 ) -> list[Pair]:
-    """Pairs to align a selector with (METHODS §7).
+    """Pairs to align a selector with.
 
     Positives are two wordings of one task, a random `share` of all such pairs. Each gets one negative, where one is
     left: its first wording beside a random wording of another task whose cosine by `embed` is below `ceiling`; a

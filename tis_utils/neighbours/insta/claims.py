@@ -46,30 +46,31 @@ CLAIMS = (
 
 
 def lead(
-    rows: pd.DataFrame, better: str, worse: str, *, metric: str = "test_loss", draws: int = 2000, seed: int = 0
+    rows: pd.DataFrame, better: str, worse: str, *, budget: int | None = None, draws: int = 2000, seed: int = 0
 ) -> Estimate:
-    """How far one method's loss lies below another's, per cent, mean over tasks and budgets, with a 95 % interval.
+    """How far one method's held-out loss lies below another's, per cent, mean over tasks, with a 95 % interval.
 
     Parameters
     ----------
     rows : DataFrame
-        What :meth:`tis_utils.experiments.study.Study.run` returns; only budgets that both methods have count.
+        What :meth:`tis_utils.experiments.study.Study.run` returns.
     better, worse : str
         ``representation/selector``.
-    metric : str
-        A loss.
+    budget : int, optional
+        Default: the mean over all budgets that both methods have.
 
     Raises
     ------
     InputError
         If the methods have no task and budget in common.
     """
-    return _ahead(rows, better, worse, metric, draws, seed).estimate(0)
+    rows = rows if budget is None else rows[rows["budget"] == budget]
+    return _ahead(rows, better, worse, draws, seed).estimate(0)
 
 
-def _ahead(rows: pd.DataFrame, better: str, worse: str, metric: str, draws: int, seed: int) -> Leads:
+def _ahead(rows: pd.DataFrame, better: str, worse: str, draws: int, seed: int) -> Leads:
     rows = rows.sort_values("task", kind="stable")  # the order in which the bootstrap draws its noise
-    return over_budgets(mean_leads(common_cube(rows, metric, [better, worse]), worse, draws, seed))
+    return over_budgets(mean_leads(common_cube(rows, "test_loss", [better, worse]), worse, draws, seed))
 
 
 def claims(rows: pd.DataFrame, *, source: str = "classroom", draws: int = 2000, seed: int = 0) -> pd.DataFrame:
@@ -92,7 +93,7 @@ def claims(rows: pd.DataFrame, *, source: str = "classroom", draws: int = 2000, 
         for name, statement, better, worse in CLAIMS:
             line: list[object] = [f"{name}, by {kind}", statement, source, "% of loss"]
             try:
-                ahead = _ahead(rows, better.format(option), worse.format(option), "test_loss", draws, seed)
+                ahead = _ahead(rows, better.format(option), worse.format(option), draws, seed)
                 value, low, high = ahead.estimate(0)
                 line += [value, low, high, verdict_and_reason(low, high, *ahead.units)["verdict"]]
             except InputError:

@@ -1,6 +1,6 @@
-"""Whether alignment helps on tasks it has not seen, and whether a high score means a high transfer.
+"""Whether alignment helps on tasks it has not seen, asked by retrieval.
 
-The first question is asked by retrieval: the wording that a family's prompts have in common must find the family's
+The wording that a family's prompts have in common must find the family's
 card among all cards, and its nearest neighbour should be a family of the same topic. Families are dealt into folds,
 so that each is judged by a selector that was aligned on the others.
 """
@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 from reasoning_gym.factory import DATASETS
 
-from tis_utils.evidence.statistics import Estimate, Floats, interval, spearman
+from tis_utils.evidence.statistics import Estimate, Floats, interval
 from tis_utils.examples import benchmarks
 from tis_utils.examples.text import request
 from tis_utils.experiments.study import Study
 from tis_utils.neighbours.insta.scores import embed_tasks, task_scores
-from tis_utils.neighbours.insta.selector import embedded, instructions, target_instruction
+from tis_utils.neighbours.insta.selector import embedded, instructions
 from tis_utils.neighbours.insta.task_cards import CARDS
 
 SHELF = 0.0  # learning rate of the model off the shelf
@@ -99,52 +99,6 @@ def resampled(values: Floats, draws: int = 2000) -> Estimate:
     """Mean and 95 % bootstrap interval of independent values, shape (F,)."""
     cloud = np.random.default_rng(0).choice(values, (draws, len(values))).mean(axis=1)
     return Estimate(float(values.mean()), *interval(cloud, units=[len(values)]))
-
-
-def transfer_correlations(study: Study, gains: pd.DataFrame, *, cards: bool = False) -> pd.DataFrame:
-    """Rank correlation between INSTA's scores and measured gains, over the sources of each target.
-
-    Parameters
-    ----------
-    gains : DataFrame
-        Sources × targets (``gains``); a source that *is* the target does not count.
-
-    Returns
-    -------
-    DataFrame
-        One row per target: target, ``kind`` (skill or filler), ``rho``, the same with the ``size`` of the gain whatever
-        its sign, ``chosen`` (the source with the highest score), ``gain`` after training on it, ``best`` gain of any
-        source, ``share`` of sources that hurt.
-    """
-    table = score_table(study, list(gains.columns), cards=cards)
-    lines = []
-    for target in gains.columns:
-        own = target_family(study, target)
-        saved = gains[target].drop(index=own, errors="ignore").dropna()
-        score = table.loc[saved.index, target]
-        kind = "skill" if target in study.data.queries else "filler"
-        chosen = str(score.idxmax())
-        rho, size = (float(spearman(score, values)) for values in (saved, saved.abs()))
-        lines.append((target, kind, rho, size, chosen, saved[chosen], saved.max(), (saved < 0).mean()))
-    return pd.DataFrame(lines, columns=["target", "kind", "rho", "size", "chosen", "gain", "best", "share"])
-
-
-def target_family(study: Study, target: str) -> str:
-    """The pool's family that teaches a target: itself, or the function that a skill's queries want."""
-    queries = study.data.queries.get(target)
-    return str(queries[0].meta.get("family", target)) if queries else target
-
-
-def score_table(study: Study, targets: Sequence[str], *, cards: bool = False) -> pd.DataFrame:
-    """INSTA's scores off the shelf: sources × targets."""
-    known = instructions(study, cards=cards)
-    texts = {f"pool {name}": texts for name, texts in known.items()} | {
-        target: target_instruction(study, target, cards=cards) if target in study.data.queries else known[target]
-        for target in targets
-    }
-    rows = embed_tasks(texts, functools.partial(embedded, study))
-    pool = [rows[f"pool {name}"] for name in known]
-    return pd.DataFrame({t: task_scores(rows[t], pool) for t in targets}, index=list(known))
 
 
 def benchmark_instructions(name: str) -> dict[str, tuple[str, ...]]:

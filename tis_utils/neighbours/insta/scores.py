@@ -1,4 +1,4 @@
-"""INSTA: choose whole tasks by what their instructions say (METHODS §7; Lee et al. 2024, arXiv 2404.16418).
+"""INSTA: choose whole tasks by what their instructions say (Lee et al. 2024, arXiv 2404.16418).
 
 A task is a name and several wordings of its instruction. No example of the target is looked at: two tasks are as
 near as the sentence embeddings of their wordings. :mod:`tis_utils.neighbours.insta.alignment` adapts the embedding
@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from tis_utils.errors import InputError
 from tis_utils.storage.keys import step
@@ -111,6 +112,14 @@ def task_scores(target: np.ndarray, candidates: Sequence[np.ndarray], how: How =
         raise InputError("A task without a wording has no score; give every task at least one.")
     reduce = np.mean if how == "mean" else np.max
     return np.array([reduce(target.astype(float) @ rows.astype(float).T) for rows in candidates])
+
+
+def score_tasks(targets: Instructions, candidates: Instructions, embed: Embedder) -> pd.DataFrame:
+    """Mean-cosine score of every candidate task for every target, candidates × targets; texts are embedded at once."""
+    texts = {f"target {name}": part for name, part in targets.items()}
+    rows = embed_tasks(texts | {f"candidate {name}": part for name, part in candidates.items()}, embed)
+    known = [rows[f"candidate {name}"] for name in candidates]
+    return pd.DataFrame({name: task_scores(rows[f"target {name}"], known) for name in targets}, index=list(candidates))
 
 
 def top_tasks(scores: np.ndarray, k: int) -> np.ndarray:

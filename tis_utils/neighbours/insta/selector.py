@@ -124,6 +124,12 @@ def target_instruction(study: Study, task: str, *, cards: bool = False) -> tuple
     return checked({task: _shared([request(query) for query in queries])})[task]
 
 
+def target_family(study: Study, target: str) -> str:
+    """The pool's family that teaches a target: itself, or the function that a skill's queries want."""
+    queries = study.data.queries.get(target)
+    return str(queries[0].meta.get("family", target)) if queries else target
+
+
 def alignment_tasks(study: Study) -> dict[str, tuple[str, ...]]:
     """What a selector is aligned on: the tasks of no target's skill group, by their cards (prompts without one)."""
     groups = {str(q.meta.get("group", task)) for task, qs in study.data.queries.items() for q in qs}

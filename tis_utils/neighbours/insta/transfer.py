@@ -13,15 +13,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from tis_utils.errors import InputError
 from tis_utils.examples.classroom.filler import FAMILIES, filler
 from tis_utils.examples.text import Example, Query, as_query
 from tis_utils.experiments.study import Study
 from tis_utils.models.evaluation import query_losses
-from tis_utils.models.fine_tuning import fine_tune
 from tis_utils.neighbours.insta.pool_tasks import tasks_of
+from tis_utils.neighbours.training import tuned_model
 from tis_utils.storage.keys import digest, step, versions
 from tis_utils.storage.parallel import progress
 from tis_utils.storage.stored_results import compared, read_keyed, write_keyed
@@ -101,11 +100,8 @@ def _losses(study: Study, subset: Sequence[Example], seed: int, targets: Mapping
     key = _fixed(study) | {"seed": seed, "subset": digest(subset), "targets": digest(targets)}
 
     def compute() -> pd.DataFrame:
-        torch.set_num_threads(1)  # as for every run of the book
-        tuned, length = study.model, study.profile.max_length
-        if subset:
-            tuned = fine_tune(tuned, subset, study.profile.training, seed=seed, max_length=length)
-        losses = query_losses(tuned, [q for queries in targets.values() for q in queries], max_length=length)
+        held_out = [query for queries in targets.values() for query in queries]
+        losses = query_losses(tuned_model(study, subset, seed), held_out, max_length=study.profile.max_length)
         names = np.repeat(list(targets), [len(queries) for queries in targets.values()])
         means = pd.Series(losses).groupby(names, sort=False).mean()
         return pd.DataFrame({"target_task": means.index, "loss": means.to_numpy()})
