@@ -50,7 +50,7 @@ def test_a_second_process_gives_the_same_bits_and_the_table_is_stored(tmp_path, 
     assert repeatability.stored(study).empty
     repeatability.keep(study)
     rows = repeatability.stored(study)
-    assert rows["representation"].tolist() == list(repeatability.REPRESENTATIONS)
+    assert rows["representation"].tolist() == list(repeatability.PAPER_REPRESENTATIONS)
     assert rows["identical"].all()
     assert list(rows) == repeatability.COLUMNS
     pd.testing.assert_series_equal(rows["jaccard"], pd.Series([1.0] * 3, name="jaccard"), check_dtype=False)

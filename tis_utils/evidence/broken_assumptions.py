@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from tis_utils.evidence.bounds import RidgeSetting, absolute_risk, ridge_fit, sampling_term, stack
+from tis_utils.evidence.bounds import RidgeSetting, absolute_risk, ridge_fit, sampling_term, stability_bound, stack
 from tis_utils.evidence.ridge_problems import Examples, RidgeProblem
 from tis_utils.evidence.statistics import Floats
 from tis_utils.selectors.wasserstein import w1
@@ -17,8 +17,8 @@ from tis_utils.selectors.wasserstein import w1
 
 def _stability(setting: RidgeSetting, moved: ArrayLike, one: Examples, other: Examples) -> float:
     """Left over right side of Lemma "stability"."""
-    bound = setting.gradient_lipschitz / setting.mu * w1(stack(*one), stack(*other))
-    return float(np.linalg.norm(moved)) / bound
+    distance = w1(stack(*one), stack(*other))
+    return float(np.linalg.norm(moved) / stability_bound(distance, setting.gradient_lipschitz, setting.mu))
 
 
 def no_regulariser(eps: float, setting: RidgeSetting) -> float:

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm, rankdata
 from scipy.stats import t as student
 
-Floats = NDArray[np.float64]
+from tis_utils.selectors.similarity import Floats
+
 LEVEL = 0.95
 WHOLE = 100.0  # per cent: no loss is lower by more
 MIN_UNITS = 3  # fewer tasks or settings than these say nothing about others, so they are not resampled

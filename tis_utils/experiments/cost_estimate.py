@@ -5,7 +5,7 @@ Operations are 2 per parameter and token forward, 4 backward (Kaplan et al. 2020
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -78,9 +78,5 @@ def summary(jobs: pd.DataFrame, profile: Profile) -> str:
     lines = table.agg(jobs=("job", "size"), gpu_hours=("gpu_hours", "sum"), disk_gb=("disk_gb", "sum"))
     lines.loc["together"] = lines.sum()
     text = lines.assign(jobs=lines["jobs"].astype(int)).round({"gpu_hours": 1, "disk_gb": 1}).to_string()
-    assumed = ", ".join(f"{name} = {value:g}" for name, value in _numbers(profile))
+    assumed = ", ".join(f"{name} = {value:g}" for name, value in dict(profile.plan or ()).items())
     return f"{text}\nAssumed: {assumed}. The model itself and the data need disk as well."
-
-
-def _numbers(profile: Profile) -> Iterable[tuple[str, float]]:
-    return profile.plan.model_dump().items() if profile.plan else ()

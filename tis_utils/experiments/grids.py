@@ -3,71 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from itertools import product
 
 from tis_utils.errors import InputError
 from tis_utils.experiments.run_spec import BINS, NONE, RunSpec, grid, quantile_grid
 from tis_utils.profiles import Profile
 
-REPRESENTATIONS = ("embed", "rds", "less")
+PAPER_REPRESENTATIONS = ("embed", "rds", "less")
+PAPER_SELECTORS = ("round_robin", "doubly_greedy", "knn_uniform", "knn_kde", "uot")
+ROUND_ROBIN = [(name, "round_robin") for name in PAPER_REPRESENTATIONS]
 INSTA_TASKS = 5  # as for P3 in the paper
 ILA_POOL_SHARES = (8, 4, 2)  # the pool is divided by these
 ILA_RULES = ("ila", "ila@depth", "ila@coverage")
 ILA_VARIANTS = ("ila@tsne", "ila@tsne1", "ila@kmeans", "ila@grid6", "ila@grid24", "ila@words", "ila@tuned1")
-SELECTORS = ("round_robin", "doubly_greedy", "knn_uniform", "knn_kde", "uot")
 
 
 def quantiles(profile: Profile) -> list[RunSpec]:
     """Ten distance bins, three representations."""
-    return quantile_grid(profile.tasks, REPRESENTATIONS, profile.bin_budget, profile.seeds)
+    return quantile_grid(profile.tasks, PAPER_REPRESENTATIONS, profile.bin_budget, profile.seeds)
 
 
 def focus(profile: Profile) -> list[RunSpec]:
     """The nearest bin cut into ten again."""
     room = min(profile.bin_budget, profile.pool_size // BINS**2)
-    return quantile_grid(profile.tasks, REPRESENTATIONS, room, profile.seeds, focus=True)
+    return quantile_grid(profile.tasks, PAPER_REPRESENTATIONS, room, profile.seeds, focus=True)
 
 
 def budgets(profile: Profile) -> list[RunSpec]:
     """Budget sweep of the representations (round-robin) and of the selectors (LESS), with the proxy if there is one."""
-    methods = [(name, "round_robin") for name in REPRESENTATIONS] + [("less", name) for name in SELECTORS[1:]]
+    methods = ROUND_ROBIN + [("less", name) for name in PAPER_SELECTORS[1:]]
     methods += [("less_proxy", "round_robin")] if profile.proxy else []
     return grid(profile.tasks, methods, sweep(profile), profile.seeds)
 
 
 def cross(profile: Profile) -> list[RunSpec]:
     """Every representation with every selector."""
-    methods = [(name, selector) for name in REPRESENTATIONS for selector in SELECTORS]
+    methods = [(name, selector) for name in PAPER_REPRESENTATIONS for selector in PAPER_SELECTORS]
     return grid(profile.tasks, methods, profile.budgets, profile.seeds)
 
 
 def tokens(profile: Profile) -> list[RunSpec]:
     """Budgets in answer tokens instead of examples, round-robin."""
-    methods = [(name, "round_robin") for name in REPRESENTATIONS]
-    return grid(profile.tasks, methods, profile.budgets, profile.seeds, experiment="tokens")
+    return grid(profile.tasks, ROUND_ROBIN, profile.budgets, profile.seeds, experiment="tokens")
 
 
-def resample(profile: Profile, draws: int = 6) -> list[RunSpec]:
-    """Selections of random halves of the queries."""
-    methods = [(name, "round_robin") for name in REPRESENTATIONS]
-    middle = [profile.budgets[len(profile.budgets) // 2]]
-    return grid(
-        profile.tasks, methods, middle, profile.seeds, experiment="resample", draws=range(draws), baselines=False
-    )
+def resample(profile: Profile) -> list[RunSpec]:
+    """Selections of six random halves of the queries."""
+    middle, seeds = [profile.budgets[len(profile.budgets) // 2]], profile.seeds
+    return grid(profile.tasks, ROUND_ROBIN, middle, seeds, experiment="resample", draws=range(6), baselines=False)
 
 
 def insta(profile: Profile) -> list[RunSpec]:
     """INSTA with growing numbers of tasks, random tasks, and at the largest budget max-of-max and alignment."""
     low, high = min(profile.budgets), max(profile.budgets)
     counts = sorted({INSTA_TASKS, *profile.task_counts})
-    sweep = [f"insta@{k}{cards}" for cards in ("", ":cards") for k in counts] + [f"insta@{INSTA_TASKS}:random"]
+    both = [f"insta@{k}{cards}" for cards in ("", ":cards") for k in counts] + [f"insta@{INSTA_TASKS}:random"]
     once = [f"insta@{INSTA_TASKS}{cards}:{option}" for cards in ("", ":cards") for option in ("max", "aligned")]
-    methods = [(name, b) for b in dict.fromkeys((low, high)) for name in sweep] + [(name, high) for name in once]
-    return [
-        RunSpec(task, NONE, name, budget, seed)
-        for task in profile.tasks
-        for name, budget in methods
-        for seed in profile.seeds
-    ]
+    methods = [(name, b) for b in dict.fromkeys((low, high)) for name in both] + [(name, high) for name in once]
+    places = product(profile.tasks, methods, profile.seeds)
+    return [RunSpec(task, NONE, name, budget, seed) for task, (name, budget), seed in places]
 
 
 def ila(profile: Profile) -> list[RunSpec]:

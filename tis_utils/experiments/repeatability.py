@@ -18,7 +18,8 @@ import numpy as np
 import pandas as pd
 
 from tis_utils.errors import RunError
-from tis_utils.experiments.run_spec import RunSpec, grid
+from tis_utils.experiments.grids import PAPER_REPRESENTATIONS, ROUND_ROBIN
+from tis_utils.experiments.run_spec import grid
 from tis_utils.experiments.study import Study
 from tis_utils.profiles import Profile
 from tis_utils.selectors.overlap import jaccard
@@ -27,7 +28,6 @@ from tis_utils.storage.parallel import progress
 from tis_utils.storage.stored_results import read_keyed, write_keyed
 
 NAME = "repeatability"
-REPRESENTATIONS = ("embed", "rds", "less")
 OLDER = {"ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "COMPATIBLE", "ONEDNN_MAX_CPU_ISA": "SSE41"}
 CONDITIONS: dict[str, dict[str, str]] = {
     "one thread": {},
@@ -40,25 +40,21 @@ KINDS = ("similarity", "picks", "loss")
 Measured = dict[str, np.ndarray]
 
 
-def specs_of(study: Study) -> list[RunSpec]:
-    """Round-robin at the largest budget, one seed, every task and representation."""
-    profile = study.profile
-    methods = [(name, "round_robin") for name in REPRESENTATIONS]
-    return grid(profile.tasks, methods, [max(profile.budgets)], profile.seeds[:1], baselines=False)
-
-
 def observe(study: Study) -> Measured:
-    """Similarities (M, N), picks (B,) and losses (2,) of every run, by ``kind/representation/task``."""
-    specs = specs_of(study)
+    """Similarities (M, N), picks (B,) and losses (2,) of round-robin at the largest budget, one seed.
+
+    The keys are ``kind/representation/task``.
+    """
+    profile, arrays = study.profile, {}
+    specs = grid(profile.tasks, ROUND_ROBIN, [max(profile.budgets)], profile.seeds[:1], baselines=False)
     place = {spec: f"{spec.representation}/{spec.task}" for spec in specs}
-    found: Measured = {}
     for spec in specs:  # all of them before the first run: a run keeps its process at one thread
-        found[f"similarity/{place[spec]}"] = study.similarity(spec.representation, spec.task)
-        found[f"picks/{place[spec]}"] = study.picks(spec)
+        arrays[f"similarity/{place[spec]}"] = study.similarity(spec.representation, spec.task)
+        arrays[f"picks/{place[spec]}"] = study.picks(spec)
     for spec in specs:
         rows = study.run([spec], jobs=1).set_index("metric")["value"]
-        found[f"loss/{place[spec]}"] = rows[["query_loss", "test_loss"]].to_numpy()
-    return found
+        arrays[f"loss/{place[spec]}"] = rows[["query_loss", "test_loss"]].to_numpy()
+    return arrays
 
 
 def compare(reference: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> pd.DataFrame:
@@ -70,25 +66,24 @@ def compare(reference: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]
     rows = []
     for name in dict.fromkeys(key.split("/")[1] for key in reference):
         own = {kind: [k for k in reference if k.startswith(f"{kind}/{name}/")] for kind in KINDS}
-        gap = {
-            kind: max(float(np.abs(reference[k] - other[k]).max()) for k in own[kind])
-            for kind in ("similarity", "loss")
-        }
+        moved, lost = (
+            max(float(np.abs(reference[k] - other[k]).max()) for k in own[kind]) for kind in ("similarity", "loss")
+        )
         shared = min(jaccard(reference[k], other[k]) for k in own["picks"])
-        same = all(np.array_equal(reference[k], other[k]) for kind in KINDS for k in own[kind])
-        rows.append((name, gap["similarity"], shared, gap["loss"], same))
+        same = all(np.array_equal(reference[k], other[k]) for keys in own.values() for k in keys)
+        rows.append((name, moved, shared, lost, same))
     return pd.DataFrame(rows, columns=COLUMNS[1:])
 
 
 def measured(study: Study) -> pd.DataFrame:
     """Compute everything once under every condition, columns ``COLUMNS``; RunError if a process fails."""
     with tempfile.TemporaryDirectory() as scratch:
-        found = {
+        arrays = {
             name: _in_a_process(study, variables, Path(scratch, str(i)))
             for i, (name, variables) in enumerate(progress(CONDITIONS.items(), len(CONDITIONS), "conditions", True))
         }
     reference, *others = CONDITIONS
-    parts = [compare(found[reference], found[name]).assign(condition=name) for name in others]
+    parts = [compare(arrays[reference], arrays[name]).assign(condition=name) for name in others]
     return pd.concat(parts, ignore_index=True)[COLUMNS]
 
 
@@ -107,13 +102,13 @@ def _in_a_process(study: Study, variables: Mapping[str, str], folder: Path) -> M
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise RunError(f"Measuring repeatability failed under {dict(variables) or 'one thread'}: {last}")
-    with np.load(folder / "found.npz", allow_pickle=False) as arrays:
+    with np.load(folder / "arrays.npz", allow_pickle=False) as arrays:
         return dict(arrays)
 
 
 def _child(folder: Path) -> None:
     profile = Profile(**json.loads((folder / "profile.json").read_text(encoding="utf-8")))
-    np.savez(folder / "found.npz", allow_pickle=False, **observe(Study(profile, live=True)))  # type: ignore[arg-type]
+    np.savez(folder / "arrays.npz", allow_pickle=False, **observe(Study(profile, live=True)))  # type: ignore[arg-type]
 
 
 # --- the stored table ---------------------------------------------------------------------------------
@@ -122,7 +117,7 @@ def _child(folder: Path) -> None:
 def recipe(study: Study) -> dict[str, Any]:
     """Key of a profile's table."""
     return study.run_settings | {
-        "features": {name: study.pool_features(name).key for name in REPRESENTATIONS},
+        "features": {name: study.pool_features(name).key for name in PAPER_REPRESENTATIONS},
         "test": digest(study.data.test),
         "conditions": CONDITIONS,
         "versions": versions("round_robin", "subset", "run"),
@@ -136,8 +131,8 @@ def keep(study: Study) -> Path:
 
 def stored(study: Study) -> pd.DataFrame:
     """The stored table of the study's profile if its key fits, else no rows."""
-    found = read_keyed(study.profile.name, NAME, recipe(study))
-    return pd.DataFrame(columns=COLUMNS) if found is None else found
+    table = read_keyed(study.profile.name, NAME, recipe(study))
+    return pd.DataFrame(columns=COLUMNS) if table is None else table
 
 
 if __name__ == "__main__":

@@ -137,20 +137,16 @@ class Similarities:
     def _load_features(self, name: str) -> Features:
         job = self.pool_features(name)
         known = None if self.live else stored_results.read_features(self.profile.name, name, job.key)
-        if known is None:
-            self._may_compute(name, job)
+        if known is None and not self.compute and job.missing():
+            raise RunError(
+                f"The {name} features of profile {self.profile.name!r} are not stored, or were stored for other data "
+                f"or step versions. `tis represent -R {name} --profile {self.profile.name}` computes them."
+            )
         stacked = job.matrix() if known is None else known  # (N + all queries, D)
         n, tasks = len(self.data.pool), self.profile.tasks
         counts = [len(self.data.queries[task]) for task in tasks]
         parts = np.split(stacked[n:], np.cumsum(counts)[:-1])
         return stacked[:n], dict(zip(tasks, parts, strict=True))
-
-    def _may_compute(self, name: str, job: PoolFeatures) -> None:
-        if not self.compute and job.missing():
-            raise RunError(
-                f"The {name} features of profile {self.profile.name!r} are not stored, or were stored for other data "
-                f"or step versions. `tis represent -R {name} --profile {self.profile.name}` computes them."
-            )
 
     def similarity(self, representation: str, task: str) -> np.ndarray:
         """Similarity matrix of one task, float32 (M, N), read-only: all budgets and seeds share it."""
