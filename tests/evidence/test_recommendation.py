@@ -11,7 +11,7 @@ from tis_utils.evidence import statistics as stats
 from tis_utils.evidence.cube import Leads
 from tis_utils.evidence.published import EMBED, LESS, PAPER_METHODS
 from tis_utils.evidence.published_analysis import published_cube
-from tis_utils.evidence.recommendation import ANY, COMPUTE, GOALS, KINDS
+from tis_utils.evidence.recommendation import ANY, COMPUTE, GOALS, TASK_KINDS
 from tis_utils.evidence.tables import RANDOM
 
 
@@ -98,7 +98,7 @@ def answers() -> list[advice.Answer]:
 
 def test_there_is_one_answer_to_every_question(answers: list[advice.Answer]) -> None:
     keys = [(a.goal, a.strength, a.kind, a.budget, a.compute) for a in answers]
-    assert len(set(keys)) == len(keys) == len(GOALS) * 4 * len(KINDS) * 5 * len(COMPUTE)
+    assert len(set(keys)) == len(keys) == len(GOALS) * 4 * len(TASK_KINDS) * 5 * len(COMPUTE)
     for a in answers:
         assert a.choice.method in COMPUTE[a.compute][1]
         assert "nan" not in a.reason

@@ -52,7 +52,7 @@ def test_a_second_process_gives_the_same_bits_and_the_table_is_stored(tmp_path, 
     rows = repeatability.stored(study)
     assert rows["representation"].tolist() == list(repeatability.PAPER_REPRESENTATIONS)
     assert rows["identical"].all()
-    assert list(rows) == repeatability.COLUMNS
+    assert list(rows) == repeatability.CHANGE_COLUMNS
     pd.testing.assert_series_equal(rows["jaccard"], pd.Series([1.0] * 3, name="jaccard"), check_dtype=False)
     other = Study(profile.model_copy(update={"max_length": 128}))
     assert repeatability.stored(other).empty

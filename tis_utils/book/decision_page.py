@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader
 
 from tis_utils.evidence.published import MODELS
 from tis_utils.evidence.published_analysis import method_name, published_cube
-from tis_utils.evidence.recommendation import ANY, COMPUTE, GOALS, KINDS, Answer, strength_groups
+from tis_utils.evidence.recommendation import ANY, COMPUTE, GOALS, TASK_KINDS, Answer, strength_groups
 from tis_utils.evidence.tables import RANDOM
 
 TEMPLATES = PackageLoader("tis_utils", "book")
@@ -39,7 +39,7 @@ def _menus(first: Answer) -> list[dict[str, Any]]:
     menus = (
         ("I want", GOALS, first.goal),
         ("My model, by mean zero-shot score", _strengths(), first.strength),
-        ("My task is like", KINDS, first.kind),
+        ("My task is like", TASK_KINDS, first.kind),
         ("Examples to train on", budgets, str(first.budget)),
         ("For selecting I can afford", compute, first.compute),
     )

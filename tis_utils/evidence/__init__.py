@@ -11,7 +11,14 @@ __getattr__ = hand_on(
         "tis_utils.evidence.query_means": ("estimates_text", "over_queries", "per_query", "query_estimates"),
         "tis_utils.evidence.nearness": ("neighbourhood", "on_axes"),
         "tis_utils.evidence.published": ("MODELS", "POOLS", "by_setting", "published_figures"),
-        "tis_utils.evidence.ranks": ("leave_one_out", "mean_ranks", "noise_regret", "rank_table", "rank_test"),
+        "tis_utils.evidence.ranks": (
+            "leave_one_out",
+            "mean_ranks",
+            "noise_regret",
+            "rank_table",
+            "rank_test",
+            "regret",
+        ),
         "tis_utils.evidence.selections": (
             "DIVERSITY",
             "W1",

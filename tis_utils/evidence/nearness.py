@@ -14,12 +14,12 @@ from tis_utils.experiments.study import Study
 from tis_utils.labels import KINDS, in_order
 
 
-def neighbourhood(study: Study, representation: str, task: str, near: int = 3, far: int = 2) -> list[str]:
-    """The candidates nearest to a task's first query and the farthest: rank, text, kind and cosine."""
+def neighbourhood(study: Study, representation: str, task: str) -> list[str]:
+    """The three candidates nearest to a task's first query and the two farthest: rank, text, kind and cosine."""
     row = study.similarity(representation, task)[0]
     order = np.argsort(-row, kind="stable")
     lines = []
-    for place in [*range(near), *range(len(order) - far, len(order))]:
+    for place in [0, 1, 2, len(order) - 2, len(order) - 1]:
         example, cosine = study.data.pool[order[place]], row[order[place]]
         lines.append(f"{place + 1:,}. {one_line(example, 120)} ({view(example, task)}; {cosine:.2f})")
     return lines

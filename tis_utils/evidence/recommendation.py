@@ -22,7 +22,7 @@ COMPUTE = {
     "forward": ("one forward pass over the pool", (RANDOM, EMBED, RDS)),
     "gradients": ("warm-up training and a gradient per candidate", PAPER_METHODS),
 }
-KINDS = {
+TASK_KINDS = {
     ANY: "none of these: all five tasks",
     "bbh": "reasoning puzzles (BBH)",
     "codex": "code (HumanEval)",
@@ -187,7 +187,7 @@ def _widened(looks: int) -> str:
 def answers(draws: int, seed: int = 0) -> list[Answer]:
     """Ask the rule about every goal, model strength, kind of task, budget and amount of compute."""
     groups, rows = strength_groups(published_cube("downstream")), []
-    for goal, (strength, models), kind in product(GOALS, groups.items(), KINDS):
+    for goal, (strength, models), kind in product(GOALS, groups.items(), TASK_KINDS):
         data = published_cube(goal).part(models, None if kind == ANY else [kind])
         pair = both_leads(data, draws, seed)
         for s, budget in enumerate(data.budgets):

@@ -63,16 +63,22 @@ def picks_of(study: Study, methods: Iterable[tuple[str, str]], budget: int) -> p
     return pd.DataFrame(rows, columns=["task", "selector", "representation", "picks"])
 
 
-def mean_overlap(taken: pd.DataFrame, budget: int) -> pd.DataFrame:
-    """Jaccard overlap of the first `budget` picks in per cent, selectors × selectors, mean over tasks.
+def mean_overlap(taken: pd.DataFrame, budget: int, by: Sequence[str] = ("selector",)) -> pd.DataFrame:
+    """Jaccard overlap of the first `budget` picks in per cent, mean over tasks: methods × methods.
 
-    Of several seeds of Random the first counts.
+    Parameters
+    ----------
+    taken : DataFrame
+        What :func:`all_picks` or :func:`picks_of` returns; of several seeds of Random the first counts.
+    budget : int
+    by : sequence of str
+        Columns that make a method.
     """
-    first = taken.drop_duplicates(["task", "selector"]).pivot(index="selector", columns="task", values="picks")
-    names = [name for name in SELECTORS if name in first.index]
-    cut = first.map(lambda picks: picks[:budget])
-    table = [[np.mean(list(map(jaccard, cut.loc[a], cut.loc[b]))) for a in names] for b in names]
-    return 100 * pd.DataFrame(table, names, names).rename(index=label, columns=label)
+    first = taken.drop_duplicates(["task", *by]).sort_values("task", kind="stable")
+    cut = first.assign(picks=[picks[:budget] for picks in first["picks"]])
+    methods = {" + ".join(map(label, key)): part["picks"] for key, part in cut.groupby(list(by), sort=False)}
+    table = [[100 * np.mean(list(map(jaccard, a, b))) for a in methods.values()] for b in methods.values()]
+    return pd.DataFrame(table, list(methods), list(methods))
 
 
 def composition(study: Study, taken: pd.DataFrame, budget: int) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm, rankdata
 from scipy.stats import t as student
 
-from tis_utils.selectors.similarity import Floats
+from tis_utils.selectors.arrays import Floats
 
 LEVEL = 0.95
 WHOLE = 100.0  # per cent: no loss is lower by more

@@ -15,14 +15,14 @@ from tis_utils.experiments.run_spec import NONE, RunSpec
 from tis_utils.profiles import Plan, Profile
 from tis_utils.storage.manifests import write_table
 
-COLUMNS = ["job", "task", "representation", "selector", "budget", "bin", "seed", "gpu_hours", "disk_gb"]
+JOB_COLUMNS = ["job", "task", "representation", "selector", "budget", "bin", "seed", "gpu_hours", "disk_gb"]
 FORWARD, BACKWARD = 2, 4  # floating-point operations per parameter and token
 EMBED_WIDTH, BYTES = 768, 4
 _HOUR, _GB = 3600, 1e9
 
 
 def plan(profile: Profile, specs: Sequence[RunSpec]) -> pd.DataFrame:
-    """One row per job, columns `COLUMNS`: features that the runs need, then the runs; InputError without ``plan``."""
+    """One row per job: features that the runs need, then the runs; InputError if the profile has no ``plan``."""
     if profile.plan is None:
         raise InputError(
             f"Profile {profile.name!r} has no `plan`, so nothing can be estimated. Add parameters, tokens and "
@@ -31,7 +31,7 @@ def plan(profile: Profile, specs: Sequence[RunSpec]) -> pd.DataFrame:
     names = dict.fromkeys(spec.representation for spec in specs if spec.representation != NONE)
     rows = [_features(profile, profile.plan, name) for name in names]
     rows += [_run(profile, profile.plan, spec) for spec in dict.fromkeys(specs)]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=JOB_COLUMNS)
 
 
 def _features(profile: Profile, sizes: Plan, name: str) -> dict[str, object]:

@@ -35,8 +35,7 @@ CONDITIONS: dict[str, dict[str, str]] = {
     "two threads": {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"},
     "instructions of an older processor": OLDER,
 }
-COLUMNS = ["condition", "representation", "similarity", "jaccard", "loss", "identical"]
-KINDS = ("similarity", "picks", "loss")
+CHANGE_COLUMNS = ["condition", "representation", "similarity", "jaccard", "loss", "identical"]
 Measured = dict[str, np.ndarray]
 
 
@@ -65,18 +64,17 @@ def compare(reference: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]
     """
     rows = []
     for name in dict.fromkeys(key.split("/")[1] for key in reference):
-        own = {kind: [k for k in reference if k.startswith(f"{kind}/{name}/")] for kind in KINDS}
-        moved, lost = (
-            max(float(np.abs(reference[k] - other[k]).max()) for k in own[kind]) for kind in ("similarity", "loss")
-        )
-        shared = min(jaccard(reference[k], other[k]) for k in own["picks"])
-        same = all(np.array_equal(reference[k], other[k]) for keys in own.values() for k in keys)
-        rows.append((name, moved, shared, lost, same))
-    return pd.DataFrame(rows, columns=COLUMNS[1:])
+        both = {key: (array, other[key]) for key, array in reference.items() if key.split("/")[1] == name}
+        kinds = ("similarity", "picks", "loss")
+        similarity, picks, loss = ([pair for key, pair in both.items() if key.startswith(kind)] for kind in kinds)
+        moved, lost = (max(float(np.abs(a - b).max()) for a, b in pairs) for pairs in (similarity, loss))
+        shared = min(jaccard(a, b) for a, b in picks)
+        rows.append((name, moved, shared, lost, all(np.array_equal(a, b) for a, b in both.values())))
+    return pd.DataFrame(rows, columns=CHANGE_COLUMNS[1:])
 
 
 def measured(study: Study) -> pd.DataFrame:
-    """Compute everything once under every condition, columns ``COLUMNS``; RunError if a process fails."""
+    """Compute everything once under every condition, columns ``CHANGE_COLUMNS``; RunError if a process fails."""
     with tempfile.TemporaryDirectory() as scratch:
         arrays = {
             name: _in_a_process(study, variables, Path(scratch, str(i)))
@@ -84,7 +82,7 @@ def measured(study: Study) -> pd.DataFrame:
         }
     reference, *others = CONDITIONS
     parts = [compare(arrays[reference], arrays[name]).assign(condition=name) for name in others]
-    return pd.concat(parts, ignore_index=True)[COLUMNS]
+    return pd.concat(parts, ignore_index=True)[CHANGE_COLUMNS]
 
 
 def _in_a_process(study: Study, variables: Mapping[str, str], folder: Path) -> Measured:
@@ -132,7 +130,7 @@ def keep(study: Study) -> Path:
 def stored(study: Study) -> pd.DataFrame:
     """The stored table of the study's profile if its key fits, else no rows."""
     table = read_keyed(study.profile.name, NAME, recipe(study))
-    return pd.DataFrame(columns=COLUMNS) if table is None else table
+    return pd.DataFrame(columns=CHANGE_COLUMNS) if table is None else table
 
 
 if __name__ == "__main__":
