@@ -25,13 +25,7 @@ def join_pairs(arguments: list[str]) -> list[str]:
 
 
 def split_pairs(pairs: Iterable[str]) -> dict[str, str]:
-    """Texts of the parameters by name, from ``NAME=VALUE``; paths of files become absolute.
-
-    Raises
-    ------
-    InputError
-        If a name or a value is missing, or a name is given twice.
-    """
+    """Texts of the parameters by name, from ``NAME=VALUE``, each name once; paths of files become absolute."""
     texts: dict[str, str] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
@@ -67,13 +61,7 @@ def parse_value(text: str) -> Any:
 
 
 def parse_values(text: str) -> list[Any]:
-    """Read the values of a sweep: ``50,100``; a value that is a list stands in brackets: ``[25,50],[100]``.
-
-    Raises
-    ------
-    InputError
-        If the text cannot be read, is empty, or repeats a value.
-    """
+    """Read the values of a sweep, each once: ``50,100``; lists stand in brackets: ``[25,50],[100]``."""
     try:
         entries = yaml.safe_load(f"[{text}]")
     except yaml.YAMLError as error:

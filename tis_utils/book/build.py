@@ -24,25 +24,9 @@ from tis_utils.storage.cache import Store
 def build_book(
     profile: str = "classroom", *, folder: Path = paths.BOOK, fresh: bool = False, jobs: int | None = None
 ) -> list[Run]:
-    """Execute stale chapters, then render the book to ``_build/html`` below `folder`.
+    """Execute stale chapters, `jobs` at once, then render ``book/``, or a copy of it in `folder`, to ``_build/html``.
 
-    Parameters
-    ----------
-    profile : str
-        Name or file of the profile that every chapter runs under.
-    folder : Path
-        Where to build: ``book/``, or a place that receives a copy of it.
-    fresh : bool
-        Forget executed chapters and cached results first.
-    jobs : int, optional
-        Chapters executed at once; by default as many as :func:`default_jobs` says.
-
-    Raises
-    ------
-    InputError
-        If `folder` cannot be written or lies inside ``book/``, or `jobs` is not positive.
-    RunError
-        When a notebook fails or the renderer warns.
+    `fresh` forgets executed chapters and cached results first.
     """
     paths.check_folder(folder)
     settings = load_profile(profile)
@@ -82,13 +66,7 @@ def home_page(folder: Path = paths.BOOK) -> Path:
 
 
 def render(folder: Path = paths.BOOK) -> None:
-    """Run Jupyter Book with warnings as errors.
-
-    Raises
-    ------
-    RunError
-        With the renderer's own messages.
-    """
+    """Run Jupyter Book with warnings as errors; a RunError holds its messages."""
     start = "from jupyter_book.cli.main import main; main()"
     command = [sys.executable, "-c", start, "build", str(folder), "-n", "-W", "--keep-going"]
     variables = {**os.environ, "PYTHONUTF8": "1"}

@@ -61,13 +61,7 @@ class Report:
 
 
 def examine(profile: str) -> Report:
-    """Check this machine against one profile, and summarise what the others need.
-
-    Raises
-    ------
-    InputError
-        For an unknown profile.
-    """
+    """Check this machine against one profile, and summarise what the others need."""
     chosen = load_profile(profile)
     checks = [_packages(), _browser(), _memory(), _disk(), _accelerator(chosen), *_needs(chosen)]
     return Report(chosen.name, checks, [_summary(load_profile(name)) for name in names()])
@@ -80,7 +74,6 @@ def _summary(profile: Profile) -> str:
 
 
 def _packages() -> Check:
-    """Every requirement of the package, extras left out, against what is installed."""
     requirements = map(Requirement, importlib.metadata.requires("tis-utils") or [])
     required = [requirement for requirement in requirements if requirement.marker is None]  # extras carry a marker
     problems = [problem for requirement in required if (problem := _problem(requirement))]
@@ -126,7 +119,6 @@ def _accelerator(profile: Profile) -> Check:
 
 
 def _needs(profile: Profile) -> list[Check]:
-    """What the profile itself asks for: models, data sets, packages."""
     models = (name for name in (profile.model, profile.embedder, profile.proxy) if name and "/" in name)
     return [*map(_need, profile.needs), *(_hub_model(name) for name in models if not Path(name).exists())]
 

@@ -1,8 +1,4 @@
-"""Execute a notebook through papermill, again only when something it depends on changed.
-
-What an executed copy depended on (its own text, the profiles, the package, the data, the parameters) is in the manifest
-beside it.
-"""
+"""Execute a notebook through papermill, again only when something in the manifest beside its executed copy changed."""
 
 from __future__ import annotations
 
@@ -50,8 +46,7 @@ class Run:
 def execute_all(notebooks: Sequence[Path], folder: Path, given: Mapping[str, Any], jobs: int) -> list[Run]:
     """Execute stale notebooks, `jobs` at once, each on its share of the cores.
 
-    The first goes alone and on all cores: it leaves the features in the cache that the others would otherwise
-    compute side by side.
+    The first goes alone, on all cores: it caches the features that the others would compute side by side.
     """
     first, *others = ((path, folder / path.name, given) for path in notebooks)
     share = max(1, cpu_count() // jobs)
@@ -96,17 +91,9 @@ def _files_digest(candidates: Iterable[Path]) -> str:
 
 
 def execute(notebook: Path, output: Path, given: Mapping[str, Any], *, progress: bool = True) -> float:
-    """Execute one notebook and return its wall time in seconds.
+    """Execute one notebook and return its wall time in seconds; a failed one is left under ``build/failed``.
 
-    The result is renamed into place only when every cell ran. Until then it grows under ``build/running``; a failed
-    run leaves it under ``build/failed``. With `progress` the notebook's own bars appear on the terminal too.
-
-    Raises
-    ------
-    InputError
-        For unknown parameters or impossible values.
-    RunError
-        When a cell fails (names the cell, the error and the partial notebook) or the kernel dies or does not start.
+    A RunError names the cell, its error and the partial notebook. With `progress` the notebook's bars are shown.
     """
     check_parameters(notebook, given)
     live = paths.BUILD / "running" / output.name  # several runs of one notebook may go on at once

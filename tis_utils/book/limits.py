@@ -14,13 +14,7 @@ except ImportError:  # Windows has no such limits
 
 
 def limit(gib: float) -> None:
-    """Let no process from here on hold more than `gib` GiB of data; workers inherit it.
-
-    Raises
-    ------
-    InputError
-        Where the system cannot do that, or the ceiling is not positive or above the one already set.
-    """
+    """Let no process from here on hold more than `gib` GiB of data; workers inherit it."""
     if gib <= 0:
         raise InputError(f"--memory {gib:g} is no amount of memory: give GiB, for example --memory 8.")
     if resource is None:

@@ -18,13 +18,7 @@ from tis_utils.profiles import Profile, load_profile
 
 
 def chapters() -> list[Path]:
-    """The book's notebooks in reading order.
-
-    Raises
-    ------
-    RunError
-        If there are none, for instance outside the repository.
-    """
+    """The book's notebooks in reading order."""
     notebooks = sorted(paths.NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
     if not notebooks:
         raise RunError(
@@ -35,13 +29,7 @@ def chapters() -> list[Path]:
 
 
 def find_notebook(name: str) -> Path:
-    """Accept a path, a file name, the start of one (``06``, ``06_budgets``), or a chapter's number (``6``).
-
-    Raises
-    ------
-    InputError
-        If nothing fits.
-    """
+    """Accept a path, a file name, the start of one (``06``, ``06_budgets``), or a chapter's number (``6``)."""
     if Path(name).is_file():
         return Path(name)
     known = chapters()
@@ -53,13 +41,7 @@ def find_notebook(name: str) -> Path:
 
 
 def parameters(notebook: Path) -> dict[str, Any]:
-    """Names and defaults of a notebook's parameters, in order, from its cell tagged ``parameters``.
-
-    Raises
-    ------
-    InputError
-        If the file is not a notebook, or has not exactly one such cell with literal values.
-    """
+    """Names and defaults of a notebook's parameters, in order, from its one cell tagged ``parameters``."""
     try:
         return {name: ast.literal_eval(about["default"]) for name, about in _inspect(notebook).items()}
     except InputError:
@@ -86,13 +68,7 @@ def _cells(notebook: Path) -> list[nbformat.NotebookNode]:
 def explain_parameters(notebook: Path, profile: str) -> list[str]:
     """One line per parameter: its value under a profile, and the comment beside it in the notebook.
 
-    A parameter that is None and goes into ``load_profile`` has the profile's value; the notebook's own call says
-    under which name.
-
-    Raises
-    ------
-    InputError
-        As :func:`parameters` and :func:`tis_utils.profiles.load_profile` do.
+    One that is None has the profile's value, under the name that the notebook's ``load_profile`` gives it.
     """
     values, settings = parameters(notebook) | {"profile": profile}, load_profile(profile)
     code = "\n".join(cell.source for cell in _cells(notebook) if cell.cell_type == "code")
@@ -109,13 +85,7 @@ def explain_parameters(notebook: Path, profile: str) -> list[str]:
 
 
 def check_parameters(notebook: Path, given: Mapping[str, Any]) -> None:
-    """Refuse parameters the notebook does not have, and values no profile allows.
-
-    Raises
-    ------
-    InputError
-        Before anything is executed.
-    """
+    """Refuse parameters the notebook does not have, and values no profile allows."""
     known = parameters(notebook)
     for name in given:
         if name not in known:

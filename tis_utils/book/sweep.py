@@ -34,30 +34,10 @@ def sweep(
     jobs: int = 1,
     engine: str = "loky",
 ) -> pd.DataFrame:
-    """Execute a notebook once per combination; what is up to date in `folder` is not executed again.
+    """Execute a notebook once per combination of values; what is up to date in `folder` is not executed again.
 
-    Parameters
-    ----------
-    notebook : Path
-    grid : mapping of str to sequence
-        Values of each parameter.
-    folder : Path
-        Receives the executed notebooks and ``index.csv``.
-    profile : str
-        For all runs, unless `grid` varies it.
-    jobs, engine
-        See :func:`tis_utils.storage.parallel.run_all`.
-
-    Returns
-    -------
-    DataFrame
-        One row per combination: the parameters, ``status`` (ok or failed), ``seconds``, ``notebook`` (file name in
-        `folder`), ``error``. A failed run does not stop the others.
-
-    Raises
-    ------
-    InputError
-        For unknown parameters, impossible values or a folder that cannot be written, before anything runs.
+    Returns what it writes to ``index.csv``: a row each with the parameters, ``status`` (ok or failed), ``seconds``,
+    ``notebook`` (a name in `folder`), ``error``. A failed run does not stop the others.
     """
     check_folder(folder)
     rows = combinations(grid)

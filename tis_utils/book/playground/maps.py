@@ -18,13 +18,7 @@ Numbers = NDArray[np.float64]
 
 
 def budget_grid(largest: int, include: Iterable[int] = ()) -> list[int]:
-    """Budgets of the slider: every one up to 20, then steps of about 8 %, and those in `include`.
-
-    Raises
-    ------
-    InputError
-        If `largest` is not a positive whole number.
-    """
+    """Budgets of the slider: every one up to 20, then steps of about 8 %, and those in `include`."""
     if isinstance(largest, bool) or not isinstance(largest, int | np.integer) or largest < 1:
         raise InputError(f"The largest budget must be a positive whole number; got {largest!r}.")
     budgets = list(range(1, min(20, int(largest)) + 1))
@@ -34,23 +28,9 @@ def budget_grid(largest: int, include: Iterable[int] = ()) -> list[int]:
 
 
 def facing(queries: NDArray[Any], candidates: NDArray[Any]) -> tuple[Numbers, Numbers]:
-    """Rotate and fold the space so that M + 1 coordinates keep every query–candidate distance.
+    """Fold (M, D) and (N, D) to R = min(M, D) + 1 coordinates, float64, that keep query–candidate distances, so W1 too.
 
-    Parameters
-    ----------
-    queries : ndarray, shape (M, D)
-    candidates : ndarray, shape (N, D)
-
-    Returns
-    -------
-    queries, candidates : ndarray, shape (M, R) and (N, R), float64
-        R = min(M, D) + 1.
-
-    Notes
-    -----
-    The first coordinates are those in an orthonormal basis of the queries' span; the last one is the length of
-    what a candidate has outside of it. Distances between queries and candidates stay as they are (Pythagoras),
-    hence W1 between them too; distances among candidates do not. Exact, and much faster than D = 16,384.
+    These are the coordinates in an orthonormal basis of the queries' span, and the length of what lies outside of it.
     """
     rows = np.asarray(queries, dtype=np.float64)
     basis = np.linalg.qr(rows.T)[0]  # (D, min(M, D))
@@ -61,22 +41,9 @@ def facing(queries: NDArray[Any], candidates: NDArray[Any]) -> tuple[Numbers, Nu
 
 
 def coverage(S: NDArray[Any], order: Sequence[int]) -> tuple[list[int], list[list[float]]]:
-    """Follow what each query gets while the picks come in.
+    """For every pick in `order` its nearest query, and for every query its records while the picks come in.
 
-    Parameters
-    ----------
-    S : ndarray, shape (M, N)
-    order : sequence of int, length B
-        Picks, best first.
-
-    Returns
-    -------
-    nearest : list of int, length B
-        For every pick the query it is most similar to (ties: the lower index).
-    records : list of list of float, length M
-        For every query triples ``place, similarity, rank``, one after the other: at which place of `order` (1
-        first) came a pick more similar to it than all before, how similar, and how many candidates of the whole
-        pool are more similar still, plus one (1: it is the query's nearest candidate).
+    Records are triples in a row: place (from 1) of a pick nearer than all before, its similarity, its rank in the pool.
     """
     S = np.asarray(S, dtype=np.float64)
     seen = S[:, np.asarray(order)]  # (M, B)
@@ -90,22 +57,9 @@ def coverage(S: NDArray[Any], order: Sequence[int]) -> tuple[list[int], list[lis
 
 
 def flatten(candidates: NDArray[Any], queries: Mapping[str, NDArray[Any]]) -> tuple[Numbers, dict[str, Numbers], float]:
-    """Project on the plane of the two largest principal components of the candidates.
+    """Project all on the plane of the candidates' two largest principal components: (N, 2), (M, 2) per task.
 
-    Classical scaling of the candidates' Euclidean distances gives the same picture.
-
-    Parameters
-    ----------
-    candidates : ndarray, shape (N, D)
-    queries : mapping of task to ndarray, shape (M, D)
-        Projected on the same plane; they have no say in where it lies.
-
-    Returns
-    -------
-    candidates : ndarray, shape (N, 2)
-    queries : dict of task to ndarray, shape (M, 2)
-    share : float
-        Part of the candidates' variance that the map shows.
+    The third value is the share of the candidates' variance that the plane shows.
     """
     plane = PCA(2, svd_solver="randomized", random_state=0).fit(candidates)
     placed = {task: plane.transform(rows).astype(np.float64) for task, rows in queries.items()}

@@ -1,8 +1,4 @@
-"""The selection playground: everything `select` picked, packed for a page that only replays it.
-
-Python selects, measures and draws the maps (``scenes``); the page (``book/_static/playground.js``)
-shows prefixes of the stored orders and selects nothing itself.
-"""
+"""The selection playground: scenes packed for a page (``book/_static/playground.js``) that only replays them."""
 
 from __future__ import annotations
 
@@ -38,28 +34,11 @@ def from_study(
     study: Study,
     kind: Callable[[Example, str], str],
     *,
-    representations: Sequence[str] = ("embed", "rds", "less"),
+    representations: Sequence[str],
     plain: str = "filler",
     **options: Any,
 ) -> Scene:
-    """Make a scene of a study's pool, query sets and features.
-
-    Parameters
-    ----------
-    study : Study
-    kind : callable
-        ``kind(example, task)`` names what a candidate is to a task; only the page looks at it.
-    representations : sequence of str
-    plain : str
-        The kind that is drawn grey.
-    **options
-        Handed to :func:`scene`: name, title, budgets, about, methods, seeds.
-
-    Raises
-    ------
-    InputError
-        As :func:`scene`.
-    """
+    """Make a scene of a study's pool, query sets and features; ``kind(example, task)`` is what the page shows."""
     pool, tasks = study.data.pool, study.profile.tasks
     texts = Texts(
         candidates=[one_line(e) for e in pool],
@@ -73,30 +52,24 @@ def from_study(
 
 
 def pool_scene(
-    study: Study,
-    title: str,
-    about: str,
-    *,
-    largest: int | None = None,
-    plain: str = "unrelated",
-    representations: Sequence[str] = tuple(REPRESENTATIONS),
-    **options: Any,
+    study: Study, title: str, about: str, *, largest: int | None = None, plain: str = "unrelated", **options: Any
 ) -> Scene | None:
     """Scene of a study's pool in every representation whose features can be had; None where there is none.
 
     Parameters
     ----------
     study : Study
-    title : str
-    about : str
-        A sentence on the pool; ``{candidates}`` is their number.
+    title, about : str
+        Printed name, and a sentence on the pool; ``{candidates}`` is their number.
     largest : int, optional
         End of the slider; by default twice the largest budget of the profile.
-    plain, representations, **options
-        As for :func:`from_study`.
+    plain : str
+        The kind that is drawn grey.
+    **options
+        Handed to :func:`scene`: methods, seeds.
     """
     spaces = []
-    for name in representations:
+    for name in REPRESENTATIONS:
         try:
             study.features(name)
             spaces.append(name)
@@ -111,7 +84,6 @@ def pool_scene(
 
 
 def _kind(example: Example, task: str) -> str:
-    """As elsewhere in the book, with all that is not of the task's group in one."""
     name = view(example, task)
     return "unrelated" if name in ("filler", "other skills") else name
 
@@ -134,8 +106,7 @@ def payload(scenes: Sequence[Scene], tours: Sequence[Mapping[str, Any]] = ()) ->
     scenes : sequence of dict
         From :func:`scene`.
     tours : sequence of mapping
-        Each with ``label``, ``ask`` (a question to the reader) and a setting: ``scene``, ``task``, ``space``,
-        ``method``, ``budget``.
+        From :func:`tours`.
 
     Raises
     ------
@@ -186,19 +157,7 @@ class Playground:
         return _render("figure.html", still=self.still._repr_html_(), data=as_json(self.data))
 
     def save(self, path: str | Path, title: str = "Selection playground") -> Path:
-        """Write the playground as one file that any browser opens, without server or network.
-
-        Parameters
-        ----------
-        path : str or Path
-            Ending in ``.html``.
-        title : str
-
-        Raises
-        ------
-        InputError
-            If the name does not end in ``.html``.
-        """
+        """Write the playground as one file, ``….html``, that any browser opens, without server or network."""
         target = Path(path)
         if target.suffix != ".html":
             raise InputError(f"The playground is saved as one web page: {target.name!r} should end in .html.")

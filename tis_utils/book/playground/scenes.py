@@ -1,8 +1,4 @@
-"""Scenes of the playground: one pool, its query sets and representations, and what every selector picks there.
-
-A scene is plain data. All that is selected, measured or projected happens here; the page that shows a scene only
-replays it (see :mod:`tis_utils.book.playground.page`).
-"""
+"""Scenes of the playground: one pool, its query sets and representations, and what every selector picks there."""
 
 from __future__ import annotations
 
@@ -89,7 +85,7 @@ def scene(
     methods: Mapping[str, Mapping[str, Any]] = SIX,
     seeds: Sequence[int] = (0, 1, 2, 3, 4),
 ) -> Scene:
-    """Run every selector on one pool and collect what the page shows.
+    """Run every selector on one pool and collect what the page shows, as plain lists, strings and numbers.
 
     Parameters
     ----------
@@ -99,18 +95,13 @@ def scene(
         The same pool and the same tasks in each.
     texts : Texts
     budgets : sequence of int
-        Increasing; the largest is how long the stored orders are (at most N).
+        Increasing, at most N.
     about : str
         A sentence on the pool.
     methods : mapping of method to options
-        A key may carry a remark after a colon (``"knn_uniform: alpha 0.5"``); values are options of `select`.
+        Options of `select`; a name may carry a remark after a colon (``"knn_uniform: alpha 0.5"``).
     seeds : sequence of int
         Of Random; W1 is averaged over them, the picks shown are those of the first.
-
-    Returns
-    -------
-    dict
-        Plain lists, strings and numbers; see the keys in the code. A part of ``payload``.
 
     Raises
     ------
@@ -160,7 +151,7 @@ def _check(
     methods: Mapping[str, Mapping[str, Any]],
     seeds: Sequence[int],
 ) -> list[str]:
-    """Hold sizes against each other; returns the tasks."""
+    """The tasks, if all sizes agree."""
     if not (name.replace("_", "").isalnum() and spaces and methods and seeds):
         raise InputError(f"Scene {name!r} needs a name of letters and digits, and at least one space, method and seed.")
     unknown = sorted({m.partition(":")[0] for m in methods} - set(SELECTORS))
