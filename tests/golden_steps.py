@@ -20,6 +20,7 @@ from unittest import mock
 import numpy as np
 import torch
 
+from tests_support import projected
 from tis_utils.examples.load import Data
 from tis_utils.examples.text import Encoded, Example, Query, chat_text, encode_all
 from tis_utils.experiments import subset as subsets
@@ -332,7 +333,7 @@ def gradients() -> Outputs:
 @golden(1e-5)
 def sketch() -> Outputs:
     rows = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 1200))).float()
-    return {kind: make_sketch(kind, 1200, 40, seed=5).apply(rows) for kind in ("count", "rademacher")}
+    return {kind: projected(make_sketch(kind, 1200, 40, seed=5), rows) for kind in ("count", "rademacher")}
 
 
 @golden(1e-3)
@@ -448,7 +449,7 @@ def insta() -> Outputs:
     fixed, names = study(), ("insta@2", "insta@1:cards", "insta@2:max", "insta@3:random")
     setting = insta_selector.Setting(2)
     return {name: insta_selector.picks(fixed, RunSpec("pick", NONE, name, 9, 1)) for name in names} | {
-        "scores": insta_selector.scores(fixed, "words", setting),
+        "scores": insta_selector.target_scores(fixed, "words", setting),
         "align on": sorted(insta_selector.alignment_tasks(fixed)),
         "rate": insta_selector.RATE,
     }

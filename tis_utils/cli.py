@@ -1,7 +1,6 @@
-"""The command line: ``tis book``, ``run``, ``sweep``, ``represent``, ``grid``, ``measure``, ``select``, ``doctor``.
+"""The command line; exit codes: 0 fine, 1 the run failed, 2 the command was misused.
 
-Exit codes: 0 fine, 1 the run failed, 2 the command was misused. ``--debug`` (before the command) shows
-tracebacks. A command imports what it needs when it runs: PyTorch takes seconds, and ``tis --help`` must not.
+A command imports what it needs when it runs: PyTorch takes seconds, and ``tis --help`` must not.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from typer import Argument, Option
 from tis_utils import paths
 from tis_utils.book import limits
 from tis_utils.book.arguments import from_here, join_pairs, parse_value, parse_values, split_pairs
-from tis_utils.errors import InputError, TisError, in_words
+from tis_utils.errors import InputError, TisError, check_choice, in_words
 
 app = typer.Typer(
     name="tis",
@@ -183,9 +182,9 @@ def grid(
     from tis_utils.experiments.study import Study
     from tis_utils.models import permission
     from tis_utils.storage.manifests import write_table
-    from tis_utils.storage.parallel import check_engine
+    from tis_utils.storage.parallel import ENGINES
 
-    check_engine(engine)
+    check_choice("engine", engine, ENGINES)
     if run_code:
         permission.allow()
     study = Study(settings, live=ship)
@@ -212,8 +211,7 @@ def measure(
     from tis_utils.profiles import load_profile
 
     tables = {"transfer": transfer, "ila_subsets": designed_subsets, "repeatability": repeatability}
-    if name not in tables:
-        raise InputError(f"There is no table {name!r}; known: {', '.join(tables)}.")
+    check_choice("table", name, tables)
     typer.echo(f"Stored in {tables[name].keep(Study(load_profile(profile), live=True))}")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class TisError(Exception):
     """Base of every error that is meant for the user's eyes."""
@@ -17,6 +19,12 @@ class InputError(TisError, ValueError):
 
 class RunError(TisError, RuntimeError):
     """The request was fine, the run failed: a full disk, a broken file, a failing cell (exit code 1)."""
+
+
+def check_choice(what: str, name: str, known: Iterable[str]) -> None:
+    """Refuse a name that is none of the known ones."""
+    if name not in (choices := list(known)):
+        raise InputError(f"Unknown {what} {name!r}; known: {', '.join(choices)}.")
 
 
 MEMORY = ("can't allocate memory", "cannot allocate memory", "not enough memory")  # as libraries put it

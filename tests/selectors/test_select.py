@@ -118,7 +118,7 @@ BROKEN[1, 3], BROKEN[2, 0] = np.nan, np.inf
 TSDS = {"candidates": np.eye(4)}
 
 MISUSE: list[tuple[tuple[Any, ...], dict[str, Any], str]] = [
-    (("lss", SQUARE, 2), {}, f"There is no selector 'lss'. Known selectors: {', '.join(NAMES)}."),
+    (("lss", SQUARE, 2), {}, f"Unknown selector 'lss'; known: {', '.join(NAMES)}."),
     (("uot", np.ones(4), 2), {}, "got float64 of shape (4,)"),
     (("uot", np.ones((2, 2, 2)), 2), {}, "got float64 of shape (2, 2, 2)"),
     (("uot", [["a", "b"]], 2), {}, "must be a matrix of real numbers"),
@@ -144,7 +144,7 @@ MISUSE: list[tuple[tuple[Any, ...], dict[str, Any], str]] = [
     *((("knn_uniform", SQUARE, 2), {"alpha": a}, "alpha must be a finite number between 0 and 1") for a in (0, 1)),
     *((("knn_uniform", SQUARE, 2), {"C": c}, "C must be a finite number greater") for c in (0, math.nan, "5")),
     (("knn_uniform", SQUARE, 2), {"max_k": 0}, "max_k must be a positive whole number"),
-    (("knn_uniform", SQUARE, 2), {"distance": "l2"}, "must be 'cosine' or 'euclidean'; got 'l2'"),
+    (("knn_uniform", SQUARE, 2), {"distance": "l2"}, "Unknown distance 'l2'; known: cosine, euclidean"),
     (("knn_kde", SQUARE, 2), {"sigma": -1, **TSDS}, "sigma must be a finite number greater than 0"),
     (("knn_kde", SQUARE, 2), {"kde_k": 1.5, **TSDS}, "kde_k must be a positive whole number"),
     (("uot", SQUARE, 2), {"reg": math.inf}, "reg must be a finite number greater than 0"),

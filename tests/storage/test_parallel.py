@@ -38,7 +38,7 @@ def test_a_cluster_gives_the_same_or_says_what_to_install(engine: str) -> None:
 
 
 def test_unknown_engines_and_impossible_numbers_of_jobs() -> None:
-    with pytest.raises(InputError, match="no engine 'slurm'; known: loky, ray, dask"):
+    with pytest.raises(InputError, match="Unknown engine 'slurm'; known: loky, ray, dask"):
         run_all(operator.neg, [1], jobs=1, engine="slurm")
     with pytest.raises(InputError, match="jobs = 0"):
         run_all(operator.neg, [1], jobs=0)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from tis_utils.errors import InputError, RunError
+from tis_utils.errors import InputError, RunError, check_choice
 from tis_utils.examples.text import Query, chat_prompt
 from tis_utils.paths import package_folder
 
@@ -48,8 +48,7 @@ def held_out(task: str, *, seed: int = 0) -> list[Query]:
 
 def _known(task: str) -> str:
     name = ALIASES.get(task, task)
-    if name not in TASKS:
-        raise InputError(f"Unknown benchmark {task!r}. Known: {', '.join(TASKS)}.")
+    check_choice("benchmark", name, TASKS)
     return name
 
 

@@ -18,7 +18,7 @@ from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.pytorch_utils import Conv1D
 
-from tis_utils.errors import InputError, RunError
+from tis_utils.errors import InputError, RunError, check_choice
 from tis_utils.models.files import find_folder, fingerprint, quiet, smollm2_file, unpacked_gguf
 from tis_utils.storage.keys import file_digest, step
 
@@ -81,10 +81,11 @@ def load_model(name: str | Path, *, device: str = "auto", dtype: str = "float32"
     RunError
         If files are there but cannot be read.
     """
-    place, kind, name = _device(device), _dtype(dtype), str(name)
+    place, name = _device(device), str(name)
+    check_choice("dtype", dtype, DTYPES)
     gguf = _gguf(name)
     folder = unpacked_gguf(gguf) if gguf else find_folder(name)
-    model, tokenizer = _read_folder(folder, place, kind)
+    model, tokenizer = _read_folder(folder, place, DTYPES[dtype])
     # a GGUF file is known by itself, so its fingerprint does not depend on who converted it
     return LanguageModel(name, model, tokenizer, file_digest(gguf) if gguf else fingerprint(folder))
 
@@ -151,12 +152,6 @@ def _device(name: str) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise InputError(f"Device {name!r} was asked for, but PyTorch sees no CUDA GPU here: use 'cpu'.")
     return device
-
-
-def _dtype(name: str) -> torch.dtype:
-    if name not in DTYPES:
-        raise InputError(f"Unknown dtype {name!r}: use one of {', '.join(DTYPES)}.")
-    return DTYPES[name]
 
 
 def _read_folder(

@@ -13,7 +13,7 @@ import torch
 from peft import PeftModel
 from torch import Tensor
 
-from tis_utils.errors import InputError
+from tis_utils.errors import InputError, check_choice
 from tis_utils.examples.text import Encoded, Example, Query, encode_all
 from tis_utils.models.batching import Batch, batches
 from tis_utils.models.load import LanguageModel, add_lora, load_model, shared_copy
@@ -94,10 +94,8 @@ class LESS:
         batch_tokens: int | None = None,
         show_progress: bool = True,
     ) -> None:
-        if candidate_gradient not in ("adam", "sgd"):
-            raise InputError(f"LESS: candidate_gradient is {candidate_gradient!r}, expected one of adam, sgd.")
-        if checkpoints not in ("all", "last"):
-            raise InputError(f"LESS: checkpoints is {checkpoints!r}, expected one of all, last.")
+        check_choice("candidate_gradient", candidate_gradient, ("adam", "sgd"))
+        check_choice("checkpoints", checkpoints, ("all", "last"))
         if not 0 < warmup_fraction <= 1:
             raise InputError(f"warmup_fraction must lie in (0, 1], not {warmup_fraction}.")
         self.lm = model if isinstance(model, LanguageModel) else load_model(model)

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from tis_utils.errors import InputError, RunError
+from tis_utils.errors import InputError, RunError, check_choice
 from tis_utils.examples.text import Example, Query
 from tis_utils.representations import LESS, RDS, REPRESENTATIONS, Embed
 from tis_utils.storage.cache import Store
@@ -36,8 +36,7 @@ TIMES = {"embed": 8}
 def kind_of(name: str) -> str:
     """Representation behind a name: ``less_proxy`` is LESS with another model."""
     kind = name.removesuffix("_proxy")
-    if kind not in REPRESENTATIONS:
-        raise InputError(f"Unknown representation {name!r}; known: {', '.join(REPRESENTATIONS)}.")
+    check_choice("representation", kind, REPRESENTATIONS)
     return kind
 
 

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-from tis_utils.errors import InputError
+from tis_utils.errors import InputError, check_choice
 from tis_utils.storage.keys import step
 
 VERSION = step("sketch", 1)
@@ -75,8 +75,7 @@ SKETCHES: dict[str, type[Sketch]] = {"count": CountSketch, "rademacher": Rademac
 
 def make_sketch(kind: str, dim_in: int, dim_out: int, seed: int = 0) -> Sketch:
     """Make a projection: ``"count"`` is fast, ``"rademacher"`` the dense one of LESS (Xia et al. 2024)."""
-    if kind not in SKETCHES:
-        raise InputError(f"Unknown sketch {kind!r}: use one of {', '.join(SKETCHES)}.")
+    check_choice("sketch", kind, SKETCHES)
     return SKETCHES[kind](dim_in, dim_out, seed)
 
 

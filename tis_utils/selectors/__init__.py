@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tis_utils.errors import InputError
+from tis_utils.errors import InputError, check_choice
+from tis_utils.selectors.arrays import Ints
 from tis_utils.selectors.greedy import doubly_greedy, round_robin
 from tis_utils.selectors.mass_order import check_count
 from tis_utils.selectors.neighbours import knn_kde, knn_uniform
@@ -39,7 +40,7 @@ __all__ = ["SELECTORS", "select"]
 
 def select(
     name: str, S: ArrayLike, budget: int | None, *, candidates: ArrayLike | None = None, seed: int = 0, **options: Any
-) -> NDArray[np.int64]:
+) -> Ints:
     """Select `budget` candidates with the named method.
 
     Parameters
@@ -102,8 +103,7 @@ def select(
 
 
 def _method(name: str, options: dict[str, Any]) -> Callable[..., NDArray[Any]]:
-    if name not in SELECTORS:
-        raise InputError(f"There is no selector {name!r}. Known selectors: {', '.join(SELECTORS)}.")
+    check_choice("selector", name, SELECTORS)
     method = SELECTORS[name]
     keywords = inspect.signature(method).parameters.values()
     known = {p.name for p in keywords if p.kind is p.KEYWORD_ONLY} - {"candidates", "seed"}
@@ -147,7 +147,7 @@ def _features(name: str, candidates: ArrayLike | None, n: int, *, needed: bool) 
     return features
 
 
-def _lost(S: NDArray[Any], features: NDArray[Any] | None) -> NDArray[np.int64]:
+def _lost(S: NDArray[Any], features: NDArray[Any] | None) -> Ints:
     """Candidates that could not be represented: rows of zeros, to which `similarity` gives -1."""
     if features is None:
         return np.empty(0, dtype=np.int64)
@@ -155,7 +155,7 @@ def _lost(S: NDArray[Any], features: NDArray[Any] | None) -> NDArray[np.int64]:
     return suspects[~features[suspects].any(axis=1)]
 
 
-def _distinct(name: str, picks: NDArray[Any], count: int, size: int) -> NDArray[np.int64]:
+def _distinct(name: str, picks: NDArray[Any], count: int, size: int) -> Ints:
     """Hold every method, also one added by the reader, to the contract."""
     if picks.shape != (count,) or picks.dtype.kind not in "iu" or len(np.unique(picks)) != count:
         raise InputError(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tis_utils.selectors.arrays import Floats, Ints
 from tis_utils.storage.keys import step
 
 VERSION = step("density", 1)
@@ -16,7 +17,7 @@ SIDE = 1024  # pairs are taken in squares of so many rows (4 MiB in single preci
 BLOCK = 1 << 24  # cosines of crowded rows held at a time (64 MiB in single precision)
 
 
-def densities(rows: NDArray[Any], *, sigma: float, k: int) -> NDArray[np.float64]:
+def densities(rows: NDArray[Any], *, sigma: float, k: int) -> Floats:
     """Sum of ``max(0, 1 - D²/sigma²)`` over the `k` nearest unit (or zero) rows, float64 (P,); itself counts, so >= 1.
 
     ``D² = 2 (1 - cosine)``, so the kernel is ``2/sigma² · max(0, cosine - limit)``: only rows so close need a look.
@@ -37,7 +38,7 @@ def _is_crowded(rows: NDArray[Any], limit: float) -> bool:
     return bool(np.count_nonzero(sample @ rows.T > limit) > CROWDED * len(sample) * len(rows))
 
 
-def _over_pairs(rows: NDArray[Any], limit: float) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def _over_pairs(rows: NDArray[Any], limit: float) -> tuple[Floats, Ints]:
     """For every row: sum of (cosine - limit) over all close rows, and how many those are; itself counts."""
     p = len(rows)
     excess, close = np.full(p, 1 - limit), np.ones(p, dtype=np.int64)
@@ -55,7 +56,7 @@ def _over_pairs(rows: NDArray[Any], limit: float) -> tuple[NDArray[np.float64], 
     return excess, close
 
 
-def _over_nearest(rows: NDArray[Any], which: NDArray[np.int64], limit: float, k: int) -> NDArray[np.float64]:
+def _over_nearest(rows: NDArray[Any], which: Ints, limit: float, k: int) -> Floats:
     """For the given rows: sum of (cosine - limit) over the close ones among their `k` nearest."""
     excess = np.empty(len(which))
     height = min(len(which), max(1, BLOCK // len(rows)))

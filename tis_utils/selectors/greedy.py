@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tis_utils.selectors.arrays import Ints
 from tis_utils.selectors.similarity import largest
 from tis_utils.storage.keys import step
 
@@ -16,12 +17,12 @@ BUFFER = 32  # free candidates a query looks up at a time
 GROWTH = 8  # how much longer a query's list gets when it has run out
 
 
-def doubly_greedy(S: NDArray[Any], budget: int | None) -> NDArray[np.int64]:
+def doubly_greedy(S: NDArray[Any], budget: int | None) -> Ints:
     """Order candidates by their largest similarity to any query."""
     return largest(S.max(axis=0), budget)
 
 
-def round_robin(S: NDArray[Any], budget: int | None) -> NDArray[np.int64]:
+def round_robin(S: NDArray[Any], budget: int | None) -> Ints:
     """Let the queries take turns: each takes its most similar candidate not yet taken, pick t is query t mod M's.
 
     A budget of None orders the whole pool. Each query's candidates are sorted only as far as it has to look.

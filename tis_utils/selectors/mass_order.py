@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tis_utils.errors import InputError
+from tis_utils.selectors.arrays import Floats, Ints
 from tis_utils.selectors.similarity import largest
 from tis_utils.storage.keys import step
 
@@ -18,7 +19,7 @@ VERSION = step("mass_order", 1)
 TIE = 1e-10  # masses that differ by less than this, relatively, are equal up to rounding
 
 
-def by_mass(name: str, mass: NDArray[np.float64], S: NDArray[Any], budget: int) -> NDArray[np.int64]:
+def by_mass(name: str, mass: Floats, S: NDArray[Any], budget: int) -> Ints:
     """Order by mass (N,), largest first; candidates without any follow by their largest similarity, with a warning."""
     budget = min(budget, len(mass))
     some = np.flatnonzero(mass > 0)
@@ -35,7 +36,7 @@ def by_mass(name: str, mass: NDArray[np.float64], S: NDArray[Any], budget: int) 
     return np.concatenate([order, none[largest(closest, budget - len(some))]])
 
 
-def _ranked(mass: NDArray[np.float64]) -> NDArray[np.int64]:
+def _ranked(mass: Floats) -> Ints:
     """Order positive masses, largest first; masses equal up to rounding keep their index order."""
     order = largest(mass)
     falling = mass[order]
@@ -44,7 +45,7 @@ def _ranked(mass: NDArray[np.float64]) -> NDArray[np.int64]:
     return order[np.lexsort((order, group))]
 
 
-def sampling_keys(mass: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+def sampling_keys(mass: Floats, seed: int) -> Floats:
     """Keys whose descending order is a draw without replacement in proportion to mass; budgets are nested."""
     wait = np.random.default_rng(seed).exponential(size=len(mass))
     return mass / wait

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tis_utils.errors import InputError
+from tis_utils.errors import InputError, check_choice
+from tis_utils.selectors.arrays import Floats, Ints
 from tis_utils.selectors.density import densities
 from tis_utils.selectors.mass_order import by_mass, check_count, check_number, sampling_keys
 from tis_utils.selectors.similarity import nearest
@@ -29,7 +30,7 @@ def knn_uniform(
     max_k: int = MAX_K,
     distance: str = "cosine",
     sample: bool = False,
-) -> NDArray[np.int64]:
+) -> Ints:
     """Order candidates by how many queries have them among their K nearest (TSDS, Liu et al. 2024).
 
     Only candidates with mass are ordered; where they are too few, the rest is filled in by distance, with a warning.
@@ -55,7 +56,7 @@ def knn_uniform(
 
 def uniform_mass(
     S: NDArray[Any], *, alpha: float = 0.01, C: float = 5.0, max_k: int = MAX_K, distance: str = "cosine"
-) -> NDArray[np.float64]:
+) -> Floats:
     """Share of each candidate, float64 (N,), sum 1: (queries that have it among their K nearest) / (K·M).
 
     K grows until ``alpha/C · Σ_i Σ_{k≤K} (d[i,K+1] - d[i,k]) >= (1 - alpha) M``; the left side never falls as it does.
@@ -86,7 +87,7 @@ def knn_kde(
     kde_k: int | None = None,
     distance: str = "cosine",
     sample: bool = False,
-) -> NDArray[np.int64]:
+) -> Ints:
     """Order candidates by transported mass, near-duplicates sharing theirs (TSDS, Liu et al. 2024).
 
     Parameters
@@ -117,7 +118,7 @@ def kde_mass(
     max_k: int | None = None,
     kde_k: int | None = None,
     distance: str = "cosine",
-) -> NDArray[np.float64]:
+) -> Floats:
     """Mass of each candidate, float64 (N,): every query hands out 1/M. The options are those of :func:`knn_kde`."""
     n = S.shape[1]
     max_k = min(MAX_K, max(1, n // 10)) if max_k is None else max_k
@@ -136,7 +137,7 @@ def kde_mass(
     return mass
 
 
-def transported(d: NDArray[np.float64], density: NDArray[np.float64], *, alpha: float, C: float) -> NDArray[np.float64]:
+def transported(d: Floats, density: Floats, *, alpha: float, C: float) -> Floats:
     """Mass each query gives to each neighbour (TSDS), rows sum to 1/M; `d` (M, K) ascends, `density` (M, K) at each.
 
     Pairs are popped by cumulative mass s until the cost reaches its limit; who was not popped gives all to its nearest.
@@ -160,7 +161,7 @@ def transported(d: NDArray[np.float64], density: NDArray[np.float64], *, alpha: 
     return shares
 
 
-def _directions(candidates: NDArray[Any], union: NDArray[np.int64]) -> NDArray[Any]:
+def _directions(candidates: NDArray[Any], union: Ints) -> NDArray[Any]:
     """Rows of the given candidates, each divided by its length; zero rows stay zero."""
     rows: Any = candidates[union].astype(np.float64 if len(union) <= EXACT else np.float32)  # (P, D), a copy
     norm = np.sqrt(np.einsum("ij,ij->i", rows, rows))  # (P,); NaN or inf wherever a row has one
@@ -174,7 +175,7 @@ def _directions(candidates: NDArray[Any], union: NDArray[np.int64]) -> NDArray[A
     return rows
 
 
-def _distances(similarities: NDArray[np.float64], distance: str) -> NDArray[np.float64]:
+def _distances(similarities: Floats, distance: str) -> Floats:
     """Distances of the chosen kind; rounding may push a cosine just above 1, never a distance below 0."""
     gap = 1 - similarities
     return gap if distance == "cosine" else np.sqrt(2 * np.maximum(gap, 0))
@@ -184,5 +185,4 @@ def _check_tsds(alpha: float, C: float, max_k: int, distance: str) -> None:
     check_number("alpha", alpha, 0, 1)
     check_number("C", C, 0)
     check_count("Option max_k", max_k)
-    if distance not in ("cosine", "euclidean"):
-        raise InputError(f"Option distance must be 'cosine' or 'euclidean'; got {distance!r}.")
+    check_choice("distance", distance, ("cosine", "euclidean"))

@@ -6,23 +6,24 @@ from dataclasses import dataclass
 
 import numpy as np
 import ot
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import sparse
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from tis_utils.errors import InputError, RunError
+from tis_utils.selectors.arrays import Floats, Ints
 
 
 @dataclass(frozen=True)
 class BestSubset:
     """Outcome of the integer programme."""
 
-    picks: NDArray[np.int64]  # (B,) candidates, increasing
+    picks: Ints  # (B,) candidates, increasing
     w1: float  # between the picks and the queries, uniform weights
     proved: bool  # no subset of this size has a smaller one
 
 
-def _checked(cost: ArrayLike, budget: int) -> NDArray[np.float64]:
+def _checked(cost: ArrayLike, budget: int) -> Floats:
     cost = np.asarray(cost, dtype=np.float64)
     if cost.ndim != 2 or not np.isfinite(cost).all():
         raise InputError(f"cost must be a finite matrix (queries, candidates), got shape {cost.shape}.")
@@ -54,7 +55,7 @@ def best_subset(cost: ArrayLike, budget: int, *, time_limit: float = 20.0) -> Be
     return BestSubset(picks.astype(np.int64), float(result.fun), bool(result.status == 0))
 
 
-def best_subset_bound(cost: ArrayLike, budget: int) -> tuple[float, NDArray[np.float64]]:
+def best_subset_bound(cost: ArrayLike, budget: int) -> tuple[float, Floats]:
     """Lower bound of W1(subset, queries) over all subsets of size B, and how much of each candidate it uses (N,).
 
     A transport problem with a free dummy query for unused candidates; exact when M divides B (page ``05_bounds``).

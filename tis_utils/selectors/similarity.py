@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tis_utils.errors import InputError
+from tis_utils.selectors.arrays import Floats, Ints
 from tis_utils.storage.keys import step
 
 VERSION = step("similarity", 1)
@@ -101,7 +102,7 @@ def _unit_rows(rows: NDArray[Any], name: str, first: int) -> NDArray[np.float32]
     )
 
 
-def largest(values: NDArray[Any], k: int | None = None) -> NDArray[np.int64]:
+def largest(values: NDArray[Any], k: int | None = None) -> Ints:
     """Indices of the `k` largest of N finite values (default: all): ``argsort(-values, kind="stable")[:k]``, faster."""
     n = len(values)
     k = n if k is None else min(k, n)
@@ -114,7 +115,7 @@ def largest(values: NDArray[Any], k: int | None = None) -> NDArray[np.int64]:
     return among[_stable_descending(values[among])[:k]]
 
 
-def _stable_descending(values: NDArray[Any]) -> NDArray[np.int64]:
+def _stable_descending(values: NDArray[Any]) -> Ints:
     if values.dtype.itemsize > 4 or len(values) >= 1 << 32:
         return np.argsort(-values, kind="stable")
     bits = (np.float32(0) - values.astype(np.float32)).view(np.uint32)  # ascending now; no -0.0 is left
@@ -125,7 +126,7 @@ def _stable_descending(values: NDArray[Any]) -> NDArray[np.int64]:
     return (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
 
 
-def nearest(S: NDArray[Any], k: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def nearest(S: NDArray[Any], k: int) -> tuple[Ints, Floats]:
     """Each row's `k` most similar candidates, ties to the lower index: indices int64, similarities float64, (M, k)."""
     indices = np.stack([largest(row, k) for row in S])  # (M, k)
     return indices, np.take_along_axis(S, indices, axis=1).astype(np.float64)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tis_utils.errors import InputError, RunError
+from tis_utils.selectors.arrays import Floats, Ints
 from tis_utils.selectors.mass_order import by_mass, check_number
 from tis_utils.storage.keys import step
 
@@ -22,7 +23,7 @@ ITERATIONS = 1000
 
 def uot(
     S: NDArray[Any], budget: int | None, *, reg: float = 0.01, reg_m: tuple[float, float] = (math.inf, 1e-4)
-) -> NDArray[np.int64]:
+) -> Ints:
     """Order candidates by the mass an unbalanced transport plan gives them.
 
     Cost (1 - S)/2, uniform marginals (Chizat et al. 2018; Frogner et al. 2015).
@@ -43,9 +44,7 @@ def uot(
     return by_mass("uot", plan_mass(S, reg=reg, reg_m=reg_m), S, budget or S.shape[1])
 
 
-def plan_mass(
-    S: NDArray[Any], *, reg: float = 0.01, reg_m: tuple[float, float] = (math.inf, 1e-4)
-) -> NDArray[np.float64]:
+def plan_mass(S: NDArray[Any], *, reg: float = 0.01, reg_m: tuple[float, float] = (math.inf, 1e-4)) -> Floats:
     """Column sums of the plan of ``ot.unbalanced.sinkhorn_unbalanced(…, reg_type="kl")``, float64 (N,), made in blocks.
 
     ``u = (a / Kv)^f1``, ``v = (b / K'u)^f2``, ``f = m / (m + reg)``; each cost row is shifted to 0 against underflow.
@@ -86,7 +85,7 @@ def _factors(reg: float, reg_m: tuple[float, float]) -> tuple[float, float]:
     return first, second
 
 
-def _kernel(S: NDArray[Any], top: NDArray[np.float64], reg: float) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+def _kernel(S: NDArray[Any], top: Floats, reg: float) -> Iterator[tuple[slice, Floats]]:
     """Blocks of columns of the kernel without a·b, each row divided by its largest entry."""
     m, n = S.shape
     width = max(1, BLOCK // m)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from joblib import Parallel, delayed, parallel_config
 from tqdm.auto import tqdm
 
-from tis_utils.errors import InputError
+from tis_utils.errors import InputError, check_choice
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ def run_all(
 
     ray, dask: a running cluster that RAY_ADDRESS or DASK_SCHEDULER_ADDRESS names, else one started here.
     """
-    check_engine(engine)
+    check_choice("engine", engine, ENGINES)
     if jobs < 1:
         raise InputError(f"jobs = {jobs}: at least one is needed.")
     call = partial(_with_settings, _settings(), call)
@@ -47,12 +47,6 @@ def _with_settings(settings: dict[str, str], call: Callable[[T], Any], item: T) 
 def progress(items: Iterable[T], total: int, what: str, show: bool) -> Iterable[T]:
     """Show a bar for work that takes more than two seconds (`TQDM_DISABLE=1` hides all bars)."""
     return tqdm(items, total=total, desc=what, delay=2, leave=False) if show else items
-
-
-def check_engine(engine: str) -> None:
-    """Refuse an engine that :func:`run_all` does not know."""
-    if engine not in ENGINES:
-        raise InputError(f"There is no engine {engine!r}; known: {', '.join(ENGINES)}.")
 
 
 class _WithBar(Parallel):

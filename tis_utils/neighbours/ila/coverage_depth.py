@@ -11,21 +11,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
 from tis_utils.errors import InputError
+from tis_utils.selectors.arrays import Floats, Ints
 from tis_utils.storage.keys import step
 
 VERSION = step("coverage_depth", 1)
 
 log = logging.getLogger(__name__)
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 Projection = Literal["pca", "tsne"]
 Rule = Literal["both", "depth", "coverage", "random"]
 
