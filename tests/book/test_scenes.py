@@ -241,7 +241,7 @@ def test_a_selector_that_runs_short_leaves_a_note(spaces):
         ({"name": "two words"}, "letters and digits"),
         ({"spaces": {}}, "at least one space"),
         ({"seeds": []}, "at least one space, method and seed"),
-        ({"methods": {"best": {}}}, "no selector 'best'"),
+        ({"methods": {"best": {}}}, "selector 'best'"),
         ({"budgets": []}, "must increase"),
         ({"budgets": [2, 2]}, "must increase"),
         ({"budgets": [0, 2]}, "must increase"),

@@ -167,9 +167,9 @@ def test_random_needs_no_queries(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"selector": "best"}, r"no selector 'best'.*random.*uot"),
-        ({"selector": "uot@3"}, r"no selector 'uot@3'"),
-        ({"representation": "tfidf"}, r"no representation 'tfidf'"),
+        ({"selector": "best"}, r"selector 'best'.*random.*uot"),
+        ({"selector": "uot@3"}, r"selector 'uot@3'"),
+        ({"representation": "tfidf"}, r"representation 'tfidf'"),
         ({"queries": None}, r"round_robin selects for a task, so it needs --queries"),
         ({"budget": 13}, r"Budget 13 is larger than the pool.*12 examples"),
         ({"budget": 0}, r"positive number of examples; got 0"),

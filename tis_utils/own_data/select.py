@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import tis_utils.neighbours  # noqa: F401  makes INSTA and ILA known
-from tis_utils.errors import InputError
+from tis_utils.errors import InputError, check_choice
 from tis_utils.examples import jsonl
 from tis_utils.examples.load import Data
 from tis_utils.examples.text import Example, Query
@@ -103,12 +103,9 @@ def select_files(
 
 
 def _check(representation: str, selector: str, queries: Path | None, budget: int) -> None:
-    known = (*SELECTORS, *CHOOSERS)
     method = selector.partition("@")[0]
-    if method not in known or ("@" in selector and method not in CHOOSERS):
-        raise InputError(f"There is no selector {selector!r}. Known selectors: {', '.join(known)}.")
-    if representation not in REPRESENTATIONS:
-        raise InputError(f"There is no representation {representation!r}; known: {', '.join(REPRESENTATIONS)}.")
+    check_choice("selector", method if method in CHOOSERS else selector, (*SELECTORS, *CHOOSERS))
+    check_choice("representation", representation, REPRESENTATIONS)
     if queries is None and method not in UNTARGETED:
         raise InputError(
             f"{selector} selects for a task, so it needs --queries: a JSONL file with some examples of the task, the "

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tis_utils.book.playground.maps import Numbers, coverage, facing, faithfulness, flatten, pack
-from tis_utils.errors import InputError
+from tis_utils.errors import InputError, check_choice
 from tis_utils.labels import in_order, label
 from tis_utils.plots.theme import CATEGORIES, fills
 from tis_utils.selectors import SELECTORS, select
@@ -154,9 +154,8 @@ def _check(
     """The tasks, if all sizes agree."""
     if not (name.replace("_", "").isalnum() and spaces and methods and seeds):
         raise InputError(f"Scene {name!r} needs a name of letters and digits, and at least one space, method and seed.")
-    unknown = sorted({m.partition(":")[0] for m in methods} - set(SELECTORS))
-    if unknown:
-        raise InputError(f"There is no selector {unknown[0]!r}. Known selectors: {', '.join(SELECTORS)}.")
+    for method in methods:
+        check_choice("selector", method.partition(":")[0], SELECTORS)
     tasks, n = list(texts.queries), len(texts.candidates)
     sizes = {"sources": len(texts.sources)} | {f"kinds of {t}": len(k) for t, k in texts.kinds.items()}
     sizes |= {f"candidates of space {key}": len(space.candidates) for key, space in spaces.items()}
