@@ -20,7 +20,6 @@ from unittest import mock
 import numpy as np
 import torch
 
-from tests_support import projected
 from tis_utils.examples.load import Data
 from tis_utils.examples.text import Encoded, Example, Query, chat_text, encode_all
 from tis_utils.experiments import subset as subsets
@@ -333,7 +332,7 @@ def gradients() -> Outputs:
 @golden(1e-5)
 def sketch() -> Outputs:
     rows = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 1200))).float()
-    return {kind: projected(make_sketch(kind, 1200, 40, seed=5), rows) for kind in ("count", "rademacher")}
+    return {kind: make_sketch(kind, 1200, 40, seed=5).apply(rows) for kind in ("count", "rademacher")}
 
 
 @golden(1e-3)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import nbformat
-import torch
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from tis_utils.examples.text import Example, Query, chat_prompt
-from tis_utils.representations.sketch import Sketch
 
 
 def byte_tokenizer() -> PreTrainedTokenizerFast:
@@ -31,13 +29,6 @@ def example(answer: str, *, prompt: str = "say it", name: str = "e0") -> Example
 
 def query(answer: str, *, prompt: str = "say it", name: str = "q0") -> Query:
     return Query(name, chat_prompt(prompt), answer, "test")
-
-
-def projected(sketch: Sketch, g: torch.Tensor) -> torch.Tensor:
-    """Whole vectors (B, P) under a projection, (B, d)."""
-    out = torch.zeros(len(g), sketch.dim_out)
-    sketch.add_(out, g, 0)
-    return out
 
 
 def notebook(path: Path, *cells: str, tags: tuple[str, ...] = ("parameters",)) -> Path:

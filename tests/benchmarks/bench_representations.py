@@ -23,7 +23,7 @@ from tis_utils.models.load import LanguageModel, load_model
 from tis_utils.profiles import load_profile
 from tis_utils.representations import LESS
 from tis_utils.representations.gradients import adam_direction, lora_parameters, put_weights
-from tis_utils.representations.sketch import Sketch, make_sketch
+from tis_utils.representations.sketch import make_sketch
 from tis_utils.representations.warmup import Checkpoint, train
 
 
@@ -64,7 +64,7 @@ def one_by_one(less: LESS, encoded: list[Encoded], point: Checkpoint) -> np.ndar
         ids, labels = (torch.from_numpy(a)[None] for a in (e.ids, e.labels))
         grads = torch.autograd.grad(model(input_ids=ids, labels=labels).loss, list(factors.values()))
         flat = torch.cat([g.flatten() for g in grads])[None]
-        rows.append(projected(less.sketch, adam_direction(flat, m, v))[0].numpy())
+        rows.append(torch.nn.functional.normalize(less.sketch.apply(adam_direction(flat, m, v)), dim=1)[0].numpy())
     return np.stack(rows)
 
 
@@ -117,13 +117,6 @@ def bench_less(count: int) -> None:
     print(f"  peak memory so far: {peak():.0f} MiB")
 
 
-def projected(sketch: Sketch, g: torch.Tensor) -> torch.Tensor:
-    """Unit-length sketches of whole vectors, (B, d)."""
-    out = torch.zeros(len(g), sketch.dim_out)
-    sketch.add_(out, g, 0)
-    return torch.nn.functional.normalize(out, dim=1)
-
-
 def bench_sketch(size: int, rows: int, dim: int) -> None:
     """Count sketch against the dense projection made in blocks, and how well cosines survive."""
     rng = np.random.default_rng(1)
@@ -136,7 +129,7 @@ def bench_sketch(size: int, rows: int, dim: int) -> None:
     seconds = {}
     for kind in ("count", "rademacher"):
         sketch = make_sketch(kind, size, dim, 0)
-        seconds[kind], out = clock(lambda s=sketch: projected(s, g))  # type: ignore[misc]
+        seconds[kind], out = clock(lambda s=sketch: torch.nn.functional.normalize(s.apply(g), dim=1))  # type: ignore[misc]
         error = np.sqrt(np.mean(((out @ out.T).numpy()[upper] - true) ** 2))
         print(f"  {kind}: {seconds[kind] * 1000:.1f} ms, cosine RMSE {error:.4f}, peak so far {peak():.0f} MiB")
     print(f"  ratio dense / count: {seconds['rademacher'] / seconds['count']:.0f}")

@@ -11,7 +11,6 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests_support import projected
 from tis_utils.errors import InputError
 from tis_utils.examples.text import IGNORE, Encoded, Example, Query, encode_all
 from tis_utils.models.load import LanguageModel
@@ -77,7 +76,7 @@ def test_similarity_is_the_weighted_sum_of_cosines_of_the_paper(
     np.testing.assert_allclose((candidates**2).sum(1), 1, atol=1e-5)
     np.testing.assert_allclose((wanted**2).sum(1), 1, atol=1e-5)
 
-    matrix = projected(less.sketch, torch.eye(less.parameters)).double().numpy()  # (P, d): one for all
+    matrix = less.sketch.apply(torch.eye(less.parameters)).double().numpy()  # (P, d): one for all
     expected = np.zeros((len(queries), len(examples)))
     for rate, point in zip(rates, less.history, strict=True):
         c = [

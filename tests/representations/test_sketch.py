@@ -9,7 +9,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests_support import projected
 from tis_utils.errors import InputError
 from tis_utils.representations import sketch as sketch_module
 from tis_utils.representations.sketch import GAMMA, _hash, _mix, _signed, make_sketch
@@ -51,7 +50,7 @@ def test_count_sketch_equals_a_loop() -> None:
     for p in range(60):
         word = bits(p, 5)
         expected[:, (word >> 32) % 7] += g[:, p] * (1 if word & 1 else -1)
-    got = projected(make_sketch("count", 60, 7, seed=5), torch.from_numpy(g))
+    got = make_sketch("count", 60, 7, seed=5).apply(torch.from_numpy(g))
     np.testing.assert_allclose(got.numpy(), expected, atol=1e-6)
 
 
@@ -61,7 +60,7 @@ def test_rademacher_equals_a_loop() -> None:
     signs = np.array(
         [[1 if bits(p * words + k // 32, 5) >> (32 + k % 32) & 1 else -1 for k in range(d)] for p in range(20)]
     )
-    got = projected(make_sketch("rademacher", 20, d, seed=5), torch.from_numpy(g))
+    got = make_sketch("rademacher", 20, d, seed=5).apply(torch.from_numpy(g))
     np.testing.assert_allclose(got.numpy(), g @ signs / math.sqrt(d), atol=1e-6)
 
 
@@ -71,8 +70,8 @@ def test_rademacher_equals_a_loop() -> None:
 def test_linear_and_the_same_for_any_blocks(kind: str, size: int, dim: int, seed: int, cuts: st.DataObject) -> None:
     x, y = vectors(seed, 1, size), vectors(seed + 1, 1, size)
     sketch = make_sketch(kind, size, dim, seed)
-    sum_of_sketches = 2.0 * projected(sketch, x) - projected(sketch, y)
-    torch.testing.assert_close(projected(sketch, 2.0 * x - y), sum_of_sketches, atol=1e-4, rtol=1e-4)
+    sum_of_sketches = 2.0 * sketch.apply(x) - sketch.apply(y)
+    torch.testing.assert_close(sketch.apply(2.0 * x - y), sum_of_sketches, atol=1e-4, rtol=1e-4)
 
     inner = cuts.draw(st.sets(st.integers(0, size), max_size=5))
     edges = sorted({0, size, *inner})
@@ -80,15 +79,15 @@ def test_linear_and_the_same_for_any_blocks(kind: str, size: int, dim: int, seed
     again = make_sketch(kind, size, dim, seed)
     for low, high in reversed(list(itertools.pairwise(edges))):  # any order of blocks
         again.add_(out, x[:, low:high], low)
-    torch.testing.assert_close(out, projected(sketch, x), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(out, sketch.apply(x), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_batch_mates_do_not_matter(kind: str) -> None:
     g = vectors(2, 9, 500)
     sketch = make_sketch(kind, 500, 64, 1)
-    together = projected(sketch, g)
-    alone = torch.cat([projected(make_sketch(kind, 500, 64, 1), row[None]) for row in g])
+    together = sketch.apply(g)
+    alone = torch.cat([make_sketch(kind, 500, 64, 1).apply(row[None]) for row in g])
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
 
 
@@ -97,7 +96,7 @@ def test_rademacher_rows_per_block_do_not_matter(monkeypatch: pytest.MonkeyPatch
     outs = []
     for rows in (1, 7, 512, 5000):
         monkeypatch.setattr(sketch_module, "ROWS", rows)
-        outs.append(projected(make_sketch("rademacher", 1000, 96, 3), g))
+        outs.append(make_sketch("rademacher", 1000, 96, 3).apply(g))
     for out in outs[1:]:
         torch.testing.assert_close(out, outs[0], atol=1e-4, rtol=1e-4)
 
@@ -105,9 +104,7 @@ def test_rademacher_rows_per_block_do_not_matter(monkeypatch: pytest.MonkeyPatch
 def test_seeds_give_different_projections() -> None:
     g = vectors(0, 1, 200)
     for kind in KINDS:
-        assert not torch.allclose(
-            projected(make_sketch(kind, 200, 32, 0), g), projected(make_sketch(kind, 200, 32, 1), g)
-        )
+        assert not torch.allclose(make_sketch(kind, 200, 32, 0).apply(g), make_sketch(kind, 200, 32, 1).apply(g))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -121,7 +118,7 @@ def test_inner_products_are_unbiased_with_the_variance_of_a_random_projection(ki
     both = torch.stack([x, y])
     products = []
     for seed in range(draws):
-        a, b = projected(make_sketch(kind, size, dim, seed), both)
+        a, b = make_sketch(kind, size, dim, seed).apply(both)
         products.append(float(a @ b))
     # |x|²|y|² + <x,y>² over d bounds the variance of both kinds (up to the self-collisions it leaves out)
     variance = (1 + overlap**2) / dim
@@ -135,5 +132,7 @@ def test_inner_products_are_unbiased_with_the_variance_of_a_random_projection(ki
 def test_misuse_is_explained() -> None:
     with pytest.raises(InputError, match="count, rademacher"):
         make_sketch("hadamard", 10, 5)
+    with pytest.raises(InputError, match=r"\(B, 10\)"):
+        make_sketch("count", 10, 5).apply(torch.zeros(2, 11))
     with pytest.raises(InputError, match="positive"):
         make_sketch("count", 10, 0)

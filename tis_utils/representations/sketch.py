@@ -30,6 +30,14 @@ class Sketch(ABC):
             raise InputError(f"A sketch needs positive sizes, not {dim_in} -> {dim_out}.")
         self.dim_in, self.dim_out, self.seed = dim_in, dim_out, seed
 
+    def apply(self, g: Tensor) -> Tensor:
+        """Project whole vectors, (B, P) -> (B, d) float32."""
+        if g.ndim != 2 or g.shape[1] != self.dim_in:
+            raise InputError(f"Expected vectors of shape (B, {self.dim_in}), got {tuple(g.shape)}.")
+        out = torch.zeros(len(g), self.dim_out, device=g.device)
+        self.add_(out, g, 0)
+        return out
+
     @abstractmethod
     def add_(self, out: Tensor, block: Tensor, start: int) -> None:
         """Add the projection of coordinates start … start + R - 1, given as (B, R), to `out` (B, d)."""
