@@ -9,10 +9,11 @@ from statistics import stdev
 import numpy as np
 import pandas as pd
 import pytest
+from evidence_support import at, plain
 
 from tis_utils.errors import InputError
-from tis_utils.evidence.cube import Cube, cube, lead_changes, leads, leads_text, mean_leads
-from tis_utils.evidence.published import LESS, PAPER_METHODS
+from tis_utils.evidence.cube import cube, lead_changes, leads, leads_text, mean_leads
+from tis_utils.evidence.published import LESS
 from tis_utils.evidence.published_analysis import published_cube
 from tis_utils.evidence.tables import RANDOM, ZERO_SHOT
 
@@ -154,18 +155,6 @@ def test_cube_reads_aggregated_sweep_rows(sweep_rows) -> None:
     found = cube(table, "test_loss", "both", METHODS)
     np.testing.assert_allclose(found.mean, whole.mean)
     np.testing.assert_allclose(found.se, whole.se)
-
-
-def plain(**change: object) -> Cube:
-    """2 models, 1 task, 1 pool, 9 methods, 2 budgets; every mean 10, sd 1, n 3."""
-    full = {"mean": np.full((2, 1, 1, 9, 2), 10.0), "sd": np.ones((2, 1, 1, 9, 2)), "n": np.full((2, 1, 1, 9, 2), 3.0)}
-    names = {"models": ("a", "b"), "tasks": ("t",), "pools": ("p",), "budgets": (1, 2), "metric": "downstream"}
-    names["methods"] = (*PAPER_METHODS, ZERO_SHOT)
-    return Cube(**{**full, **names, **change})  # type: ignore[arg-type]
-
-
-def at(method: str) -> int:
-    return (*PAPER_METHODS, ZERO_SHOT).index(method)
 
 
 def test_lead_of_losses_is_per_cent_and_of_scores_points() -> None:

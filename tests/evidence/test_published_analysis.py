@@ -6,29 +6,17 @@ import itertools
 
 import numpy as np
 import pytest
+from evidence_support import at, plain
 from scipy.stats import spearmanr, ttest_ind
 from scipy.stats import t as student
 
 from tis_utils.errors import InputError
 from tis_utils.evidence import published
 from tis_utils.evidence import published_analysis as analysis
-from tis_utils.evidence.cube import Cube
-from tis_utils.evidence.published import LESS, PAPER_METHODS
+from tis_utils.evidence.published import LESS
 from tis_utils.evidence.published_analysis import published_cube
 from tis_utils.evidence.statistics import Estimate
 from tis_utils.evidence.tables import RANDOM, ZERO_SHOT
-
-
-def plain(**change: object) -> Cube:
-    """2 models, 1 task, 1 pool, 9 methods, 2 budgets; every mean 10, sd 1, n 3."""
-    full = {"mean": np.full((2, 1, 1, 9, 2), 10.0), "sd": np.ones((2, 1, 1, 9, 2)), "n": np.full((2, 1, 1, 9, 2), 3.0)}
-    names = {"models": ("a", "b"), "tasks": ("t",), "pools": ("p",), "budgets": (1, 2), "metric": "downstream"}
-    names["methods"] = (*PAPER_METHODS, ZERO_SHOT)
-    return Cube(**{**full, **names, **change})  # type: ignore[arg-type]
-
-
-def at(method: str) -> int:
-    return (*PAPER_METHODS, ZERO_SHOT).index(method)
 
 
 def test_every_number_of_the_cube_is_the_tables() -> None:
