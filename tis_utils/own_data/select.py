@@ -20,6 +20,7 @@ from tis_utils.own_data.report import report
 from tis_utils.own_data.result import Selection
 from tis_utils.paths import check_file, same_file
 from tis_utils.profiles import Profile, load_profile
+from tis_utils.representations import REPRESENTATIONS
 from tis_utils.selectors import SELECTORS
 from tis_utils.selectors.wasserstein import w1
 from tis_utils.storage.cache import Store
@@ -28,7 +29,6 @@ from tis_utils.storage.manifests import write_table
 GIVEN = "given"  # features from files
 TASK = "target"  # all queries of the file together
 UNTARGETED = ("random", "ila")  # selectors that look at no query
-REPRESENTATIONS = ("embed", "rds", "less")
 W1_LIMIT = 5_000  # examples up to which the exact distance is computed (memory grows with examples × queries)
 DRAWS = 5  # random subsets that the distance is compared with
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -95,6 +96,7 @@ def _token(ax: Axes, text: str, learns: bool, x: float, y: float, size: float) -
     ax.text(x + size / 2, y, text, ha="center", va="center_baseline", fontsize=8.6, family="DejaVu Sans Mono")
 
 
+@dataclass(frozen=True, eq=False)
 class ClaimTable:
     """One row per claim with its evidence, as HTML that wraps on small screens.
 
@@ -110,10 +112,10 @@ class ClaimTable:
         Further sources with a column each.
     """
 
-    def __init__(
-        self, card: pd.DataFrame, claims: Mapping[str, str], settings: Sequence[str], own: Mapping[str, str]
-    ) -> None:
-        self.card, self.claims, self.settings, self.own = card, claims, settings, own
+    card: pd.DataFrame
+    claims: Mapping[str, str]
+    settings: Sequence[str]
+    own: Mapping[str, str]
 
     def _cells(self, claim: str, text: str) -> list[str]:
         part = self.card[self.card["claim"] == claim].set_index("source")
