@@ -76,7 +76,8 @@ def mean_overlap(taken: pd.DataFrame, budget: int, by: Sequence[str] = ("selecto
     """
     first = taken.drop_duplicates(["task", *by]).sort_values("task", kind="stable")
     cut = first.assign(picks=[picks[:budget] for picks in first["picks"]])
-    methods = {" + ".join(map(label, key)): part["picks"] for key, part in cut.groupby(list(by), sort=False)}
+    groups = cut.groupby(list(by), sort=False)["picks"]
+    methods = {" + ".join(label(str(name)) for name in key): picks for key, picks in groups}
     table = [[100 * np.mean(list(map(jaccard, a, b))) for a in methods.values()] for b in methods.values()]
     return pd.DataFrame(table, list(methods), list(methods))
 
