@@ -29,7 +29,7 @@ def neighbour_scorecard(source: str = "classroom", *, draws: int = 2000, seed: i
     """
     study = Study(load_profile(source), compute=False)
     cells = [*GRIDS["insta"](study.profile), *GRIDS["budgets"](study.profile)]
-    by_instruction = insta_claims.claims(study.stored(cells), source=source, draws=draws, seed=seed)
+    by_instruction = insta_claims.judge(study.stored(cells), source=source, draws=draws, seed=seed)
     by_coverage = ila_claims.claims(study, draws, seed)
     table = pd.concat(
         [by_instruction.assign(method="INSTA", metric="test_loss"), by_coverage.assign(method="ILA")], ignore_index=True

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tis_utils.errors import InputError
-from tis_utils.neighbours.insta.claims import claims, lead
+from tis_utils.neighbours.insta.claims import judge, lead
 
 
 def rows(values: dict[str, float], *, spread: float = 0.0, tasks: str = "pqr") -> pd.DataFrame:
@@ -43,7 +43,7 @@ def test_a_lead_counts_only_what_both_have() -> None:
 
 
 def test_two_tasks_are_too_few_for_a_verdict() -> None:
-    few = claims(rows({"none/insta@5": 0.5, "none/random": 1.0}, tasks="pq"), draws=20)
+    few = judge(rows({"none/insta@5": 0.5, "none/random": 1.0}, tasks="pq"), draws=20)
     assert set(few["verdict"]) == {"not testable"}
     assert few.set_index("claim").loc["few tasks beat all, by prompts", "statistic"] == pytest.approx(50)
 
@@ -51,7 +51,7 @@ def test_two_tasks_are_too_few_for_a_verdict() -> None:
 @settings(max_examples=15)
 @given(st.floats(0.5, 2), st.floats(0.5, 2))
 def test_verdicts_follow_the_sign(a: float, b: float) -> None:
-    found = claims(rows({"none/insta@5": a, "none/random": b}), draws=20).set_index("claim")
+    found = judge(rows({"none/insta@5": a, "none/random": b}), draws=20).set_index("claim")
     wanted = "mixed" if np.isclose(a, b, rtol=1e-9) else ("supported" if a < b else "contradicted")
     assert found.loc["few tasks beat all, by prompts", "verdict"] in (wanted, "mixed")
     if abs(a - b) > 1e-6:

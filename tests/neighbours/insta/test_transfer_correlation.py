@@ -41,7 +41,7 @@ def test_correlations_leave_out_the_target_itself(study: Study) -> None:
 def test_scores_are_those_of_the_selector(study: Study) -> None:
     for scorer in ("by prompts", "by cards"):
         table = correlation.scores_by(study, scorer, ["pick"])
-        by_selector = insta.scores(study, "pick", insta.Setting(cards=scorer == "by cards"))
+        by_selector = insta.target_scores(study, "pick", insta.Setting(cards=scorer == "by cards"))
         np.testing.assert_allclose(table["pick"], by_selector, atol=1e-6)
 
 

@@ -1,1 +1,37 @@
 """INSTA: select whole tasks by their instructions (Lee et al. 2024, arXiv 2404.16418)."""
+
+from tis_utils import hand_on
+
+__getattr__ = hand_on(
+    __name__,
+    {
+        "tis_utils.neighbours.insta.alignment": ("alignment_pairs",),
+        "tis_utils.neighbours.insta.claims": ("judge", "judged", "lead"),
+        "tis_utils.neighbours.insta.pool_tasks": ("tasks_of",),
+        "tis_utils.neighbours.insta.robustness": (
+            "first_tasks",
+            "left_out_cost",
+            "mixtures",
+            "one_wording_overlap",
+            "worse_than_untuned",
+        ),
+        "tis_utils.neighbours.insta.scores": ("score_tasks", "top_tasks"),
+        "tis_utils.neighbours.insta.selector": (
+            "RATE",
+            "alignment_tasks",
+            "embedded",
+            "instructions",
+            "target_family",
+            "target_instruction",
+        ),
+        "tis_utils.neighbours.insta.task_cards": ("CARDS",),
+        "tis_utils.neighbours.insta.transfer_correlation": (
+            "KINDS",
+            "correlation_table",
+            "foreign",
+            "score_pairs",
+            "scores_by",
+            "transfer_correlations",
+        ),
+    },
+)

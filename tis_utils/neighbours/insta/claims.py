@@ -73,7 +73,7 @@ def _ahead(rows: pd.DataFrame, better: str, worse: str, draws: int, seed: int) -
     return over_budgets(mean_leads(common_cube(rows, "test_loss", [better, worse]), worse, draws, seed))
 
 
-def claims(rows: pd.DataFrame, *, source: str = "classroom", draws: int = 2000, seed: int = 0) -> pd.DataFrame:
+def judge(rows: pd.DataFrame, *, source: str = "classroom", draws: int = 2000, seed: int = 0) -> pd.DataFrame:
     """Judge every claim that `rows` can judge.
 
     Parameters
@@ -102,10 +102,8 @@ def claims(rows: pd.DataFrame, *, source: str = "classroom", draws: int = 2000, 
     return pd.DataFrame(lines, columns=COLUMNS)
 
 
-def judged(
-    claim: str, statement: str, values: Sequence[float], unit: str, *, source: str = "classroom"
-) -> pd.DataFrame:
-    """One more claim from a statistic and its interval, given as (value, low, high)."""
+def judged(claim: str, values: Sequence[float], unit: str, *, source: str = "classroom") -> pd.DataFrame:
+    """One more row of :func:`judge` from a statistic and its interval, given as (value, low, high)."""
     value, low, high = values
-    line = [claim, statement, source, unit, value, low, high, verdict(low, high)]
+    line = [claim, "", source, unit, value, low, high, verdict(low, high)]
     return pd.DataFrame([line], columns=COLUMNS)

@@ -190,7 +190,7 @@ def _rows(study: Study, aligned: bool) -> dict[str, np.ndarray]:
     return embed_tasks(texts, functools.partial(embedded, study, align_on=align_on))
 
 
-def scores(study: Study, task: str, setting: Setting) -> np.ndarray:
+def target_scores(study: Study, task: str, setting: Setting) -> np.ndarray:
     """Score of every task of the pool for one target, float64 (K,), in the order of :func:`tasks_of`."""
     known = instructions(study, cards=setting.cards)
     target_instruction(study, task, cards=setting.cards)  # raises for a target without a card
@@ -206,7 +206,7 @@ def task_order(study: Study, spec: RunSpec) -> np.ndarray:
     if setting.random:
         chance = np.random.default_rng([spec.seed, zlib.crc32(spec.task.encode())]).permutation(len(names))
         return chance.astype(np.int64)
-    return top_tasks(scores(study, spec.task, setting), len(names))
+    return top_tasks(target_scores(study, spec.task, setting), len(names))
 
 
 # --- what a run asks for ------------------------------------------------------------------------------
