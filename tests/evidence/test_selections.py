@@ -21,6 +21,7 @@ from tis_utils.examples.kinds import view
 from tis_utils.experiments import NONE, RunSpec, Study
 from tis_utils.profiles import load_profile
 from tis_utils.selectors import SELECTORS, select
+from tis_utils.selectors.overlap import jaccard
 from tis_utils.selectors.wasserstein import w1
 
 BUDGET = 12
@@ -84,3 +85,6 @@ def test_picks_of_methods_are_those_of_the_study(study: Study) -> None:
         spec = RunSpec(row.task, row.representation, row.selector, BUDGET, study.profile.seeds[0])
         assert (row.picks == study.picks(spec)).all()
     assert len(composition(study, taken, 5)) == 5 * len(taken)
+    overlap = mean_overlap(taken, 5, ["representation", "selector"])
+    pairs = [part["picks"].tolist() for _, part in taken.groupby("task")]
+    assert overlap.iloc[0, 1] == pytest.approx(100 * np.mean([jaccard(a[:5], b[:5]) for a, b in pairs]))
