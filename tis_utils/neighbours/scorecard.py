@@ -13,19 +13,9 @@ from tis_utils.profiles import load_profile
 
 
 def neighbour_scorecard(source: str = "classroom", *, draws: int = 2000, seed: int = 0) -> pd.DataFrame:
-    """One row per claim of INSTA's and of ILA's authors.
+    """One row per claim of INSTA's and of ILA's authors, from the stored runs of a profile; nothing is trained.
 
-    Parameters
-    ----------
-    source : str
-        Profile whose stored runs judge; nothing is trained.
-    draws, seed : int
-        Of the bootstrap.
-
-    Returns
-    -------
-    DataFrame
-        Columns of :func:`tis_utils.evidence.claims.scorecard`, by the same rules, and ``method`` (INSTA or ILA).
+    Columns of :func:`tis_utils.evidence.claims.scorecard`, by the same rules, and ``method`` (INSTA or ILA).
     """
     study = Study(load_profile(source), compute=False)
     cells = [*GRIDS["insta"](study.profile), *GRIDS["budgets"](study.profile)]

@@ -115,21 +115,9 @@ def claims(study: Study, draws: int = 2000, seed: int = 0) -> pd.DataFrame:
 def judge(
     rows: pd.DataFrame, subsets: pd.DataFrame, source: str, pool_size: int, draws: int = 2000, seed: int = 0
 ) -> pd.DataFrame:
-    """Verdicts on what the authors say of ILA.
+    """Verdicts on what the authors say of ILA, from tidy runs and the table of designed subsets.
 
-    Parameters
-    ----------
-    rows : DataFrame
-        Tidy runs of ILA, Random and LESS with round-robin.
-    subsets : DataFrame
-        From :func:`tis_utils.neighbours.ila.designed_subsets.table`.
-    source : str
-        Name of the profile.
-
-    Returns
-    -------
-    DataFrame
-        Columns of ``scorecard``; claims without the runs they need are "not testable".
+    Columns of the scorecard; claims without the runs they need are "not testable".
     """
     by_metric = {"test_loss": rows, "general_loss": general_rows(subsets)}
     lines = _explained_lines(subsets, draws, seed)

@@ -30,19 +30,9 @@ Rule = Literal["both", "depth", "coverage", "random"]
 
 
 def depth(base: ArrayLike, tuned: ArrayLike, tokens: ArrayLike, labels: ArrayLike = 1) -> Floats:
-    """What tuning on other examples took off each candidate's loss, per response token, times its ability labels.
+    """Fall of each response's summed loss (nats) by tuning on other examples, per token, times ability labels, (N,).
 
-    Parameters
-    ----------
-    base, tuned : array_like, shape (N,)
-        Summed loss of each response under the base model and under the tuned one, in nats.
-    tokens, labels : array_like, shape (N,)
-        Response tokens and number of ability labels; 1 leaves these out.
-
-    Returns
-    -------
-    ndarray, float64 of shape (N,)
-        Nats per token; NaN for a response without tokens.
+    NaN for a response without tokens.
     """
     base, tuned, tokens, labels = (np.asarray(a, dtype=float) for a in (base, tuned, tokens, labels))
     gained = np.divide(base - tuned, tokens, out=np.full(base.shape, np.nan), where=tokens > 0)
@@ -50,17 +40,7 @@ def depth(base: ArrayLike, tuned: ArrayLike, tokens: ArrayLike, labels: ArrayLik
 
 
 def relative_depth(depths: ArrayLike, domains: ArrayLike) -> Floats:
-    """Quantile of each depth within its domain: (average rank − ½) / size, between 0 and 1.
-
-    Ties share their average rank; a domain of one gets ½. Within a domain, labels that all its members share cancel.
-
-    A NaN of `depths`, (N,), stays NaN and counts nowhere.
-
-    Raises
-    ------
-    InputError
-        If there is no finite depth, or all of several depths are equal.
-    """
+    """Quantile of each depth within its domain, (average rank − ½) / size, (N,); NaN stays NaN."""
     depths, domains = np.asarray(depths, dtype=float), np.asarray(domains)
     known = np.isfinite(depths)  # (N,)
     values = depths[known]
@@ -78,15 +58,9 @@ def relative_depth(depths: ArrayLike, domains: ArrayLike) -> Floats:
 
 
 def project(rows: ArrayLike, method: Projection = "pca", *, seed: int = 0) -> Floats:
-    """Two coordinates for each embedding: (N, D), both at least 2, to float64 (N, 2).
+    """Two coordinates for each embedding, (N, D) to float64 (N, 2).
 
-    PCA is linear and deterministic. t-SNE keeps neighbours and distorts distances; it starts at random, so that its
-    seed is a real choice.
-
-    Raises
-    ------
-    InputError
-        If the embeddings are not a finite matrix of that size, or the method is unknown.
+    PCA is deterministic; t-SNE keeps neighbours, distorts distances and starts at random: its seed is a real choice.
     """
     rows = np.asarray(rows, dtype=float)
     if rows.ndim != 2 or min(rows.shape) < 2 or not np.isfinite(rows).all():
@@ -105,20 +79,7 @@ def project(rows: ArrayLike, method: Projection = "pca", *, seed: int = 0) -> Fl
 
 
 def grid_cells(points: ArrayLike, bins: int) -> Ints:
-    """Cell of each point, (N, 2), in a uniform grid of `bins` × `bins` over the points' bounding box.
-
-    Where all points fall into one cell, coverage says nothing and selection goes by depth alone; the log says so.
-
-    Returns
-    -------
-    ndarray, int64 of shape (N,)
-        Row number × `bins` + column number.
-
-    Raises
-    ------
-    InputError
-        If `bins` is no positive integer.
-    """
+    """Cell of each point, (N, 2), in a uniform grid over their bounding box: row × `bins` + column, int64 (N,)."""
     points = np.asarray(points, dtype=float)
     if not isinstance(bins, int | np.integer) or bins < 1:
         raise InputError(f"The grid needs a positive number of cells per axis, not {bins!r}.")
@@ -145,28 +106,10 @@ def coverage(cells: ArrayLike, picks: ArrayLike) -> float:
 
 
 def rounds(cells: ArrayLike, depths: ArrayLike, budget: int | None = None, *, seed: int = 0) -> Ints:
-    """Rounds over the non-empty cells, each takes the deepest remaining candidate of every cell, until the budget.
+    """Rounds over the cells, each takes the deepest remaining candidate of every cell, until the budget: int64 (B,).
 
-    The cells come in one fixed order. Sources do not say which: here it is a permutation drawn once with `seed`, so
-    that a budget below the number of cells does not see one corner of the map only.
-
-    Parameters
-    ----------
-    cells : array_like of int, shape (N,)
-    depths : array_like, shape (N,)
-        Ties go to the lower index. Candidates whose depth is NaN cannot be selected.
-    budget : int, optional
-        Default: all candidates that can be selected.
-
-    Returns
-    -------
-    ndarray, int64 of shape (B,)
-        Indices, in the order of selection: smaller budgets are prefixes.
-
-    Raises
-    ------
-    InputError
-        If the budget is not positive, or larger than what can be selected.
+    Sources do not say in which order cells come: here a permutation drawn once with `seed`, so that a budget below the
+    number of cells does not see one corner of the map only. NaN depths cannot be selected; ties go to the lower index.
     """
     cells, depths = np.asarray(cells), np.asarray(depths, dtype=float)
     free = np.flatnonzero(~np.isnan(depths))  # (n,)
@@ -202,24 +145,12 @@ def checked_budget(budget: int | None, room: int) -> int:
 
 @dataclass(frozen=True)
 class Landscape:
-    """A pool, or part of one, as ILA sees it.
+    """A pool, or part of one, as ILA sees it."""
 
-    Attributes
-    ----------
-    index : ndarray, int64 of shape (n,)
-        Which candidates of the pool.
-    cells : ndarray, int64 of shape (n,)
-        Where each lies on the map.
-    depths : ndarray, float64 of shape (n,)
-        Relative depth; NaN where there is none, above all for the examples that tuned the model.
-    points : ndarray, float64 of shape (n, 2)
-        The map; empty for k-means.
-    """
-
-    index: Ints
-    cells: Ints
-    depths: Floats
-    points: Floats
+    index: Ints  # (n,) which candidates of the pool
+    cells: Ints  # (n,) where each lies on the map
+    depths: Floats  # (n,) relative; NaN where there is none, above all for the examples that tuned the model
+    points: Floats  # (n, 2) the map; empty for k-means
 
     def picks(self, rule: Rule, budget: int, seed: int = 0) -> Ints:
         """Indices into the pool, best first, int64 (B,)."""

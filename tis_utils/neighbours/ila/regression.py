@@ -27,44 +27,20 @@ REFIT = pd.DataFrame(
 
 @dataclass(frozen=True)
 class Regression:
-    """A linear model of the loss.
+    """A linear model of the loss; predictors are standardised, so a coefficient is nats per standard deviation."""
 
-    Attributes
-    ----------
-    coefficients : ndarray, shape (1 + P,)
-        Intercept first; predictors are standardised, so a coefficient is nats per standard deviation.
-    in_sample, cross_validated, leave_one_out : float
-        R²: 1 − squared error / squared deviation from the mean of all losses. The second predicts each fold from the
-        others (mean over random splits), the third each row from all others. Both can be negative.
-    folded : ndarray, shape (20, n)
-        Prediction of each row from the other folds, once per split.
-    left_out : ndarray, shape (n,)
-        Leave-one-out prediction of each row.
-    """
-
-    coefficients: Floats
-    in_sample: float
+    coefficients: Floats  # (1 + P,) intercept first
+    in_sample: float  # R², as the two below
     cross_validated: float
     leave_one_out: float
-    folded: Floats
-    left_out: Floats
+    folded: Floats  # (20, n) prediction of each row from the other folds, once per split
+    left_out: Floats  # (n,) prediction of each row from all others
 
 
 def regress(loss: ArrayLike, predictors: ArrayLike, *, seed: int = 0) -> Regression:
-    """Least squares of the loss on coverage and depth, judged in and out of sample.
+    """Least squares of the loss, (n,), on predictors, (n, P), judged in sample, by folds and by leaving one row out.
 
-    Parameters
-    ----------
-    loss : array_like, shape (n,)
-    predictors : array_like, shape (n, P)
-    seed : int
-        Of the cross-validation's splits (5 folds, 20 times).
-
-    Raises
-    ------
-    InputError
-        If rows are too few, a value is not finite, or the loss or a predictor is constant, or predictors are
-        collinear.
+    R² is 1 − squared error / squared deviation from the mean of all losses; out of sample it can be negative.
     """
     y, X = np.asarray(loss, dtype=float), np.asarray(predictors, dtype=float)
     _check(y, X)
@@ -138,21 +114,9 @@ def noise_share(rows: pd.DataFrame, target: str) -> float:
 
 
 def explained(rows: pd.DataFrame, target: str, draws: int = 2000, seed: int = 0) -> pd.DataFrame:
-    """R² of the loss on coverage and depth, in and out of sample, with 95 % intervals.
+    """R² of the loss on coverage and depth: rows in-sample, cross-validated, leave-one-out; columns value, low, high.
 
-    Parameters
-    ----------
-    rows : DataFrame
-        From :func:`tis_utils.neighbours.ila.designed_subsets.table`.
-    target : {"general", "tasks"}
-    draws, seed : int
-        Of the bootstrap over subsets. In-sample the model is fitted again in each draw; out of sample the subsets are
-        drawn with the errors of their predictions.
-
-    Returns
-    -------
-    DataFrame
-        Index in-sample, cross-validated, leave-one-out; columns value, low, high.
+    In-sample, the model is fitted again in each draw of subsets; out of sample, subsets are drawn with their errors.
     """
     y, X = _columns(rows, target)
     fit, (drawn, coefficients) = regress(y, X), _refitted(y, X, draws, seed)

@@ -80,13 +80,7 @@ class Settings:
 
 
 def picks(study: Study, spec: RunSpec) -> Ints:
-    """Indices into the pool that a run trains on, best first, int64 (B,).
-
-    Raises
-    ------
-    InputError
-        If a setting is unknown, all depths are equal, or the budget exceeds what may be selected.
-    """
+    """Indices into the pool that a run trains on, best first, int64 (B,)."""
     settings = parse(spec.selector)
     if spec.experiment != "budget":
         raise InputError(f"ILA has no queries and no distance, so it cannot run the {spec.experiment} experiment.")
@@ -99,13 +93,7 @@ def recipe(study: Study, spec: RunSpec) -> dict[str, Any]:
 
 
 def parse(selector: str) -> Settings:
-    """Read what stands after ``@``.
-
-    Raises
-    ------
-    InputError
-        If a setting is unknown.
-    """
+    """Read what stands after ``@``; an InputError says what is known."""
     changes: dict[str, Any] = {}
     for text in filter(None, selector.partition("@")[2].split("+")):
         word = text.rstrip("0123456789")
@@ -123,15 +111,10 @@ def parse(selector: str) -> Settings:
 
 @functools.lru_cache(maxsize=32)
 def explore(study: Study, settings: Settings, seed: int = 0) -> Landscape:
-    """Map and depths of the pool, or of the part that ``settings.pool`` names, drawn with `seed`.
+    """Map and depths of the pool, or of the part that ``settings.pool`` names, drawn with `seed`, whatever the rule.
 
-    The rule does not matter here. The part is drawn from what may be selected, with depths, map and cells of its own;
-    the model that measures depth stays the same.
-
-    Raises
-    ------
-    InputError
-        If all depths are equal or the part is larger than what may be selected.
+    A part is drawn from what may be selected, with depths, map and cells of its own; the model that measures depth
+    stays the same.
     """
     part = settings.pool is not None
     if settings.rule != "both" or (seed and not part):

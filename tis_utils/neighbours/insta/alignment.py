@@ -90,18 +90,8 @@ def align(
 ) -> pd.DataFrame:
     """Fine-tune a copy of a SentenceTransformer on pairs; its best epoch is saved as a model folder.
 
-    Cosine-similarity loss, the authors' settings; the best epoch has the highest Pearson correlation on the share
-    `dev_share` of each kind of pair that is held back.
-
-    Returns
-    -------
-    DataFrame
-        Columns epoch (0: before training) and pearson (on the pairs held back).
-
-    Raises
-    ------
-    InputError
-        If there are fewer than two pairs of a kind.
+    Cosine-similarity loss and the authors' settings. The best epoch has the highest Pearson correlation on the share of
+    each kind of pair that is held back; the table has columns epoch (0: before training) and pearson.
     """
     from sentence_transformers import SentenceTransformerTrainingArguments  # here and below: seconds to import
 

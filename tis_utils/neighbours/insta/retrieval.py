@@ -39,22 +39,10 @@ def folds(families: Sequence[str], count: int, seed: int) -> list[list[str]]:
 
 
 def retrieval(study: Study, rates: Sequence[float], *, count: int = 2, seed: int = 0) -> pd.DataFrame:
-    """Retrieve the card and a neighbour of every held-out family, off the shelf and aligned.
+    """Retrieve the card and a neighbour of every held-out family, off the shelf (rate 0) and aligned at each rate.
 
-    Parameters
-    ----------
-    study : Study
-        Of a classroom pool: its filler families have cards and prompts.
-    rates : sequence of float
-        Learning rates of the alignment; the model off the shelf (0) is always there.
-    count : int
-        Folds; each costs one alignment per rate.
-
-    Returns
-    -------
-    DataFrame
-        One row per rate and family: rate, family, ``rank`` of its own card among all cards (1: found), ``found``
-        (0 or 1) and ``neighbour`` (1 if the nearest other card is of the same topic).
+    One row per rate and family: ``rank`` of its own card among all cards, ``found`` (rank 1), ``neighbour`` (the
+    nearest other card is of the same topic). Each of the `count` folds costs one alignment per rate.
     """
     by_prompts = instructions(study)
     families = [name for name in by_prompts if name in CARDS and "/" not in name]

@@ -49,13 +49,7 @@ def _is_word(text: str) -> bool:
 
 
 def checked(instructions: Instructions) -> dict[str, tuple[str, ...]]:
-    """Instructions with white space tidied.
-
-    Raises
-    ------
-    InputError
-        If there is no task, or a task has no wording or an empty one.
-    """
+    """Instructions with white space tidied; an InputError where there is no task, or a task has an empty wording."""
     tidy = {
         task: tuple(" ".join(text.split()) for text in texts if isinstance(text, str))
         for task, texts in instructions.items()
@@ -86,25 +80,9 @@ def embed_tasks(instructions: Instructions, embed: Embedder) -> dict[str, np.nda
 
 
 def task_scores(target: np.ndarray, candidates: Sequence[np.ndarray], how: How = "mean") -> np.ndarray:
-    """How near each candidate task is to the target task.
+    """How near K candidate tasks are to the target, (K,), from unit rows of their wordings, (P, D) and (Q, D) each.
 
-    Parameters
-    ----------
-    target : ndarray, shape (P, D)
-        Unit rows of the target's wordings.
-    candidates : sequence of K ndarrays, shape (Q, D)
-        Of each candidate task.
-    how : {"mean", "max"}
-        Mean cosine over all pairs of wordings, or the largest (max-of-max).
-
-    Returns
-    -------
-    ndarray, float64 of shape (K,)
-
-    Raises
-    ------
-    InputError
-        If `how` is unknown, or a task has no wording.
+    The mean cosine over all pairs of wordings, or the largest ("max", max-of-max).
     """
     if how not in ("mean", "max"):
         raise InputError(f"how = {how!r}; pairs of wordings are combined by 'mean' or 'max'.")
@@ -141,19 +119,7 @@ def top_tasks(scores: np.ndarray, k: int) -> np.ndarray:
 
 
 def draw_examples(labels: np.ndarray, order: Sequence[int], k: int, budget: int, seed: int) -> np.ndarray:
-    """Draw distinct candidates at random from the first `k` tasks of an order, then from the next, and so on.
-
-    Parameters
-    ----------
-    labels : ndarray of int, shape (N,)
-        Task of each candidate.
-    order : sequence of int
-        Tasks, nearest first.
-
-    Returns
-    -------
-    ndarray, int64 of shape (min(budget, N),)
-    """
+    """Draw distinct candidates at random from the first `k` tasks of an order, then from the next, int64 (B,)."""
     rng = np.random.default_rng(seed)
     groups = [np.flatnonzero(np.isin(labels, order[:k])), *(np.flatnonzero(labels == t) for t in order[k:])]
     return np.concatenate([rng.permutation(group) for group in groups])[:budget].astype(np.int64)

@@ -66,13 +66,7 @@ class Setting:
 
     @classmethod
     def of(cls, selector: str) -> Setting:
-        """Read a name such as ``insta``, ``insta@5`` or ``insta@5:cards:max``.
-
-        Raises
-        ------
-        InputError
-            If it says something else.
-        """
+        """Read a name such as ``insta``, ``insta@5`` or ``insta@5:cards:max``; an InputError says what is known."""
         number, *options = selector.removeprefix("insta").removeprefix("@").split(":")
         number = number or str(INSTA_TASKS)
         known = [field.name for field in fields(cls) if field.name != "k"]
@@ -213,15 +207,7 @@ def task_order(study: Study, spec: RunSpec) -> np.ndarray:
 
 
 def picks(study: Study, spec: RunSpec) -> np.ndarray:
-    """Indices into the pool, int64 (B,): drawn by the run's seed from its `k` tasks.
-
-    Where these hold fewer than the budget, the next tasks of the order fill up.
-
-    Raises
-    ------
-    InputError
-        If the pool has fewer tasks than `k`.
-    """
+    """Indices into the pool, int64 (B,), drawn by the run's seed from its `k` tasks; the next fill up small ones."""
     names, labels = tasks_of(study)
     setting = Setting.of(spec.selector)
     top_tasks(np.zeros(len(names)), setting.k)  # raises for a k that cannot be had

@@ -40,13 +40,7 @@ def source_tasks(study: Study) -> dict[str, list[Example]]:
 
 
 def target_tasks(study: Study) -> dict[str, list[Query]]:
-    """Held-out examples of every target: the profile's tasks and, in the classroom, the filler families.
-
-    Raises
-    ------
-    InputError
-        If a task of the profile has no held-out examples.
-    """
+    """Held-out examples of every target: the profile's tasks and, in the classroom, the filler families."""
     targets = {task: study.data.test[task][:PER_TASK] for task in study.profile.tasks}
     if empty := [task for task, queries in targets.items() if not queries]:
         raise InputError(f"There are no held-out examples of {', '.join(empty)}: transfer to it cannot be measured.")
@@ -63,23 +57,9 @@ def _filler_targets() -> dict[str, list[Query]]:
 
 
 def matrix(study: Study, *, sources: Sequence[str] | None = None, seeds: Sequence[int] | None = None) -> pd.DataFrame:
-    """Measure transfer here; finished trainings are read from the study's store.
+    """Measure transfer here, by default all sources with the profile's seeds; finished trainings come from the store.
 
-    Parameters
-    ----------
-    study : Study
-    sources, seeds : sequence, optional
-        Tasks to train on and seeds; default: all of the pool, those of the profile.
-
-    Returns
-    -------
-    DataFrame
-        Columns ``COLUMNS``: one row per source, target and seed; losses in nats per answer token.
-
-    Raises
-    ------
-    InputError
-        If a source is no task of the pool.
+    One row per source, target and seed, columns ``COLUMNS``; losses in nats per answer token.
     """
     known, targets = source_tasks(study), target_tasks(study)
     sources = list(known) if sources is None else sources
