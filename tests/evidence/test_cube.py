@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from evidence_support import at, plain
+from scipy.stats import ttest_1samp
 
 from tis_utils.errors import InputError
-from tis_utils.evidence.cube import cube, lead_changes, leads, leads_text, mean_leads
+from tis_utils.evidence.cube import cube, lead_changes, lead_estimate, leads, leads_text, mean_leads
 from tis_utils.evidence.published import LESS
 from tis_utils.evidence.published_analysis import published_cube
 from tis_utils.evidence.tables import RANDOM, ZERO_SHOT
@@ -72,47 +73,67 @@ def test_leads_are_relative_for_losses_and_points_for_scores(sweep_rows):
 
 def test_lead_table_has_the_mean_over_tasks_inside_its_interval(sweep_rows):
     data = cube(sweep_rows(), "test_loss", "representation")
-    table = leads(data, "random", 400)
+    table = leads(data, "random")
     assert set(table["method"]) == {"embed", "less", "zero_shot"}
     assert (table["low"] <= table["value"]).all()
     assert (table["value"] <= table["high"]).all()
     one = table.query("method == 'less' and budget == 50")["value"].item()
-    assert one == pytest.approx(data.lead("random")[:, data.methods.index("less"), 1].mean())
-    pd.testing.assert_frame_equal(table, leads(data, "random", 400))
+    less, random = (data.mean[:, data.methods.index(m), 1] for m in ("less", "random"))
+    assert one == pytest.approx(100 * (1 - np.exp(np.log(less / random).mean())))
 
 
-def test_mean_leads_are_those_of_the_mean_over_budgets(sweep_rows):
+def test_mean_leads_are_means_of_logarithms_over_tasks_and_budgets(sweep_rows):
     data = cube(sweep_rows(), "test_loss", "representation")
-    table = mean_leads(data, "random", 400).set_index("method")
-    by_budget = leads(data, "random", 400).groupby("method")["value"].mean()
-    assert table["value"].to_dict() == pytest.approx(by_budget.to_dict())
-    assert (table["low"] <= table["value"]).all()
-    gap = mean_leads(data, "random", 400, minus="embed").set_index("method")["value"]
-    assert gap["less"] == pytest.approx(by_budget["less"] - by_budget["embed"])
+    table = mean_leads(data, "random").set_index("method")
+    ratio = data.mean[:, data.methods.index("less")] / data.mean[:, data.methods.index("random")]
+    assert table.loc["less", "value"] == pytest.approx(100 * (1 - np.exp(np.log(ratio).mean())))
+    assert table.loc["less"].to_list() == pytest.approx(list(lead_estimate(data, "random", "less")))
+    swapped = mean_leads(data, "less").set_index("method").loc["random", "value"]
+    assert (1 - swapped / 100) * (1 - table.loc["less", "value"] / 100) == pytest.approx(1)
 
 
-def test_lead_changes_draw_the_same_tasks_in_both(sweep_rows):
+def test_with_three_tasks_the_interval_is_students_over_tasks(sweep_rows):
+    more = sweep_rows().query("task == 'words'").assign(task="more", value=lambda r: r.value**1.1)
+    rows = pd.concat([sweep_rows(), more])
+    data = cube(rows, "test_loss", "representation")
+    k, r = data.methods.index("less"), data.methods.index("random")
+    gain = np.log(data.mean[:, r, 1] / data.mean[:, k, 1])
+    low, high = ttest_1samp(gain, 0).confidence_interval(0.95)
+    found = leads(data, "random").query("method == 'less' and budget == 50")[["low", "high"]].to_numpy()[0]
+    assert found == pytest.approx([100 * (1 - np.exp(-low)), 100 * (1 - np.exp(-high))])
+
+
+def test_with_two_tasks_it_is_the_noise_of_the_seeds(sweep_rows):
+    data = cube(sweep_rows("exact_match"), "exact_match", "representation")
+    k, r = data.methods.index("less"), data.methods.index("random")
+    variance = (data.se[:, [k, r]] ** 2).sum() / (2 * len(data.budgets)) ** 2 * 100**2
+    value, low, high = lead_estimate(data, "random", "less")
+    assert high - value == pytest.approx(1.96 * np.sqrt(variance), rel=1e-3)
+    assert value - low == pytest.approx(high - value)
+
+
+def test_models_are_the_units_where_there_are_three(monkeypatch):
+    data = published_cube("query_loss")
+    gain = data.gain(RANDOM)[..., data.methods.index(LESS), :].mean(axis=(1, 2, 3))
+    low, high = ttest_1samp(gain, 0).confidence_interval(0.95)
+    assert lead_estimate(data, RANDOM, LESS)[1:] == pytest.approx((100 * (1 - np.exp(-low)), 100 * (1 - np.exp(-high))))
+    two = data.part(models=data.models[:2])
+    assert two.units(two.gain(RANDOM)).shape == (5, 9, 5)  # tasks
+
+
+def test_lead_changes_are_paired_by_task(sweep_rows):
     old = cube(sweep_rows(), "test_loss", "representation")
-    same = lead_changes(old, replace(old, sd=0 * old.sd), "random", 400).set_index("method")
-    assert same["value"].to_dict() == pytest.approx(dict.fromkeys(same.index, 0.0))
-    quiet = replace(old, sd=0 * old.sd)
-    better = replace(quiet, mean=0.9 * quiet.mean)  # all alike: no lead changes, whichever tasks are drawn
-    assert lead_changes(quiet, better, "random", 400)[["value", "low", "high"]].to_numpy() == pytest.approx(0, abs=1e-9)
+    three = replace(old, **{f: np.concatenate([getattr(old, f), getattr(old, f)[:1]]) for f in ("mean", "sd", "n")})
+    three = replace(three, tasks=("a", "b", "c"))
+    better = replace(three, mean=0.9 * three.mean)  # all alike: no lead changes
+    assert lead_changes(three, better, "random")[["value", "low", "high"]].to_numpy() == pytest.approx(0, abs=1e-9)
+    changed = three.mean.copy()
+    changed[:, three.methods.index("less")] *= 0.5
+    table = lead_changes(three, replace(three, mean=changed), "random").set_index("method")
+    change = (replace(three, mean=changed).lead("random") - three.lead("random"))[:, three.methods.index("less")]
+    assert table.loc["less", "value"] == pytest.approx(change.mean())
     with pytest.raises(InputError, match="differ in tasks, methods or budgets"):
-        lead_changes(old, replace(old, budgets=old.budgets[:-1]), "random", 400)
-
-
-def test_leads_minus_those_of_another_method(sweep_rows):
-    data = cube(sweep_rows(), "test_loss", "representation")
-    plain = leads(data, "random", 300).set_index(["method", "budget"])["value"]
-    table = leads(data, "random", 300, minus="less").set_index(["method", "budget"])
-    assert "less" not in table.index.get_level_values("method")
-    for budget in BUDGETS:
-        assert table.loc[("random", budget), "value"] == pytest.approx(-plain["less", budget])
-        difference = plain["embed", budget] - plain["less", budget]
-        assert table.loc[("embed", budget), "value"] == pytest.approx(difference)
-    assert (table["low"] <= table["value"]).all()
-    assert (table["value"] <= table["high"]).all()
+        lead_changes(old, replace(old, budgets=old.budgets[:-1]), "random")
 
 
 def runs() -> pd.DataFrame:
@@ -171,7 +192,6 @@ def test_part_keeps_the_right_models_and_tasks() -> None:
     part = data.part(["qwen3-4b-base"], ["codex", "bbh"])
     assert part.mean.shape == (1, 2, 2, 9, 5)
     np.testing.assert_array_equal(part.mean[0, 1], data.mean[3, 0])
-    assert part.draws(7, 0).shape == (7, 2, 2, 9, 5)
 
 
 def test_leads_as_text_stand_in_the_order_of_the_rows():

@@ -9,10 +9,7 @@ import pytest
 
 from tis_utils.errors import InputError
 from tis_utils.evidence import bounds, claims
-from tis_utils.evidence import statistics as stats
 from tis_utils.evidence.bounds import RidgeSetting, reference_parameter
-from tis_utils.evidence.cube import Cube, Leads
-from tis_utils.evidence.published import MODELS
 from tis_utils.evidence.ridge_problems import ridge_problem
 
 UNIT = RidgeSetting(x_max=1.0, y_max=1.0, mu=0.5)
@@ -68,68 +65,20 @@ def test_costs_and_diameters_of_problems_are_distances_not_squares() -> None:
 # --- claims -------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[tuple[int, ...], float | None]]:
-    """Units and ceiling of every interval of a scorecard."""
-    calls: list[tuple[tuple[int, ...], float | None]] = []
-
-    def interval(values: np.ndarray, level: float = 0.95, units: tuple = (), ceiling: float | None = None):
-        calls.append((tuple(units), ceiling))
-        return 0.0, 1.0
-
-    monkeypatch.setattr(stats, "interval", interval)
-    return calls
+def test_pools_of_a_model_are_not_counted_as_independent() -> None:
+    """That each of five models has two pools makes the evidence no larger."""
+    rng = np.random.default_rng(0)
+    one = rng.normal(size=(5, 4, 1, 1))
+    alone, twice = claims.judged(one, "points"), claims.judged(np.repeat(one, 2, axis=2), "points")
+    assert [alone[end] for end in ("low", "high")] == pytest.approx([twice[end] for end in ("low", "high")])
+    assert (alone["n"], twice["n"]) == (5, 10)
 
 
-def test_pools_of_a_model_are_not_counted_as_independent(asked: list, tmp_path) -> None:
-    """Five models and at most five tasks are resampled; that each model has two pools makes the evidence no larger."""
-    table = claims.scorecard(sources=["paper", "tulu/llama2-7b"], results=tmp_path, draws=3)
-    answered = table[table["verdict"] != "not testable"]
-    assert set(answered["source"]) == {"paper", "tulu/llama2-7b"}
-    assert {units[0] for units, _ in asked} == {len(MODELS), 1}
-    assert {units[1] for units, _ in asked} <= {3, 4, 5}
-    assert {len(units) for units, _ in asked} == {2}
-
-
-def test_leads_in_per_cent_have_a_ceiling_and_nothing_else_has(asked: list, tmp_path) -> None:
-    """A loss cannot be lower by more than 100 %; that says nothing of correlations, points and differences of leads."""
-    table = claims.scorecard(sources=["paper"], results=tmp_path, draws=3)
-    answered = table[table["tasks"] > 0]
-    ceilings = [ceiling for _, ceiling in asked]
-    shrinks = next(c.name for c in claims.CLAIMS if c.statistic is claims.less_lead_shrinks)
-    expected = [
-        100.0 if unit == "% of loss" and not name.startswith(shrinks) else None
-        for name, unit in zip(answered["claim"], answered["unit"], strict=True)
-    ]
-    assert ceilings == expected
-    assert {100.0, None} == set(ceilings)
-
-
-def cube(metric: str, models: int = 2, tasks: int = 3, pools: int = 2) -> Cube:
-    values = np.random.default_rng(0).random((models, tasks, pools, 2, 1)) + 0.5
-    names = [tuple(f"{kind}{i}" for i in range(size)) for kind, size in (("t", tasks), ("m", models), ("p", pools))]
-    return Cube(metric, values, 0 * values, 0 * values + 3, names[0], ("a", "b"), (1,), names[1], names[2])
-
-
-@pytest.mark.parametrize(
-    ("metric", "minus", "ceiling"), [("query_loss", None, 100.0), ("query_loss", "a", None), ("downstream", None, None)]
-)
-def test_leads_of_a_cube_know_their_units_and_ceiling(metric: str, minus: str | None, ceiling: float | None) -> None:
-    data = cube(metric, models=4)
-    ahead = Leads.of(data, "b", data.draws(5), minus)
-    assert ahead.units == (4, 3)
-    assert ahead.ceiling == ceiling
-
-
-def test_a_lead_never_reaches_beyond_the_whole_loss() -> None:
-    values = np.array([97.0, 98.0, 99.9, 60.0, 20.0])
-    assert stats.interval(values, units=(3,))[1] > 100
-    assert 90 < stats.interval(values, units=(3,), ceiling=100.0)[1] < 100
-
-
-def test_the_pools_of_a_drawn_model_are_drawn_together() -> None:
-    """Pools lie behind models and tasks: a draw repeats a model with all its pools or not at all."""
-    data = cube("query_loss", models=5)
-    for draw in data.draws(20).reshape(20, 5, 3, 2, 2):
-        for row in draw[:, 0]:  # (L, K): one of the five models, both pools from the same one
-            assert any(np.allclose(row, data.mean[m, t, ..., 0]) for m in range(5) for t in range(3))
+def test_a_lead_never_reaches_beyond_the_whole_loss_nor_a_correlation_beyond_one() -> None:
+    values = np.array([3.0, 5.0, 9.0, 0.1])[None, :, None, None]
+    assert claims.judged(values, "points")["high"] > 9
+    loss = claims.judged(values, "% of loss")
+    assert 90 < loss["estimate"] < loss["high"] < 100
+    rho = claims.judged(np.array([1.0, 0.9, 0.2])[None, :, None, None], "Spearman")
+    assert rho["high"] == 1
+    assert claims.judged(np.array([0.5, 0.4, 0.1])[None, :, None, None], "share")["high"] == 0.5

@@ -15,7 +15,6 @@ from tis_utils.evidence import published
 from tis_utils.evidence import published_analysis as analysis
 from tis_utils.evidence.published import LESS
 from tis_utils.evidence.published_analysis import published_cube
-from tis_utils.evidence.statistics import Estimate
 from tis_utils.evidence.tables import RANDOM, ZERO_SHOT
 
 
@@ -51,14 +50,10 @@ def test_names() -> None:
     ]  # fmt: skip
 
 
-def test_estimate_resamples_models() -> None:
-    values = np.arange(5.0)[:, None] + np.zeros((5, 6))
-    found = analysis.estimate(values, 20_000)
-    assert found.value == 2
-    half = student.ppf(0.975, 4) * np.sqrt(2.5 / 5)  # Student's interval of five independent values
-    assert (found.low, found.high) == pytest.approx((2 - half, 2 + half), abs=0.1)
-    assert Estimate(0.5, 0, 1).text() == "+0.5 [+0.0, +1.0]"
-    assert Estimate(-1, -2, 3).text(0) == "−1 [−2, +3]"
+def test_models_are_the_units_of_an_estimate() -> None:
+    values = np.arange(5.0)[:, None, None] + np.arange(-1.0, 2)[:, None] + np.zeros((5, 3, 2))
+    half = student.ppf(0.975, 4) * np.sqrt(2.5 / 5)
+    assert analysis.over_models(values) == pytest.approx((2, 2 - half, 2 + half))
 
 
 def test_below_zero_shot() -> None:

@@ -6,8 +6,8 @@ __getattr__ = hand_on(
     __name__,
     {
         "tis_utils.evidence.break_even": ("break_even_table", "break_even_text", "stops_paying"),
-        "tis_utils.evidence.claims": ("page_scorecard", "scorecard", "verdict_table"),
-        "tis_utils.evidence.cube": ("lead_changes", "leads", "leads_text", "mean_leads"),
+        "tis_utils.evidence.claims": ("grade_table", "page_scorecard", "scorecard"),
+        "tis_utils.evidence.cube": ("lead_changes", "lead_estimate", "leads", "leads_text", "mean_leads"),
         "tis_utils.evidence.query_means": ("estimates_text", "over_queries", "per_query", "query_estimates"),
         "tis_utils.evidence.nearness": ("neighbourhood", "on_axes"),
         "tis_utils.evidence.published": ("EMBED", "LESS", "MODELS", "POOLS", "RDS", "by_setting", "published_figures"),
@@ -31,7 +31,7 @@ __getattr__ = hand_on(
             "mean_overlap",
             "picks_of",
         ),
-        "tis_utils.evidence.statistics": ("bootstrap", "interval", "per_cent_below", "spearman", "verdict"),
+        "tis_utils.evidence.statistics": ("GRADES", "grade", "mean_estimate", "per_cent_below", "spearman"),
         "tis_utils.evidence.tables": ("RANDOM", "ZERO_SHOT", "aggregate", "as_figures", "complete"),
     },
 )

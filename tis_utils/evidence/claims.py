@@ -1,13 +1,16 @@
-"""The scorecard: the paper's claims, each as a computed verdict, for the paper's own runs and for this book's.
+"""The scorecard: the paper's claims, each with one estimate and one grade per source; all pages take them from here.
 
-Source "paper" takes the paper's ten pool-and-model combinations together and resamples models as well as tasks.
+In one setting (a model and a pool) tasks are the units of the interval: what would another task show? The source
+"paper" takes the paper's ten settings together; there models are the units, on the same five tasks and both
+pools: what would another model show? The rules of the grades are ``statistics.GRADES``.
 """
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,8 +19,9 @@ from tis_utils.errors import InputError
 from tis_utils.evidence import published
 from tis_utils.evidence import statistics as stats
 from tis_utils.evidence.cube import Cube
-from tis_utils.evidence.paper_claims import CLAIMS, Claim, less_lead_shrinks
+from tis_utils.evidence.paper_claims import CLAIMS, Claim
 from tis_utils.evidence.published import FIGURE_COLUMNS, FIGURE_KEYS, MODELS, PAPER_METHODS, POOLS
+from tis_utils.evidence.statistics import Floats
 from tis_utils.evidence.tables import as_figures
 from tis_utils.experiments.run_spec import ROW_COLUMNS
 from tis_utils.storage.stored_results import RESULTS
@@ -25,8 +29,11 @@ from tis_utils.storage.stored_results import RESULTS
 OWN_SOURCES = ("classroom", "smollm2")
 PAPER_SOURCES = tuple(f"{pool}/{model}" for pool in POOLS for model in MODELS)
 SCORECARD_COLUMNS = [
-    "claim", "statement", "source", "metric", "unit", "statistic", "low", "high", "verdict", "tasks", "reason",
+    "claim", "statement", "source", "metric", "estimate", "low", "high", "unit", "k", "n", "of", "grade", "reason",
 ]  # fmt: skip
+
+
+LIMITS = {"Spearman": (-1, 1), "share": (-0.5, 0.5), "points": (-100, 100)}  # what a number in a unit can be
 
 
 class NotTestableError(Exception):
@@ -34,12 +41,7 @@ class NotTestableError(Exception):
 
 
 def scorecard(
-    extra: pd.DataFrame | None = None,
-    *,
-    sources: Sequence[str] | None = None,
-    results: Path = RESULTS,
-    draws: int = 2000,
-    seed: int = 0,
+    extra: pd.DataFrame | None = None, *, sources: Sequence[str] | None = None, results: Path = RESULTS
 ) -> pd.DataFrame:
     """Judge every claim on every source.
 
@@ -52,16 +54,15 @@ def scorecard(
         Only these; default: all.
     results : Path
         Folder of ``<source>/*.csv``: stored runs, and tables with the columns above; other files are not read.
-    draws, seed : int
-        Of the bootstrap; a row does not depend on which other sources are there.
 
     Returns
     -------
     DataFrame
-        One row per claim and source: "paper" for all ten together, the paper's ten, classroom, smollm2, and
-        any other in the data. A claim about two metrics is two rows; the name of the second one ends in
-        ", downstream". Columns: claim, statement, source, metric, unit, statistic, low, high, verdict, tasks
-        (how many entered) and reason (why not testable, else empty).
+        One row per claim, metric and source: "paper" for all ten settings together, each of them, classroom, smollm2,
+        and any other in the data. A claim about two metrics is two rows; the name of the second one ends in
+        ", downstream". Columns: claim, statement, source, metric; estimate (positive where the claim is right) with
+        low and high of its 95 % interval, in `unit`; k of n (tasks, settings …, named by `of`) in its
+        direction; grade, see ``statistics.GRADES``; reason (why not testable, else empty).
 
     Raises
     ------
@@ -75,17 +76,19 @@ def scorecard(
     known = dict.fromkeys(["paper", *PAPER_SOURCES, *OWN_SOURCES, *groups])
     if unknown := [name for name in sources or () if name not in known]:
         raise InputError(f"Unknown source {unknown[0]!r}. Known: {', '.join(known)}.")
+    chosen = sources or list(known)
+    cubes = {source: _cubes(groups[source], source) if source in groups else {} for source in chosen}
     lines = [
-        _line(claim, metric, source, groups.get(source), draws, seed)
+        _line(claim, metric, source, cubes[source].get((claim.experiment, metric)))
         for claim in CLAIMS
         for metric in claim.metrics
-        for source in sources or known
+        for source in chosen
     ]
     return pd.DataFrame(lines, columns=SCORECARD_COLUMNS)
 
 
 def page_scorecard(
-    runs: Mapping[str, pd.DataFrame], sentences: Mapping[str, str], draws: int
+    runs: Mapping[str, pd.DataFrame], sentences: Mapping[str, str]
 ) -> tuple[pd.DataFrame, dict[str, str]]:
     """Judge some claims on the paper's numbers and on runs of this book.
 
@@ -94,7 +97,6 @@ def page_scorecard(
     runs : mapping of source to rows
         What :meth:`tis_utils.experiments.study.Study.run` returns.
     sentences : mapping of claim to printed label
-    draws : int
 
     Returns
     -------
@@ -104,7 +106,7 @@ def page_scorecard(
         Label of every claim in the card, with the metric that it is judged by.
     """
     rows = [as_figures(part, source).assign(source=source) for source, part in runs.items()]
-    card = scorecard(pd.concat(rows), sources=["paper", *runs], draws=draws)
+    card = scorecard(pd.concat(rows), sources=["paper", *runs])
     base = card["claim"].str.removesuffix(", downstream")
     card = card.assign(label=base.map(sentences))[base.isin(sentences)]
     by_score = card["metric"] == "downstream"
@@ -112,71 +114,103 @@ def page_scorecard(
     return card.drop(columns="label"), dict(zip(card["claim"], labels, strict=True))
 
 
-def verdict_table(card: pd.DataFrame, sources: Mapping[str, str], claims: Mapping[str, str]) -> pd.DataFrame:
-    """Verdicts with their numbers, or why there is none: printed claims × printed sources."""
-    numbers = [stats.Estimate(*row).text(2) for row in card[["statistic", "low", "high"]].to_numpy(float)]
-    texts = card["verdict"] + ": " + card["reason"].mask(card["reason"] == "", pd.Series(numbers, card.index))
-    texts += (" " + card["unit"]).where(card["reason"] == "", "")
-    table = card.assign(text=texts).pivot(index="claim", columns="source", values="text")
+def grade_table(card: pd.DataFrame, sources: Mapping[str, str], claims: Mapping[str, str]) -> pd.DataFrame:
+    """Grades with their numbers, or why there is none: printed claims × printed sources."""
+    table = card.assign(text=[_text(row) for row in card.itertuples()])
+    table = table.pivot(index="claim", columns="source", values="text")
     return table.loc[list(claims), list(sources)].rename(index=claims, columns=sources)
 
 
-def _line(
-    claim: Claim, metric: str, source: str, rows: pd.DataFrame | None, draws: int, seed: int
-) -> dict[str, object]:
+def _text(row: Any) -> str:
+    if row.reason:
+        return f"{row.grade}: {row.reason}"
+    estimate = stats.Estimate(row.estimate, row.low, row.high)
+    digits = 1 if row.unit.startswith(("%", "points")) else 2
+    return f"{row.grade}: {estimate.text(digits)} {row.unit}, {row.k} of {row.n} {row.of}"
+
+
+def _line(claim: Claim, metric: str, source: str, data: Cube | None) -> dict[str, object]:
     """One row of the scorecard."""
-    name = claim.name if metric == claim.metrics[0] else f"{claim.name}, {metric}"
-    unit = claim.unit or ("points" if metric == "downstream" else "% of loss")
-    line: dict[str, object] = {"claim": name, "statement": claim.statement, "source": source, "metric": metric}
-    line["unit"] = unit
+    line: dict[str, object] = {
+        "claim": claim.name if metric == claim.metrics[0] else f"{claim.name}, {metric}",
+        "statement": claim.statement,
+        "source": source,
+        "metric": metric,
+        "unit": claim.unit or ("points" if metric == "downstream" else "% of loss"),
+    }
     try:
-        data = _cube(claim, metric, source, rows)
+        data = _cube(claim, metric, data)
+        if claim.across and len(getattr(data, claim.across)) < 2:
+            raise NotTestableError(f"there is one of the {claim.across} only")
     except NotTestableError as reason:
-        return line | {"verdict": "not testable", "tasks": 0, "reason": str(reason)}
-    rng = np.random.default_rng([seed, zlib.crc32(f"{name}|{source}".encode())])
-    costs = data.costs()  # (M, T, L, K, S)
-    cloud = stats.bootstrap(costs, data.sd, data.n, draws, rng)  # (R, M·T, L, K, S)
-    measured = claim.statistic(data, costs.reshape(-1, *costs.shape[3:]))
-    drawn = claim.statistic(data, cloud.reshape(draws, -1, *cloud.shape[3:]))
-    lead = unit == "% of loss" and claim.statistic is not less_lead_shrinks  # that is a difference
-    low, high = stats.interval(drawn, units=costs.shape[:2], ceiling=stats.WHOLE if lead else None)
-    if claim.unit:  # correlations and shares: no interval beyond what they can be
-        low, high = np.clip([low, high], -1, 1)
-    line |= {"statistic": float(measured), "low": float(low), "high": float(high), "tasks": len(data.tasks)}
-    return line | verdict_and_reason(low, high, max(costs.shape[:2]))
+        return line | {"k": 0, "n": 0, "grade": "not testable", "reason": str(reason)}
+    return line | judged(claim.comparisons(data), line["unit"], across=claim.across)
 
 
-def verdict_and_reason(low: float, high: float, tasks: int) -> dict[str, object]:
-    """None is passed on fewer tasks than can be resampled, whose interval holds seeds only."""
-    if tasks < stats.MIN_UNITS:
-        few = f"{tasks} task{'s' * (tasks > 1)} only: the interval holds the seeds, not what another task may bring"
-        return {"verdict": "not testable", "reason": few}
-    return {"verdict": stats.verdict(low, high), "reason": ""}
+def judged(values: Floats, unit: object, *, across: str = "") -> dict[str, object]:
+    """Estimate, interval, counts and grade of comparisons (M, T, L, R) that must all be positive.
+
+    In logarithms if the `unit` is per cent of loss. With `across`, comparisons are counted, not tasks or settings.
+    """
+    several = len(values) >= stats.MIN_UNITS
+    units = values.mean(axis=(1, 2) if several else (0, 2))  # (U, R): models, or tasks
+    level = 1 - (1 - stats.LEVEL) / units.shape[1]
+    pairs = [(stats.mean_estimate(column), stats.mean_estimate(column, level=level)) for column in units.T]
+    estimate = stats.smallest(pairs)
+    estimate = estimate.per_cent() if str(unit).startswith("%") else estimate
+    if unit in LIMITS:
+        estimate = estimate.clipped(*LIMITS[unit])
+    if across:
+        favours, of = units.mean(axis=0) > 0, across
+    else:
+        favours = (values.mean(axis=1) if several else values[0].mean(axis=1)).min(axis=-1) > 0
+        of = "settings" if several else "tasks"
+    k, n = int(favours.sum()), int(favours.size)
+    line = {"k": k, "n": n, "of": of if n != 1 else of.removesuffix("s")}
+    if len(units) < stats.MIN_UNITS:
+        few = "one model and one pool" if across else f"{len(units)} task{'s' * (len(units) > 1)}"
+        reason = f"{few} only: nothing says what another {'model' if across else 'task'} would bring"
+        return line | {"estimate": estimate.value, "grade": "not testable", "reason": reason}
+    grade = stats.grade(estimate, k, n) if n >= stats.MIN_UNITS else stats.grade(estimate, len(units), len(units))
+    return line | {**estimate._asdict(), "estimate": estimate.value, "grade": grade, "reason": ""}
 
 
-def _cube(claim: Claim, metric: str, source: str, rows: pd.DataFrame | None) -> Cube:
-    """What a claim needs of a source, with axes (M, T, L, K, S)."""
-    if rows is None:
-        raise NotTestableError("there are no results of this source")
+def _cube(claim: Claim, metric: str, data: Cube | None) -> Cube:
+    """The methods and tasks that a claim needs, complete."""
     step = "bin" if claim.experiment == "quantile" else "budget"
-    rows = rows[(rows["experiment"] == claim.experiment) & (rows["metric"] == metric)].dropna(subset=[step, "mean"])
-    rows = rows.assign(method=rows["representation"] + "/" + rows["selector"])
-    methods, steps = _methods(claim, metric, set(rows["method"])), sorted(int(s) for s in rows[step].unique())
-    if len(steps) < 2:
-        raise NotTestableError(f"there is one {step} only, at least two are needed")
-    models, pools = (tuple(MODELS), tuple(POOLS)) if source == "paper" else ((source,), (source,))
-    rows = rows if source == "paper" else rows.assign(model=source, pool=source)
-    axes = {"model": models, "task": sorted(rows["task"].unique()), "pool": pools, "method": methods, step: steps}
-    if not (data := Cube.of(metric, rows, axes)).tasks:
-        raise NotTestableError(f"no task has every method at every {step}")
-    return data
-
-
-def _methods(claim: Claim, metric: str, known: set[str]) -> tuple[str, ...]:
-    if missing := [method for method in claim.methods if method not in known]:
+    if data is None:
+        raise NotTestableError(f"there are no results of the {claim.experiment} experiment with {metric}")
+    if missing := [method for method in claim.methods if method not in data.methods]:
         raise NotTestableError(f"no {metric} of the {claim.experiment} experiment for {', '.join(missing)}")
-    others = [m for m in PAPER_METHODS if m in known and m not in claim.methods] if claim.everyone else []
-    return (*claim.methods, *others)
+    if len(data.budgets) < 2:
+        raise NotTestableError(f"there is one {step} only, at least two are needed")
+    others = [m for m in PAPER_METHODS if m in data.methods and m not in claim.methods] if claim.everyone else []
+    methods = (*claim.methods, *others)
+    at = [data.methods.index(m) for m in methods]
+    mean = data.mean[..., at, :]
+    whole = ~np.isnan(mean).any(axis=(0, 2, 3, 4)) & [claim.task in ("", t) for t in data.tasks]  # tasks
+    if not whole.any():
+        raise NotTestableError(f"no task has every method at every {step}")
+    kept = np.flatnonzero(whole)
+    mean, sd, n = (v[:, kept][..., at, :] for v in (data.mean, data.sd, data.n))
+    return replace(data, mean=mean, sd=sd, n=n, methods=methods, tasks=tuple(data.tasks[t] for t in kept))
+
+
+def _cubes(rows: pd.DataFrame, source: str) -> dict[tuple[str, str], Cube]:
+    """All numbers of a source by experiment and metric, axes (M, T, L, K, S), with gaps."""
+    together = source == "paper"
+    rows = rows if together else rows.assign(model=source, pool=source)
+    rows = rows.assign(
+        method=rows["representation"] + "/" + rows["selector"],
+        step=rows["bin"].where(rows["experiment"] != "budget", rows["budget"]),
+    ).dropna(subset=["step", "mean"])
+    models, pools = (tuple(MODELS), tuple(POOLS)) if together else ((source,), (source,))
+    cubes = {}
+    for (experiment, metric), part in rows.groupby(["experiment", "metric"]):
+        tasks, methods, steps = (sorted(part[column].unique()) for column in ("task", "method", "step"))
+        axes = {"model": models, "task": tasks, "pool": pools, "method": methods, "step": [int(s) for s in steps]}
+        cubes[str(experiment), str(metric)] = Cube.of(str(metric), part, axes, gaps=True)
+    return cubes
 
 
 def _sourced(rows: pd.DataFrame) -> pd.DataFrame:

@@ -22,7 +22,7 @@ class Cube:
     """One metric of one experiment: `mean`, `sd` and `n` over seeds, each of shape (T, K, S) or (M, T, L, K, S).
 
     T tasks, K methods, S budgets (or distance bins); with several models, M models come first, L pools after the
-    tasks. Pools of a model are not independent and stay together in :meth:`draws`.
+    tasks. Pools of a model are not independent and are averaged in :meth:`units`.
     """
 
     metric: str
@@ -36,12 +36,12 @@ class Cube:
     pools: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, metric: str, cells: pd.DataFrame, axes: Mapping[str, Sequence]) -> Cube:
-        """Put rows with mean, sd and n in their places; `axes` as in the shape; tasks with a gap are left out."""
+    def of(cls, metric: str, cells: pd.DataFrame, axes: Mapping[str, Sequence], *, gaps: bool = False) -> Cube:
+        """Put rows with mean, sd and n in their places; `axes` as in the shape; with `gaps` unfinished tasks, too."""
         grid = pd.MultiIndex.from_product(list(axes.values()), names=list(axes))
         table = cells.set_index(list(axes))[["mean", "sd", "n"]].reindex(grid)
-        gaps = set(table.index[table["mean"].isna()].get_level_values("task"))
-        tasks = tuple(task for task in axes["task"] if task not in gaps)
+        unfinished = set(table.index[table["mean"].isna()].get_level_values("task"))
+        tasks = tuple(task for task in axes["task"] if gaps or task not in unfinished)
         axes = {**axes, "task": tasks}
         numbers = table[table.index.isin(tasks, "task")].to_numpy(float).reshape(*map(len, axes.values()), 3)
         mean, sd, n = np.moveaxis(numbers, -1, 0)
@@ -64,19 +64,35 @@ class Cube:
         """Unit of :meth:`lead`."""
         return "points" if self.is_score else "% of loss"
 
-    def lead(self, over: str, values: Floats | None = None) -> Floats:
-        """How much better than `over` every method is: per cent of its loss, or percentage points.
+    def gain(self, over: str) -> Floats:
+        """How much better than `over` every method is, in numbers that add up: log(its loss / loss), or points.
 
-        `values` (..., K, S), such as bootstrap draws, take the place of the means. InputError for an unknown method.
+        InputError for an unknown method.
         """
         if over not in self.methods:
             raise InputError(f"There is no method {over!r} here; there is {', '.join(self.methods)}.")
-        values = self.mean if values is None else values
-        k = self.methods.index(over)
-        reference = values[..., k : k + 1, :]  # (..., 1, S)
-        if self.is_score:
-            return (values - reference) * (100 if self.metric == "exact_match" else 1)
-        return 100 * (reference - values) / reference
+        reference = self.mean[..., [self.methods.index(over)], :]  # (..., 1, S)
+        return (self.mean - reference) * self._points if self.is_score else np.log(reference / self.mean)
+
+    def lead(self, over: str) -> Floats:
+        """:meth:`gain` as per cent below the rival's loss, or points."""
+        gain = self.gain(over)
+        return gain if self.is_score else -100 * np.expm1(-gain)
+
+    @property
+    def _points(self) -> float:
+        return 100 if self.metric == "exact_match" else 1
+
+    def gain_se(self, over: str) -> Floats:
+        """Standard error over seeds of :meth:`gain`, to first order; runs of two methods count as independent."""
+        se = self.se * self._points if self.is_score else self.se / self.mean
+        return np.hypot(se, se[..., [self.methods.index(over)], :])
+
+    def units(self, values: Floats) -> Floats:
+        """Mean of values (T, ...) or (M, T, L, ...) for every model if there are three or more, else for every task."""
+        if not self.models:
+            return values
+        return values.mean(axis=(1, 2) if len(self.models) >= stats.MIN_UNITS else (0, 2))
 
     def costs(self) -> Floats:
         """Means with lower always better, the shape of `mean`."""
@@ -91,11 +107,6 @@ class Cube:
         models, tasks = tuple(models or self.models), tuple(tasks or self.tasks)
         at = np.ix_([self.models.index(m) for m in models], [self.tasks.index(t) for t in tasks])
         return replace(self, mean=self.mean[at], sd=self.sd[at], n=self.n[at], models=models, tasks=tasks)
-
-    def draws(self, draws: int, seed: int = 0) -> Floats:
-        """Bootstrap over seeds, tasks and models, (R, T, K, S) or (R, M·T, L, K, S), see ``statistics.bootstrap``."""
-        arrays = (self.mean, self.sd, self.n) if self.models else (self.mean[None], self.sd[None], self.n[None])
-        return stats.bootstrap(*arrays, draws, np.random.default_rng(seed))
 
 
 def cube(rows: pd.DataFrame, metric: str, by: By, methods: Sequence[str] | None = None) -> Cube:
@@ -117,65 +128,33 @@ def cube(rows: pd.DataFrame, metric: str, by: By, methods: Sequence[str] | None 
     return data
 
 
-@dataclass(frozen=True)
-class Leads:
-    """Mean lead of every method over one of them, (K, S), and its bootstrap draws, (R, K, S)."""
-
-    value: Floats
-    draws: Floats
-    units: tuple[int, ...] = ()  # how many models and tasks were resampled
-    ceiling: float | None = None  # see stats.interval
-
-    @classmethod
-    def of(cls, data: Cube, over: str, cloud: Floats, minus: str | None = None) -> Leads:
-        """Mean over tasks, models and pools; `cloud` is what :meth:`Cube.draws` returns."""
-        value, draws = data.lead(over), data.lead(over, cloud)
-        value, draws = value.mean(axis=tuple(range(value.ndim - 2))), draws.mean(axis=tuple(range(1, draws.ndim - 2)))
-        if minus is not None:
-            k = data.methods.index(minus)
-            value, draws = value - value[k], draws - draws[:, k : k + 1]
-        ceiling = stats.WHOLE if minus is None and not data.is_score else None
-        return cls(value, draws, (*([len(data.models)] if data.models else []), len(data.tasks)), ceiling)
-
-    def at(self, s: int) -> Leads:
-        """The same at budget number `s`: (K,) and (R, K)."""
-        return replace(self, value=self.value[..., s], draws=self.draws[..., s])
-
-    def averaged(self) -> Leads:
-        """The same, mean over budgets: (K,) and (R, K)."""
-        return replace(self, value=self.value.mean(axis=-1), draws=self.draws.mean(axis=-1))
-
-    def estimate(self, k: int, looks: int = 1) -> Estimate:
-        """Lead of method number `k` at one budget, its interval widened for having looked at `looks` methods."""
-        level = 1 - (1 - stats.LEVEL) / max(1, looks)
-        ends = stats.interval(self.draws[:, k], level, self.units, self.ceiling)
-        return Estimate(float(self.value[k]), *ends)
+def lead_estimate(data: Cube, over: str, method: str, at: Sequence[int] | slice = slice(None)) -> Estimate:
+    """Mean lead of one method over another at budgets number `at`, in :attr:`Cube.unit`, over :meth:`Cube.units`."""
+    return _lead(data, over, data.methods.index(method), at)
 
 
-def leads(data: Cube, over: str, draws: int, seed: int = 0, *, minus: str | None = None) -> pd.DataFrame:
-    """Mean lead over a method at each budget, with bootstrap intervals.
+def _lead(data: Cube, over: str, k: int, at: Sequence[int] | slice, level: float = stats.LEVEL) -> Estimate:
+    units = data.units(data.gain(over)[..., k, at].mean(axis=-1))
+    variance = data.gain_se(over)[..., k, at] ** 2
+    places = variance.size / len(units)  # of a unit, all independent
+    se = np.sqrt(data.units(variance.mean(axis=-1)) / places)
+    estimate = stats.mean_estimate(units, se, level=level)
+    return estimate if data.is_score else estimate.per_cent()
 
-    Parameters
-    ----------
-    data : Cube
-    over : str
-        The method to compare with.
-    draws, seed : int
-        Of the bootstrap.
-    minus : str, optional
-        Subtract the lead of this method: who leads *it*, on the scale of `over`.
+
+def leads(data: Cube, over: str) -> pd.DataFrame:
+    """Mean lead over a method at each budget, with 95 % intervals over models or tasks.
 
     Returns
     -------
     DataFrame
         Columns ``method``, ``budget``, ``value``, ``low``, ``high``, in :attr:`Cube.unit`; the reference is left out.
     """
-    ahead = Leads.of(data, over, data.draws(draws, seed), minus)
     rows = [
-        (method, budget, *ahead.at(s).estimate(k))
+        (method, budget, *_lead(data, over, k, [s]))
         for k, method in enumerate(data.methods)
         for s, budget in enumerate(data.budgets)
-        if method != (minus or over)
+        if method != over
     ]
     return pd.DataFrame(rows, columns=["method", "budget", "value", "low", "high"])
 
@@ -187,29 +166,19 @@ def leads_text(table: pd.DataFrame, digits: int = 0) -> pd.DataFrame:
     return wide.reindex(table["method"].unique()).rename(label)
 
 
-def mean_leads(data: Cube, over: str, draws: int, seed: int = 0, *, minus: str | None = None) -> pd.DataFrame:
+def mean_leads(data: Cube, over: str) -> pd.DataFrame:
     """Like :func:`leads`, mean over budgets: columns ``method``, ``value``, ``low``, ``high``."""
-    ahead = Leads.of(data, over, data.draws(draws, seed), minus).averaged()
-    return _estimates(data.methods, ahead, minus or over)
+    rows = [(method, *lead_estimate(data, over, method)) for method in data.methods if method != over]
+    return pd.DataFrame(rows, columns=["method", "value", "low", "high"])
 
 
-def lead_changes(old: Cube, new: Cube, over: str, draws: int, seed: int = 0) -> pd.DataFrame:
-    """New minus old :func:`mean_leads`, in points; the bootstrap draws the same tasks in both.
+def lead_changes(old: Cube, new: Cube, over: str) -> pd.DataFrame:
+    """By how many points the lead over a method, mean over budgets, is larger in `new`; paired by task.
 
     InputError if the experiments differ in tasks, methods or budgets.
     """
     if (old.tasks, old.methods, old.budgets) != (new.tasks, new.methods, new.budgets):
         raise InputError("The two experiments differ in tasks, methods or budgets: keep what both have.")
-    pairs = (old.mean, new.mean), (old.sd, new.sd), (old.n, new.n)
-    mean, sd, n = (np.concatenate(pair, axis=-2) for pair in pairs)
-    cloud = replace(old, mean=mean, sd=sd, n=n).draws(draws, seed)  # (R, T, 2 K, S)
-    k = len(old.methods)
-    before = Leads.of(old, over, cloud[..., :k, :]).averaged()
-    after = Leads.of(new, over, cloud[..., k:, :]).averaged()
-    change = replace(after, value=after.value - before.value, draws=after.draws - before.draws, ceiling=None)
-    return _estimates(old.methods, change, over)
-
-
-def _estimates(methods: Sequence[str], ahead: Leads, reference: str) -> pd.DataFrame:
-    rows = [(method, *ahead.estimate(k)) for k, method in enumerate(methods) if method != reference]
+    change = old.units((new.lead(over) - old.lead(over)).mean(axis=-1))  # (U, K)
+    rows = [(m, *stats.mean_estimate(change[:, k])) for k, m in enumerate(old.methods) if m != over]
     return pd.DataFrame(rows, columns=["method", "value", "low", "high"])

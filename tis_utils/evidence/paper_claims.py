@@ -1,13 +1,21 @@
-"""What the paper claims, each claim as one statistic of shape (...) that is positive where the claim is right.
+"""What the paper claims, each claim as comparisons that are positive where it is right.
 
-A statistic takes a Cube, for the names, and costs (..., T, K, S), lower is better: measured ones or bootstrap draws.
-*Low* and *high* budgets are the smallest and the largest 40 %. "Best" is judged by the smallest lead over any rival.
+A claim's function takes a :class:`tis_utils.evidence.cube.Cube` of shape (M, T, L, K, S) and returns (M, T, L, R): R
+comparisons in every model, task and pool, all of which must be positive. "Best of all" has one comparison per rival.
+
+Units. Losses are compared by log(rival's loss / loss) and shown as per cent below the rival; downstream metrics in
+points; distance bins by Spearman's correlation with the cost.
+
+Words. *Low* and *high* budgets are the smallest and the largest 40 % of a source's budgets (at least one): in the paper
+500, 1,000 and 5,000, 10,000. Transport-type selectors are KNN-Uniform, KNN-KDE and UOT; greedy ones round-robin and
+doubly greedy.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -16,21 +24,29 @@ from tis_utils.evidence.cube import Cube
 from tis_utils.evidence.published import EMBED, GREEDY, LESS, RDS, TRANSPORT
 from tis_utils.evidence.statistics import Floats
 from tis_utils.evidence.tables import RANDOM
+from tis_utils.labels import label
 
 PROXY = "less_proxy/round_robin"
+UOT = "less/uot"
 LESS_SELECTORS = (*GREEDY, *TRANSPORT)
 MAIN_METHODS = (LESS, EMBED, RDS, RANDOM)
-LOSS, BOTH_METRICS = ("query_loss",), ("query_loss", "downstream")
+LOSS, SCORE, BOTH_METRICS = ("query_loss",), ("downstream",), ("query_loss", "downstream")
 
 
-def _of(data: Cube, costs: Floats, method: str) -> Floats:
-    """Costs of one method, shape (..., T, S)."""
-    return costs[..., data.methods.index(method), :]
+@dataclass(frozen=True)
+class Claim:
+    """A sentence, its comparisons, and the methods, metrics and experiment that can judge it."""
 
-
-def _lead(data: Cube, costs: Floats, reference: Floats) -> Floats:
-    """How much lower `costs` are: per cent for losses, points for downstream metrics."""
-    return reference - costs if data.is_score else 100 * (reference - costs) / reference
+    name: str
+    statement: str
+    comparisons: Callable[[Cube], Floats]
+    methods: tuple[str, ...]
+    metrics: tuple[str, ...] = BOTH_METRICS
+    experiment: str = "budget"
+    unit: str = ""  # empty: per cent of loss, or points
+    everyone: bool = False  # also use the paper's other methods, if they are there
+    task: str = ""  # only this one
+    across: str = ""  # "in every …": what is counted, and must be several
 
 
 def _low(data: Cube) -> slice:
@@ -41,160 +57,191 @@ def _high(data: Cube) -> slice:
     return slice(-max(1, int(0.4 * len(data.budgets))), None)
 
 
-def _smallest_lead(data: Cube, costs: Floats, method: str, rivals: Sequence[str], steps: slice) -> Floats:
-    leads = [_lead(data, _of(data, costs, method), _of(data, costs, r))[..., steps] for r in rivals if r != method]
-    return np.min([lead.mean(axis=(-2, -1)) for lead in leads], axis=0)
+def _all(data: Cube) -> slice:
+    return slice(None)
 
 
-def _bins(data: Cube, costs: Floats, method: str) -> Floats:
-    """Mean over tasks of Spearman(bin, cost): positive if nearer bins are better."""
-    return stats.spearman(data.budgets, _of(data, costs, method)).mean(axis=-1)
+def _end(data: Cube) -> slice:
+    return slice(-1, None)
 
 
-def less_bins(data: Cube, costs: Floats) -> Floats:
-    """Spearman(bin, cost) of LESS distances."""
-    return _bins(data, costs, LESS)
+def _nearest(data: Cube) -> slice:
+    return slice(1)
 
 
-def less_bins_only(data: Cube, costs: Floats) -> Floats:
-    """Spearman of LESS minus the larger one of RDS+ and EMBED (each averaged over tasks first)."""
-    return _bins(data, costs, LESS) - np.maximum(_bins(data, costs, RDS), _bins(data, costs, EMBED))
+def _ahead(
+    data: Cube, method: str, rivals: Sequence[str] = (), at: Callable[[Cube], slice] = _all, every: bool = False
+) -> Floats:
+    """Lead of a method over each rival (default: all others), mean of the budgets `at`, or at `every` one of them."""
+    rivals = [name for name in rivals or data.methods if name != method]
+    k = data.methods.index(method)
+    leads = np.stack([data.gain(rival)[..., k, at(data)] for rival in rivals], axis=-1)  # (M, T, L, S', R)
+    return leads.reshape(*leads.shape[:3], -1) if every else leads.mean(axis=-2)
 
 
-def less_lowest_everywhere(data: Cube, costs: Floats) -> Floats:
-    """Smallest lead of LESS over EMBED, RDS+ (all with RR) and Random, over all budgets one by one."""
-    steps = [slice(s, s + 1) for s in range(len(data.budgets))]
-    return np.min([_smallest_lead(data, costs, LESS, (EMBED, RDS, RANDOM), step) for step in steps], axis=0)
+def _mean_ahead(data: Cube, group: Sequence[str], others: Sequence[str], at: Callable[[Cube], slice]) -> Floats:
+    """Lead of the mean of one group of methods over the mean of another."""
+    gain = data.gain(RANDOM if RANDOM in data.methods else others[0])[..., at(data)].mean(axis=-1)  # (M, T, L, K)
+    means = [gain[..., [data.methods.index(m) for m in part]].mean(axis=-1) for part in (group, others)]
+    return (means[0] - means[1])[..., None]
 
 
-def others_below_random(data: Cube, costs: Floats) -> Floats:
-    """Lead of Random over RDS+ and EMBED (mean of both) at high budgets."""
-    random = _of(data, costs, RANDOM)
-    leads = [_lead(data, random, _of(data, costs, method))[..., _high(data)] for method in (RDS, EMBED)]
-    return np.mean(leads, axis=(0, -2, -1))
-
-
-def less_rr_best_low(data: Cube, costs: Floats) -> Floats:
-    """Smallest lead of LESS with RR over any other method, mean of low budgets."""
-    return _smallest_lead(data, costs, LESS, data.methods, _low(data))
-
-
-def rr_best_selector_low(data: Cube, costs: Floats) -> Floats:
-    """Smallest lead of RR over the other selectors (LESS throughout), mean of low budgets."""
-    return _smallest_lead(data, costs, LESS, LESS_SELECTORS, _low(data))
-
-
-def transport_best_high(data: Cube, costs: Floats) -> Floats:
-    """Lead of the mean transport-type selector over the mean greedy one (LESS throughout), high budgets."""
-    transport, greedy = (np.mean([_of(data, costs, m) for m in group], axis=0) for group in (TRANSPORT, GREEDY))
-    return _lead(data, transport, greedy)[..., _high(data)].mean(axis=(-2, -1))
-
-
-def random_competitive_high(data: Cube, costs: Floats) -> Floats:
+def _random_over_median(data: Cube) -> Floats:
     """Lead of Random over the median of the other methods at high budgets."""
-    others = np.median([_of(data, costs, m) for m in data.methods if m != RANDOM], axis=0)  # (..., T, S)
-    return _lead(data, _of(data, costs, RANDOM), others)[..., _high(data)].mean(axis=(-2, -1))
+    others = [k for k, m in enumerate(data.methods) if m != RANDOM]
+    return -np.median(data.gain(RANDOM)[..., others, _high(data)], axis=-2).mean(axis=-1)[..., None]
 
 
-def less_lead_shrinks(data: Cube, costs: Floats) -> Floats:
-    """Lead of LESS with RR over Random: low budgets minus high budgets."""
-    lead = _lead(data, _of(data, costs, LESS), _of(data, costs, RANDOM)).mean(axis=-2)  # (..., S)
-    return lead[..., _low(data)].mean(axis=-1) - lead[..., _high(data)].mean(axis=-1)
+def _shrinks(data: Cube, method: str) -> Floats:
+    """Lead of a method over Random, in per cent or points: low budgets minus high budgets."""
+    lead = data.lead(RANDOM)[..., data.methods.index(method), :]  # (M, T, L, S)
+    return (lead[..., _low(data)].mean(axis=-1) - lead[..., _high(data)].mean(axis=-1))[..., None]
 
 
-def nobody_dominates(data: Cube, costs: Floats) -> Floats:
-    """One half minus the largest share of (task, budget) cells that one method wins (ties are shared).
-
-    The noise added by the bootstrap spreads wins over methods of equal strength, which favours this claim.
-    """
-    won = costs == costs.min(axis=-2, keepdims=True)  # (..., T, K, S)
-    share = (won / won.sum(axis=-2, keepdims=True)).mean(axis=(-3, -1))  # (..., K)
-    return 0.5 - share.max(axis=-1)
+def _wins(data: Cube) -> Floats:
+    """One half minus the share of budgets that each method wins; ties are shared."""
+    costs = data.costs()
+    won = costs == costs.min(axis=-2, keepdims=True)
+    return 0.5 - (won / won.sum(axis=-2, keepdims=True)).mean(axis=-1)  # (M, T, L, K)
 
 
-def proxy_beats_random(data: Cube, costs: Floats) -> Floats:
-    """Lead of LESS features from a smaller proxy model (representation "less_proxy", RR) over Random."""
-    return _lead(data, _of(data, costs, PROXY), _of(data, costs, RANDOM)).mean(axis=(-2, -1))
+def _bins(data: Cube, method: str) -> Floats:
+    """Spearman(bin, cost): positive where nearer bins are better, (M, T, L)."""
+    return stats.spearman(data.budgets, data.costs()[..., data.methods.index(method), :])
 
 
-@dataclass(frozen=True)
-class Claim:
-    """A sentence, its statistic, and the methods, metrics and experiment that can judge it."""
+def _predicts(data: Cube, over: Sequence[str] = ()) -> Floats:
+    """Correlation with LESS distance, or how much it exceeds that with other distances."""
+    less = _bins(data, LESS)
+    return np.stack([less - _bins(data, other) for other in over] or [less], axis=-1)
 
-    name: str
-    statement: str
-    statistic: Callable[[Cube, Floats], Floats]
-    methods: tuple[str, ...]
-    metrics: tuple[str, ...] = BOTH_METRICS
-    experiment: str = "budget"
-    unit: str = ""  # empty: per cent of loss, or points
-    everyone: bool = False  # also use the paper's other methods, if they are there
+
+def _predicts_in_every(data: Cube, axis: int) -> Floats:
+    """Correlation with LESS distance in every model, task or pool (axis 0, 1, 2), each one a comparison."""
+    return _bins(data, LESS)[..., None].swapaxes(axis, 3)
+
+
+def _quantile(name: str, statement: str, comparisons: Callable[[Cube], Floats], metric: str, **more: object) -> Claim:
+    options = {"methods": (LESS,), "metrics": (metric,), "experiment": "quantile", "unit": "Spearman"}
+    return Claim(name, statement, comparisons, **(options | more))  # type: ignore[arg-type]
+
+
+def _consistent(metric: str, word: str) -> list[Claim]:
+    statement = "In every {}, nearer examples by LESS distance give {} (mean over everything else)."
+    return [
+        _quantile(
+            f"LESS distance predicts the {word} in every {what}",
+            statement.format(what, "a better score" if word == "metric" else "a lower query loss"),
+            partial(_predicts_in_every, axis=axis),
+            metric,
+            across=f"{what}s",
+        )
+        for axis, what in enumerate(("model", "task", "pool"))
+    ]
+
+
+def _shrinking(method: str) -> Claim:
+    name = label(method.split("/")[0])
+    return Claim(
+        f"lead of {name} over Random shrinks with budget",
+        f"The lead of {name} with round-robin over Random is smaller at high budgets than at low ones.",
+        partial(_shrinks, method=method), (method, RANDOM), unit="points of lead",
+    )  # fmt: skip
+
+
+def _best_on(method: str, task: str) -> Claim:
+    name = label(method.split("/")[0])
+    return Claim(
+        f"{name} with RR best on {label(task)}",
+        f"By score, {name} with round-robin is the best of all methods on {label(task)}, mean over budgets.",
+        partial(_ahead, method=method), MAIN_METHODS, SCORE, everyone=True, task=task,
+    )  # fmt: skip
 
 
 CLAIMS = (
-    Claim(
+    _quantile(
         "distance predicts loss",
         "The nearer the examples in LESS distance, the lower the query loss after training on them.",
-        less_bins, (LESS,), LOSS, "quantile", "Spearman",
+        _predicts, "query_loss",
     ),
-    Claim(
+    _quantile(
         "only LESS distance predicts loss",
         "LESS distance predicts query loss better than RDS+ and EMBED distance do.",
-        less_bins_only, (LESS, RDS, EMBED), LOSS, "quantile", "Spearman",
+        partial(_predicts, over=(RDS, EMBED)), "query_loss", methods=(LESS, RDS, EMBED),
     ),
-    Claim(
+    _quantile(
         "distance predicts test loss",
         "The nearer the examples in LESS distance, the lower the loss on the test split.",
-        less_bins, (LESS,), ("test_loss",), "quantile", "Spearman",
+        _predicts, "test_loss",
     ),
-    Claim(
+    _quantile(
         "distance predicts the metric",
         "The nearer the examples in LESS distance, the better the downstream metric.",
-        less_bins, (LESS,), ("downstream",), "quantile", "Spearman",
+        _predicts, "downstream",
+    ),
+    *_consistent("query_loss", "loss"),
+    *_consistent("downstream", "metric"),
+    _quantile(
+        "EMBED's nearest bin scores higher than LESS's",
+        "Trained on the nearest tenth of the pool, EMBED's examples give a better score than LESS's.",
+        partial(_ahead, method=EMBED, rivals=(LESS,), at=_nearest), "downstream", methods=(EMBED, LESS), unit="",
+    ),
+    _quantile(
+        "LESS's nearest bin has the lower query loss",
+        "Trained on the nearest tenth of the pool, LESS's examples give a lower query loss than EMBED's.",
+        partial(_ahead, method=LESS, rivals=(EMBED,), at=_nearest), "query_loss", methods=(EMBED, LESS), unit="",
     ),
     Claim(
         "LESS+RR lowest at every budget",
         "With round-robin, LESS has a lower loss than EMBED, RDS+ and Random at every budget.",
-        less_lowest_everywhere, MAIN_METHODS, LOSS,
+        partial(_ahead, method=LESS, rivals=MAIN_METHODS, every=True), MAIN_METHODS, LOSS,
+    ),
+    Claim(
+        "LESS+RR beats Random",
+        "LESS with round-robin beats Random, mean over budgets.",
+        partial(_ahead, method=LESS, rivals=(RANDOM,)), (LESS, RANDOM),
     ),
     Claim(
         "RDS+ and EMBED below Random at high budgets",
-        "At high budgets, RDS+ and EMBED with round-robin do worse than Random.",
-        others_below_random, (RDS, EMBED, RANDOM),
+        "At high budgets, RDS+ and EMBED with round-robin do worse than Random (mean of both).",
+        partial(_mean_ahead, group=(RANDOM,), others=(RDS, EMBED), at=_high), (RDS, EMBED, RANDOM),
     ),
     Claim(
         "LESS+RR best at low budgets",
         "At low budgets, LESS with round-robin is the best of all methods on average.",
-        less_rr_best_low, MAIN_METHODS, everyone=True,
+        partial(_ahead, method=LESS, at=_low), MAIN_METHODS, everyone=True,
     ),
     Claim(
         "RR best selector at low budgets",
         "At low budgets, round-robin is the best selector for LESS.",
-        rr_best_selector_low, LESS_SELECTORS,
+        partial(_ahead, method=LESS, rivals=LESS_SELECTORS, at=_low), LESS_SELECTORS,
     ),
     Claim(
         "transport best at high budgets",
         "At high budgets, transport-type selectors beat greedy ones for LESS.",
-        transport_best_high, LESS_SELECTORS,
+        partial(_mean_ahead, group=TRANSPORT, others=GREEDY, at=_high), LESS_SELECTORS,
+    ),
+    Claim(
+        "UOT lowest at the largest budget",
+        "At the largest budget, LESS with UOT has the lowest query loss of all methods.",
+        partial(_ahead, method=UOT, at=_end), (*MAIN_METHODS, UOT), LOSS, everyone=True,
     ),
     Claim(
         "Random competitive at high budgets",
         "At high budgets, Random is at least as good as the median of the other methods.",
-        random_competitive_high, MAIN_METHODS, everyone=True,
+        _random_over_median, MAIN_METHODS, everyone=True,
     ),
-    Claim(
-        "lead over Random shrinks with budget",
-        "The lead of LESS with round-robin over Random is smaller at high budgets than at low ones.",
-        less_lead_shrinks, (LESS, RANDOM),
-    ),
+    *(_shrinking(method) for method in (LESS, RDS, EMBED)),
     Claim(
         "no method dominates",
         "No method wins more than half of all combinations of task and budget.",
-        nobody_dominates, MAIN_METHODS, unit="share", everyone=True,
+        _wins, MAIN_METHODS, unit="share", everyone=True,
     ),
+    *(_best_on(LESS, task) for task in ("bbh", "tydiqa", "mmlu_pro")),
+    _best_on(RDS, "gsm8k"),
     Claim(
         "proxy works",
         "Examples selected with LESS features of a smaller proxy model beat Random.",
-        proxy_beats_random, (PROXY, RANDOM),
+        partial(_ahead, method=PROXY, rivals=(RANDOM,)), (PROXY, RANDOM),
     ),
 )  # fmt: skip

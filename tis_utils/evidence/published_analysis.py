@@ -43,12 +43,9 @@ def published_cube(metric: str) -> Cube:
     return Cube.of(metric, cells, axes)
 
 
-def estimate(values: Floats, draws: int, seed: int = 0, *, tasks: bool = False) -> Estimate:
-    """Mean of values (M, ...) of M models; the interval resamples models and, with `tasks`, the second axis."""
-    cells = values.reshape(len(values), values.shape[1] if tasks else 1, -1).mean(axis=2)  # (M, T or 1)
-    nothing = np.zeros_like(cells)
-    cloud = stats.bootstrap(cells, nothing, nothing + 1, draws, np.random.default_rng(seed))
-    return Estimate(float(cells.mean()), *stats.interval(cloud.mean(axis=1), units=cells.shape))
+def over_models(values: Floats) -> Estimate:
+    """Mean of values (M, ...) of M models; the models are the units of the interval."""
+    return stats.mean_estimate(values.reshape(len(values), -1).mean(axis=1))
 
 
 def below_zero_shot(data: Cube) -> Floats:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from scipy.stats import norm
 
-from tis_utils.evidence.statistics import Estimate, interval
+from tis_utils.evidence.statistics import LEVEL, Estimate
 from tis_utils.experiments.study import Study
 from tis_utils.labels import label
 
@@ -44,27 +45,21 @@ def per_query(
     return pd.DataFrame(rows, columns=["data", "method", "task", "measure", "values"])
 
 
-def over_queries(per_task: Iterable[ArrayLike], *, draws: int, seed: int = 0) -> Estimate:
-    """Mean over tasks of the mean over queries; the interval draws queries with replacement, within each task.
+def over_queries(per_task: Iterable[ArrayLike]) -> Estimate:
+    """Mean over tasks of the mean over queries; the normal 95 % interval takes the tasks as they are.
 
-    Parameters
-    ----------
-    per_task : iterable of arrays, shape (M,)
-        One number per query, an array per task; M may differ.
+    `per_task` has an array of shape (M,) for each task, one number per query; M may differ. A task
+    with a single query leaves the ends NaN.
     """
     tasks = [np.asarray(values, dtype=float) for values in per_task]
-    rng = np.random.default_rng(seed)
-    drawn = [values[rng.integers(len(values), size=(draws, len(values)))].mean(axis=1) for values in tasks]  # (R,)
-    return Estimate(float(np.mean([values.mean() for values in tasks])), *interval(np.mean(drawn, axis=0)))
+    value = float(np.mean([values.mean() for values in tasks]))
+    variance = sum(values.var(ddof=1) / len(values) if len(values) > 1 else np.nan for values in tasks)
+    half = float(norm.ppf((1 + LEVEL) / 2) * np.sqrt(variance) / len(tasks))
+    return Estimate(value, value - half, value + half)
 
 
-def query_estimates(rows: pd.DataFrame, by: Sequence[str], *, draws: int, seed: int = 0) -> pd.DataFrame:
-    """One estimate for each combination of the columns `by`, in order of appearance.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        Column ``values`` with an array per task, shape (M,), and the columns `by`.
+def query_estimates(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """:func:`over_queries` of the column ``values`` (arrays) for each combination of the columns `by`, in order.
 
     Returns
     -------
@@ -72,13 +67,15 @@ def query_estimates(rows: pd.DataFrame, by: Sequence[str], *, draws: int, seed: 
         Columns `by`, ``value``, ``low``, ``high``.
     """
     groups = rows.groupby(list(by), sort=False)["values"]
-    table = [(*key, *over_queries(values, draws=draws, seed=seed)) for key, values in groups]
+    table = [(*key, *over_queries(values)) for key, values in groups]
     return pd.DataFrame(table, columns=[*by, "value", "low", "high"])
 
 
 def estimates_text(table: pd.DataFrame, rows: Sequence[str], columns: str) -> pd.DataFrame:
     """Spread estimates out as "value [low, high]", two digits, with `columns` in order of appearance."""
-    text = [f"{r.value:.2f} [{r.low:.2f}, {r.high:.2f}]" for r in table.itertuples()]
+    text = [
+        f"{r.value:.2f}" + (f" [{r.low:.2f}, {r.high:.2f}]" if np.isfinite(r.low) else "") for r in table.itertuples()
+    ]
     spread = table.assign(text=text).pivot(index=list(rows), columns=columns, values="text")
     first = table.drop_duplicates(list(rows)).set_index(list(rows)).index
     return spread.loc[first, list(dict.fromkeys(table[columns]))]

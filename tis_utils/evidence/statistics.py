@@ -1,24 +1,38 @@
-"""Rank correlation along an axis, bootstrap draws, intervals, verdicts."""
+"""The few statistics the book needs: rank correlation, a mean with its interval, and the grade of a claim.
+
+Every interval is Student's over *units* that stand for others of their kind: tasks where there is one model, models
+where there are several (tasks and pools are then averaged first). Runs of a unit are averaged before, so that its
+noise over seeds is in the spread of the units already. With five units a bootstrap interval would hold the truth in 83
+of 100 cases, this one in 95 (``tests/evidence/test_coverage.py``).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.stats import norm, rankdata
 from scipy.stats import t as student
 
 from tis_utils.selectors.arrays import Floats
 
 LEVEL = 0.95
-WHOLE = 100.0  # per cent: no loss is lower by more
-MIN_UNITS = 3  # fewer tasks or settings than these say nothing about others, so they are not resampled
+MIN_UNITS = 3  # fewer tasks or models say nothing about others: the interval then holds the noise of the seeds
+AGREEMENT = 0.75  # share of the units that must point one way for a claim to lean
+GRADES = {
+    "shown": "the whole 95 % interval is on the claim's side of zero",
+    "leaning": "zero is in the interval, but at least three of four units and the mean are on the claim's side",
+    "open": "neither side",
+    "leaning against": "zero is in the interval, but at least three of four units and the mean are on the other side",
+    "refuted": "the whole interval is on the other side",
+    "not testable": "a method has no runs, or there are fewer than three units",
+}
 
 
 class Estimate(NamedTuple):
-    """A number with its bootstrap interval."""
+    """A number with its 95 % interval; NaN ends where nothing is known of its spread."""
 
     value: float
     low: float
@@ -29,21 +43,64 @@ class Estimate(NamedTuple):
         parts = (f"{v:+.{digits}f}".replace("-", "−") for v in self)
         return "{} [{}, {}]".format(*parts)
 
+    def per_cent(self) -> Estimate:
+        """Logarithms of (rival's loss / loss) as "per cent below the rival", which never exceeds 100."""
+        return Estimate(*(float(-100 * np.expm1(-v)) for v in self))
 
-def spearman(x: ArrayLike, y: ArrayLike, constant: float = 0.0) -> Floats:
-    """Spearman's rank correlation along the last axis, ties with their average rank.
+    def clipped(self, low: float, high: float) -> Estimate:
+        """Cut to what the number can be."""
+        return Estimate(*(float(np.clip(v, low, high)) for v in self))
+
+
+def mean_estimate(units: ArrayLike, se: ArrayLike | None = None, *, level: float = LEVEL) -> Estimate:
+    """Mean of independent units with Student's interval.
 
     Parameters
     ----------
-    x, y : arrays, shapes (..., S)
-        Broadcast against each other.
-    constant : float
-        The result where x or y does not vary.
+    units : array, shape (U,)
+        One number per task or model.
+    se : array, shape (U,), optional
+        Standard error of each over seeds: with fewer than three units these alone make the interval; NaN ends without.
+    level : float
+        Share of such intervals that hold the truth.
+    """
+    units = np.asarray(units, dtype=float)
+    value, half = float(units.mean()), np.nan
+    if len(units) >= MIN_UNITS:
+        half = student.ppf((1 + level) / 2, len(units) - 1) * units.std(ddof=1) / np.sqrt(len(units))
+    elif se is not None:
+        half = norm.ppf((1 + level) / 2) * np.sqrt((np.asarray(se, dtype=float) ** 2).sum()) / len(units)
+    return Estimate(value, value - float(half), value + float(half))
 
-    Returns
-    -------
-    ndarray, shape (...)
-        NaN where a value is NaN.
+
+def smallest(estimates: Sequence[tuple[Estimate, Estimate]]) -> Estimate:
+    """The smallest of several means, from each one's interval at 95 % and at the level for all of them together.
+
+    "Better than every rival" is shown if it is shown for each (an intersection-union test, no correction needed), and
+    refuted if one rival's lead is beyond what the best of that many would reach by chance (Bonferroni).
+    """
+    each, together = zip(*estimates, strict=True)
+    return Estimate(min(e.value for e in each), min(e.low for e in each), min(e.high for e in together))
+
+
+def grade(estimate: Estimate, in_favour: int, units: int) -> str:
+    """One of ``GRADES`` for a statistic that is positive where the claim is right, in `in_favour` of `units`."""
+    if units < MIN_UNITS or np.isnan(estimate.value):
+        return "not testable"
+    if estimate.low > 0:
+        return "shown"
+    if estimate.high < 0:
+        return "refuted"
+    if estimate.value > 0 and in_favour >= AGREEMENT * units:
+        return "leaning"
+    return "leaning against" if estimate.value < 0 and units - in_favour >= AGREEMENT * units else "open"
+
+
+def spearman(x: ArrayLike, y: ArrayLike, constant: float = 0.0) -> Floats:
+    """Spearman's rank correlation along the last axis (ties get their average rank).
+
+    Shapes (..., S) are broadcast against each other and give (...); SciPy's function takes no leading axes. Where x or
+    y is constant the result is `constant` (no order, so no relation to the other's order); NaN where a value is NaN.
     """
     a, b = np.broadcast_arrays(np.asarray(x, dtype=float), np.asarray(y, dtype=float))  # (..., S)
     a, b = (rankdata(v, axis=-1, nan_policy="propagate") for v in (a, b))
@@ -52,58 +109,12 @@ def spearman(x: ArrayLike, y: ArrayLike, constant: float = 0.0) -> Floats:
     return np.divide((a * b).sum(axis=-1), scale, out=np.full_like(scale, constant), where=scale != 0)
 
 
-def bootstrap(mean: Floats, sd: Floats, n: ArrayLike, draws: int, rng: np.random.Generator) -> Floats:
-    """Draws of the table of means (P settings, T tasks, ...), shape (R, P·T, ...).
-
-    Every cell gets normal noise of its standard error (none where sd is NaN), then settings and tasks are drawn with
-    replacement, a task in all settings alike; fewer than `MIN_UNITS` stay as they are.
-    """
-    settings, tasks = mean.shape[:2]
-    error = np.nan_to_num(sd) / np.sqrt(np.asarray(n, dtype=float))  # (P, T, ...)
-    noisy = mean + error * rng.standard_normal((draws, *mean.shape))  # (R, P, T, ...)
-    p = _resampled(settings, draws, rng)[:, :, None]
-    t = _resampled(tasks, draws, rng)[:, None, :]
-    drawn = noisy[np.arange(draws)[:, None, None], p, t]  # (R, P, T, ...)
-    return drawn.reshape(draws, settings * tasks, *mean.shape[2:])
+def per_cent_below(values: ArrayLike, rival: ArrayLike) -> Estimate:
+    """By how many per cent `values` (T,) are below those of a rival, mean over tasks, which are the units."""
+    return mean_estimate(np.log(np.asarray(rival, dtype=float) / np.asarray(values, dtype=float))).per_cent()
 
 
-def _resampled(units: int, draws: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Numbers of units with replacement, shape (R, units); each one once where there are few."""
-    if units < MIN_UNITS:
-        return np.broadcast_to(np.arange(units), (draws, units))
-    return rng.integers(units, size=(draws, units))
-
-
-def interval(
-    values: Floats, level: float = LEVEL, units: Iterable[int] = (), ceiling: float | None = None
-) -> tuple[float, float]:
-    """Interval that holds `level` of the bootstrap values (R,), widened by √(n/(n − 1)) · t/z for n resampled units.
-
-    The fewest of `units` (from `MIN_UNITS` on) count (Hesterberg 2015, The American Statistician 69(4), section 4);
-    with a `ceiling` that values cannot pass, ends are moved on the scale of log(1 − value / ceiling).
-    """
-    if ceiling is not None:
-        logs = np.log1p(-np.minimum(values / ceiling, 1 - 1e-12))
-        nearest, farthest = interval(logs, level, units)
-        return -ceiling * float(np.expm1(farthest)), -ceiling * float(np.expm1(nearest))
-    low, middle, high = np.quantile(values, [(1 - level) / 2, 0.5, (1 + level) / 2])
-    n = min((n for n in units if n >= MIN_UNITS), default=None)
-    if n is not None:
-        upper = (1 + level) / 2
-        wider = np.sqrt(n / (n - 1)) * student.ppf(upper, n - 1) / norm.ppf(upper)
-        low, high = middle - wider * (middle - low), middle + wider * (high - middle)
+def percentiles(draws: Floats, level: float = LEVEL) -> tuple[float, float]:
+    """Ends that hold `level` of bootstrap draws, (R,), of many resampled units (for few use :func:`mean_estimate`)."""
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
-
-
-def per_cent_below(values: ArrayLike, rival: ArrayLike, draws: int, seed: int = 0) -> Estimate:
-    """By how many per cent `values` (T,) are below those of a rival, mean over tasks; the interval resamples tasks."""
-    gain = 100 * (1 - np.asarray(values, dtype=float) / np.asarray(rival, dtype=float))  # (T,)
-    drawn = np.random.default_rng(seed).integers(len(gain), size=(draws, len(gain)))
-    return Estimate(float(gain.mean()), *interval(gain[drawn].mean(axis=1), units=[len(gain)]))
-
-
-def verdict(low: float, high: float) -> str:
-    """Supported, contradicted or mixed as the interval lies above, below or around zero."""
-    if low > 0:
-        return "supported"
-    return "contradicted" if high < 0 else "mixed"
