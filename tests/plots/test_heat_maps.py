@@ -10,7 +10,8 @@ from matplotlib.colors import to_hex
 from plots_support import texts
 
 from tis_utils.errors import InputError
-from tis_utils.plots import LOOKS, VERDICTS, heat_maps, matrix_picture, transfer_map, verdict_map, white_spots
+from tis_utils.evidence import statistics
+from tis_utils.plots import GRADES, LOOKS, grade_map, heat_maps, matrix_picture, transfer_map, white_spots
 
 
 def test_heat_maps_print_every_number_and_leave_gaps_white() -> None:
@@ -48,10 +49,11 @@ def test_long_titles_are_wrapped_and_end_within_their_panel() -> None:
         assert all(ax.get_title(loc="left").replace("\n", " ") == title for ax in figure.axes)
 
 
-def test_verdict_map_shows_the_symbol_of_every_verdict() -> None:
-    verdicts = pd.DataFrame({"claim": list("aabb"), "source": list("xyxy"), "verdict": list(VERDICTS)})
-    figure = verdict_map(verdicts, {"y": "Y", "x": "X"}, {"a": "A", "b": "B"})
-    assert texts(figure) == [VERDICTS[kind][0] for kind in ("mixed", "supported", "not testable", "contradicted")]
+def test_grade_map_shows_the_symbol_of_every_grade() -> None:
+    grades = pd.DataFrame({"claim": list("aabbcc"), "source": list("xyxyxy"), "grade": list(GRADES)})
+    figure = grade_map(grades, {"y": "Y", "x": "X"}, {"a": "A", "b": "B", "c": "C"})
+    assert texts(figure) == ["(+)", "+", "(−)", "~", "·", "−"]
+    assert set(GRADES) == set(statistics.GRADES)
 
 
 def test_transfer_map_marks_the_choice() -> None:

@@ -8,7 +8,7 @@ from matplotlib.colors import to_hex
 
 from tis_utils.errors import InputError
 from tis_utils.evidence.claims import PAPER_SOURCES, scorecard
-from tis_utils.plots import LOOKS, VERDICTS, ClaimTable, stages, token_strip
+from tis_utils.plots import GRADES, LOOKS, ClaimTable, stages, token_strip
 from tis_utils.plots.texts import LOSS
 
 
@@ -43,15 +43,15 @@ def test_token_strip_needs_tokens() -> None:
 
 @pytest.fixture(scope="module")
 def card() -> pd.DataFrame:
-    return scorecard(draws=40, sources=["paper", *PAPER_SOURCES, "classroom"])
+    return scorecard(sources=["paper", *PAPER_SOURCES, "classroom"])
 
 
-def test_claim_table_counts_verdicts(card: pd.DataFrame) -> None:
+def test_claim_table_counts_grades(card: pd.DataFrame) -> None:
     page = ClaimTable(card, {"distance predicts loss": "Distance"}, PAPER_SOURCES, {"classroom": "Ours"})
     html = page._repr_html_()
-    rows = card[card["claim"] == "distance predicts loss"].set_index("source")["verdict"]
-    votes = [int((rows[list(PAPER_SOURCES)] == v).sum()) for v in ("supported", "mixed", "contradicted")]
-    assert sum(votes) == 10
-    assert " / ".join(map(str, votes)) in html
-    assert f"{VERDICTS[rows['classroom']][0]} {rows['classroom']}" in html
+    rows = card[card["claim"] == "distance predicts loss"].set_index("source")["grade"]
+    votes = [f"{n} {grade}" for grade in GRADES if (n := int((rows[list(PAPER_SOURCES)] == grade).sum()))]
+    assert ", ".join(votes) in html
+    assert f"{GRADES[rows['classroom']][0]} {rows['classroom']}: " in html
+    assert " of 10 settings" in html
     assert "Spearman" in html

@@ -10,8 +10,16 @@ from jinja2 import Environment, PackageLoader
 
 from tis_utils.evidence.published import MODELS
 from tis_utils.evidence.published_analysis import method_name, published_cube
-from tis_utils.evidence.recommendation import ANY, COMPUTE, GOALS, TASK_KINDS, Answer, strength_groups
-from tis_utils.evidence.tables import RANDOM
+from tis_utils.evidence.recommendation import (
+    ANY,
+    COMPUTE,
+    GOALS,
+    TASK_KINDS,
+    Answer,
+    share_below_untuned,
+    strength_groups,
+)
+from tis_utils.evidence.tables import RANDOM, ZERO_SHOT
 
 TEMPLATES = PackageLoader("tis_utils", "book")
 
@@ -23,11 +31,15 @@ class DecisionPage:
         self.answers = list(answers)
 
     def _repr_html_(self) -> str:
-        first = max(self.answers[: len(COMPUTE)], key=lambda answer: len(answer.evidence))  # all methods in view
+        goal, *_, compute = next(iter(GOALS)), *COMPUTE  # all methods in view
+        asked = [a for a in self.answers if (a.goal, a.strength, a.kind, a.compute) == (goal, ANY, ANY, compute)]
+        first = asked[len(asked) // 2]  # a middling budget
         data = json.dumps(_by_question(self.answers), separators=(",", ":"), ensure_ascii=False).replace("</", "<\\/")
         environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, loader=TEMPLATES)
         template = environment.get_template("decision_page.html")
-        return template.render(first=first, menus=_menus(first), rows=_rows(first), data=data)
+        return template.render(
+            first=first, menus=_menus(first), rows=_rows(first), data=data, below=share_below_untuned()
+        )
 
     def __repr__(self) -> str:
         return f"Decision page with {len(self.answers)} answers"
@@ -58,7 +70,10 @@ def _strengths() -> dict[str, str]:
 
 
 def _rows(answer: Answer) -> list[tuple[str, str, str]]:
-    return [(method_name(m), "—" if m == RANDOM else r.text(), z.text()) for m, r, z in answer.evidence]
+    return [
+        (method_name(m), "—" if m == RANDOM else r.text(), "—" if m == ZERO_SHOT else z.text())
+        for m, r, z in answer.evidence
+    ]
 
 
 def _by_question(answers: Iterable[Answer]) -> dict[str, Any]:
@@ -69,7 +84,6 @@ def _by_question(answers: Iterable[Answer]) -> dict[str, Any]:
     data: dict[str, Any] = {}
     for a in answers:
         entry = data.setdefault(f"{a.goal}|{a.strength}|{a.kind}|{a.budget}", {"unit": a.unit, "answers": {}})
-        pick = "" if a.choice.worth == "no" else method_name(a.choice.method)
-        entry["answers"][a.compute] = (a.headline, a.reason, pick, len(a.evidence))
+        entry["answers"][a.compute] = (a.headline, a.reason, method_name(a.method), len(a.evidence))
         entry["rows"] = max(entry.get("rows", []), _rows(a), key=len)
     return data

@@ -1,4 +1,4 @@
-"""Tables as colours: numbers, verdicts, transfer, what is known, a similarity matrix with its picks."""
+"""Tables as colours: numbers, grades, transfer, what is known, a similarity matrix with its picks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tis_utils.errors import InputError
 from tis_utils.labels import label
 from tis_utils.plots.panels import PAGE, fit, grid, legend, place, styled, write_note
-from tis_utils.plots.theme import DIVERGING, INK, LINE, SEQUENTIAL, SMALL, VERDICTS, look
+from tis_utils.plots.theme import DIVERGING, GRADES, INK, LINE, SEQUENTIAL, SMALL, look
 
 Picks = Sequence[int] | NDArray[np.int64]
 
@@ -126,8 +126,8 @@ def _number(text: str) -> str:
 
 
 @styled
-def verdict_map(card: pd.DataFrame, sources: Mapping[str, str], claims: Mapping[str, str]) -> Figure:
-    """Draw the scorecard: claims × sources, the verdict by colour and by symbol.
+def grade_map(card: pd.DataFrame, sources: Mapping[str, str], claims: Mapping[str, str]) -> Figure:
+    """Draw the scorecard: claims × sources, the grade by colour and by symbol.
 
     Parameters
     ----------
@@ -136,21 +136,21 @@ def verdict_map(card: pd.DataFrame, sources: Mapping[str, str], claims: Mapping[
     sources, claims : mapping of name to printed label
         Columns and rows, in order.
     """
-    table = card.pivot(index="claim", columns="source", values="verdict").loc[list(claims), list(sources)]
-    kinds = list(VERDICTS)
+    table = card.pivot(index="claim", columns="source", values="grade").loc[list(claims), list(sources)]
+    kinds = list(GRADES)
     figure, (ax,) = grid(1, 1, 0.24 * len(claims) + 1.75)
     _cells(
         ax,
         table.map(kinds.index),
-        cmap=ListedColormap([colour for _, colour, _ in VERDICTS.values()]),
+        cmap=ListedColormap([colour for _, colour, _ in GRADES.values()]),
         vmin=-0.5,
         vmax=len(kinds) - 0.5,
-        annot=table.map(lambda kind: VERDICTS[kind][0]),
+        annot=table.map(lambda kind: GRADES[kind][0]),
         annot_kws={"size": 10, "weight": "bold"},
         linewidths=1.5,
     )
     for text, kind in zip(ax.texts, table.to_numpy().ravel(), strict=True):
-        text.set_color(VERDICTS[kind][2])
+        text.set_color(GRADES[kind][2])
     _names(ax, list(claims.values()), list(sources.values()))
     ax.xaxis.tick_top()
     for text in ax.get_xticklabels():
@@ -158,7 +158,7 @@ def verdict_map(card: pd.DataFrame, sources: Mapping[str, str], claims: Mapping[
     ax.axvline(1, color=INK, linewidth=1.2)
     squares = {
         f"{symbol}  {kind}": Line2D([], [], marker="s", markersize=9, color=colour, linestyle="none", mec=LINE)
-        for kind, (symbol, colour, _) in VERDICTS.items()
+        for kind, (symbol, colour, _) in GRADES.items()
     }
     legend(figure, squares)
     return figure

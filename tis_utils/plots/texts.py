@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from tis_utils.errors import InputError
 from tis_utils.plots.panels import PAGE, styled
-from tis_utils.plots.theme import INK, SMALL, VERDICTS, look
+from tis_utils.plots.theme import GRADES, INK, SMALL, look
 
 LETTERS = 80  # in a line of a strip of tokens
 LOSS, QUIET = "#F2B27A", "#E9EBEF"  # fills of tokens with and without loss; INK is legible on both
@@ -107,7 +107,7 @@ class ClaimTable:
     claims : mapping of name to printed label
         Rows, in order.
     settings : sequence of str
-        Sources to count verdicts over.
+        Sources to count grades over.
     own : mapping of name to printed label
         Further sources with a column each.
     """
@@ -120,14 +120,14 @@ class ClaimTable:
     def _cells(self, claim: str, text: str) -> list[str]:
         part = self.card[self.card["claim"] == claim].set_index("source")
         total = part.loc["paper"].to_dict()
-        votes = Counter(part.loc[list(self.settings), "verdict"])
-        tally = " / ".join(str(votes[v]) for v in ("supported", "mixed", "contradicted"))
+        votes = Counter(part.loc[list(self.settings), "grade"])
+        tally = ", ".join(f"{votes[grade]} {grade}" for grade in GRADES if votes[grade])
         words = f"<b>{html.escape(text)}</b><br>{html.escape(total['statement'])}"
-        number = html.escape(total["reason"]) if total["verdict"] == "not testable" else _values(total)
-        return [words, number, _mark(total["verdict"]), tally, *(_own(part.loc[s].to_dict()) for s in self.own)]
+        own = (_evidence(part.loc[source].to_dict()) for source in self.own)
+        return [words, _mark(total["grade"]), _evidence(total, mark=False), tally, *own]
 
     def _repr_html_(self) -> str:
-        titles = ["Claim", "All ten settings", "Verdict", "Settings + / ~ / −", *map(html.escape, self.own.values())]
+        titles = ["Claim", "Grade", "All ten settings", "Each setting", *map(html.escape, self.own.values())]
         table = pd.DataFrame([self._cells(*pair) for pair in self.claims.items()], columns=titles)
         with pd.option_context("display.max_colwidth", None):
             body = table.to_html(index=False, escape=False, border=0, classes=[])
@@ -137,17 +137,15 @@ class ClaimTable:
         return f"Table of {len(self.claims)} claims"
 
 
-def _mark(verdict: str) -> str:
-    return f"{VERDICTS[verdict][0]} {verdict}"
+def _mark(grade: str) -> str:
+    return f"{GRADES[grade][0]} {grade}"
 
 
-def _own(row: Mapping[Any, Any]) -> str:
-    if row["verdict"] != "not testable" or pd.isna(row["statistic"]):
-        return _mark(row["verdict"])
-    return f"{VERDICTS['not testable'][0]} {row['tasks']} task{'s' * (row['tasks'] > 1)} only: {_values(row)}"
-
-
-def _values(row: Mapping[Any, Any]) -> str:
-    digits = 2 if abs(row["statistic"]) < 3 else 1
-    values = (f"{row[c]:+.{digits}f}".replace("-", "−") for c in ("statistic", "low", "high"))
-    return "{} [{}, {}] {}".format(*values, html.escape(row["unit"]))
+def _evidence(row: Mapping[Any, Any], *, mark: bool = True) -> str:
+    """Grade, number with interval, and counts; or why there is none."""
+    if row["reason"]:
+        return html.escape(f"{row['grade']}: {row['reason']}" if mark else row["reason"])
+    digits = 2 if abs(row["estimate"]) < 3 else 1
+    values = (f"{row[c]:+.{digits}f}".replace("-", "−") for c in ("estimate", "low", "high"))
+    number = "{} [{}, {}] {}, {} of {} {}".format(*values, row["unit"], row["k"], row["n"], row["of"])
+    return html.escape(f"{_mark(row['grade'])}: {number}" if mark else number)

@@ -70,11 +70,13 @@ CATEGORIES = (
     ("#0072B2", ""), ("#E69F00", "//"), ("#009E73", "||"), ("#CC79A7", "\\\\"),
     ("#56B4E9", "xx"), ("#D55E00", ""), ("#F0E442", "++"), ("#5C5F66", "--"),
 )  # fmt: skip
-# What the claims' verdicts look like: symbol, fill, ink.
-VERDICTS = {
-    "supported": ("+", "#5E4FA2", "white"),
-    "mixed": ("~", "#E8E6EF", INK),
-    "contradicted": ("−", "#E08214", "black"),
+# What the grades of claims (`tis_utils.evidence.statistics.GRADES`) look like: symbol, fill, ink.
+GRADES = {
+    "shown": ("+", "#5E4FA2", "white"),
+    "leaning": ("(+)", "#B9B0DC", INK),
+    "open": ("~", "#F1F1F4", INK),
+    "leaning against": ("(−)", "#F6C894", INK),
+    "refuted": ("−", "#D9730D", "black"),
     "not testable": ("·", "#FFFFFF", MUTED),
 }
 _ALIASES = {"rr": "round_robin", "round-robin": "round_robin", "dg": "doubly_greedy", "none": "zero_shot"}
