@@ -3,7 +3,6 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from tis_utils.evidence import statistics as stats
 from tis_utils.evidence.claims import SCORECARD_COLUMNS
 from tis_utils.neighbours.scorecard import neighbour_scorecard
 from tis_utils.storage import stored_results as shipped
@@ -11,25 +10,26 @@ from tis_utils.storage import stored_results as shipped
 
 @pytest.fixture(scope="module")
 def card() -> pd.DataFrame:
-    return neighbour_scorecard(draws=200)
+    return neighbour_scorecard()
 
 
 def test_both_neighbours_are_judged_by_the_rules_of_the_scorecard(card: pd.DataFrame) -> None:
     assert list(card.columns) == [*SCORECARD_COLUMNS, "method"]
     assert set(card["method"]) == {"INSTA", "ILA"}
     assert not card["claim"].duplicated().any()
-    tested = card[card["verdict"] != "not testable"]
-    untested = card[card["verdict"] == "not testable"]  # all runs are stored
+    tested = card[card["grade"] != "not testable"]
+    untested = card[card["grade"] == "not testable"]  # all runs are stored
     assert untested["metric"].eq("general_loss").all()
     assert untested["reason"].str.startswith("1 task only").all()
     assert len(untested) == 4
     for row in tested.itertuples():
-        assert row.low <= row.high
-        assert row.verdict == stats.verdict(row.low, row.high)
+        assert row.low <= row.estimate <= row.high
+        assert (row.grade == "shown") == (row.low > 0)
+        assert (row.grade == "refuted") == (row.high < 0)
 
 
 def test_without_stored_runs_nothing_is_testable(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(shipped, "RESULTS", tmp_path)
-    card = neighbour_scorecard("smoke", draws=10)
-    assert set(card["verdict"]) == {"not testable"}
+    card = neighbour_scorecard("smoke")
+    assert set(card["grade"]) == {"not testable"}
     assert card["reason"].str.len().min() > 0

@@ -126,7 +126,8 @@ def _text(row: Any) -> str:
         return f"{row.grade}: {row.reason}"
     estimate = stats.Estimate(row.estimate, row.low, row.high)
     digits = 1 if row.unit.startswith(("%", "points")) else 2
-    return f"{row.grade}: {estimate.text(digits)} {row.unit}, {row.k} of {row.n} {row.of}"
+    counts = f", {row.k} of {row.n} {row.of}" * bool(row.n)
+    return f"{row.grade}: {estimate.text(digits)} {row.unit}{counts}"
 
 
 def _line(claim: Claim, metric: str, source: str, data: Cube | None) -> dict[str, object]:
@@ -188,7 +189,7 @@ def _cube(claim: Claim, metric: str, data: Cube | None) -> Cube:
     methods = (*claim.methods, *others)
     at = [data.methods.index(m) for m in methods]
     mean = data.mean[..., at, :]
-    whole = ~np.isnan(mean).any(axis=(0, 2, 3, 4)) & [claim.task in ("", t) for t in data.tasks]  # tasks
+    whole = ~np.isnan(mean).any(axis=(0, 2, 3, 4)) & np.array([claim.task in ("", t) for t in data.tasks])
     if not whole.any():
         raise NotTestableError(f"no task has every method at every {step}")
     kept = np.flatnonzero(whole)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 
 from tis_utils.errors import InputError
-from tis_utils.evidence.cube import Cube, Leads, cube
-from tis_utils.evidence.statistics import bootstrap
+from tis_utils.evidence.claims import judged
+from tis_utils.evidence.cube import Cube, cube
+from tis_utils.evidence.statistics import Floats
 
 
 def common_cube(rows: pd.DataFrame, metric: str, methods: Sequence[str]) -> Cube:
@@ -30,19 +29,11 @@ def common_cube(rows: pd.DataFrame, metric: str, methods: Sequence[str]) -> Cube
     return cube(rows[rows["budget"].isin(budgets)], metric, "both", methods)
 
 
-def mean_leads(data: Cube, over: str, draws: int, seed: int, minus: str | None = None) -> Leads:
-    """Leads over a method, mean over tasks, (K, S), with bootstrap draws; with `minus`, less the lead of that one.
-
-    The noise of the bootstrap comes in the order tasks, budgets, methods.
-    """
-    mean, sd, n = (np.swapaxes(values, 1, 2)[None] for values in (data.mean, data.sd, data.n))  # (1, T, S, K)
-    cloud = bootstrap(mean, sd, n, draws, np.random.default_rng(seed))  # (R, T, S, K)
-    return Leads.of(data, over, np.swapaxes(cloud, 2, 3), minus)
+def task_leads(data: Cube, method: str, over: str) -> Floats:
+    """Lead of a method over another in every task, log(loss of the other / loss), mean over budgets, (T,)."""
+    return data.gain(over)[:, data.methods.index(method)].mean(axis=-1)
 
 
-def over_budgets(ahead: Leads, *, growth: bool = False) -> Leads:
-    """Mean over budgets, (K,), or what the highest has more than the lowest."""
-    values, draws = ahead.value, ahead.draws
-    if growth:
-        return replace(ahead, value=values[..., -1] - values[..., 0], draws=draws[..., -1] - draws[..., 0])
-    return replace(ahead, value=values.mean(axis=-1), draws=draws.mean(axis=-1))
+def judge_leads(values: Floats, unit: str) -> dict[str, object]:
+    """Estimate, interval, counts and grade of one number per task, (T,): the rules of the scorecard."""
+    return judged(values[None, :, None, None], unit)

@@ -12,18 +12,13 @@ from tis_utils.neighbours.insta import claims as insta_claims
 from tis_utils.profiles import load_profile
 
 
-def neighbour_scorecard(source: str = "classroom", *, draws: int = 2000, seed: int = 0) -> pd.DataFrame:
+def neighbour_scorecard(source: str = "classroom") -> pd.DataFrame:
     """One row per claim of INSTA's and of ILA's authors, from the stored runs of a profile; nothing is trained.
 
     Columns of :func:`tis_utils.evidence.claims.scorecard`, by the same rules, and ``method`` (INSTA or ILA).
     """
     study = Study(load_profile(source), compute=False)
     cells = [*GRIDS["insta"](study.profile), *GRIDS["budgets"](study.profile)]
-    by_instruction = insta_claims.judge(study.stored(cells), source=source, draws=draws, seed=seed)
-    by_coverage = ila_claims.claims(study, draws, seed)
-    table = pd.concat(
-        [by_instruction.assign(method="INSTA", metric="test_loss"), by_coverage.assign(method="ILA")], ignore_index=True
-    )
-    untested = table["reason"].isna() & (table["verdict"] == "not testable")
-    table["reason"] = table["reason"].mask(untested, "a method has no stored runs").fillna("")
-    return table.reindex(columns=[*SCORECARD_COLUMNS, "method"])
+    by_instruction = insta_claims.judge(study.stored(cells), source=source)
+    table = pd.concat([by_instruction.assign(method="INSTA"), ila_claims.claims(study).assign(method="ILA")])
+    return table.reindex(columns=[*SCORECARD_COLUMNS, "method"]).reset_index(drop=True)

@@ -147,5 +147,6 @@ def _evidence(row: Mapping[Any, Any], *, mark: bool = True) -> str:
         return html.escape(f"{row['grade']}: {row['reason']}" if mark else row["reason"])
     digits = 2 if abs(row["estimate"]) < 3 else 1
     values = (f"{row[c]:+.{digits}f}".replace("-", "−") for c in ("estimate", "low", "high"))
-    number = "{} [{}, {}] {}, {} of {} {}".format(*values, row["unit"], row["k"], row["n"], row["of"])
+    number = "{} [{}, {}] {}".format(*values, row["unit"])
+    number += f", {row['k']} of {row['n']} {row['of']}" * bool(row["n"])
     return html.escape(f"{_mark(row['grade'])}: {number}" if mark else number)

@@ -60,7 +60,7 @@ def test_likeness_compares_answers_of_sources_with_those_of_the_queries(study: S
 
 
 def test_the_table_holds_means_over_the_targets_of_a_kind(study: Study, gains: pd.DataFrame) -> None:
-    table = correlation.correlation_table(study, gains, draws=50)
+    table = correlation.correlation_table(study, gains)
     assert len(table) == 3 * len(correlation.KINDS) * len(correlation.SCORERS)
     scores = correlation.scores_by(study, "by cards", TARGETS)
     rho, special = [], []
@@ -76,8 +76,7 @@ def test_the_table_holds_means_over_the_targets_of_a_kind(study: Study, gains: p
     assert table.loc[("the gain less the mean of the source", families, "by cards"), "value"] == pytest.approx(
         np.mean(special)
     )
-    assert (table["low"] <= table["value"]).all()
-    assert (table["value"] <= table["high"]).all()
+    assert (table["value"].between(table["low"], table["high"]) | table["low"].isna()).all()  # NaN: too few targets
 
 
 def test_pairs_leave_out_the_target_itself(study: Study, gains: pd.DataFrame) -> None:

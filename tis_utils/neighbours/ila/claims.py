@@ -1,4 +1,4 @@
-"""What the runs say about ILA: leads over Random, growth with budget and pool, verdicts on its claims."""
+"""What the runs say about ILA: leads over Random, growth with budget and pool, grades of its claims."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ import numpy as np
 import pandas as pd
 
 from tis_utils.errors import InputError
-from tis_utils.evidence.claims import SCORECARD_COLUMNS, verdict_and_reason
-from tis_utils.evidence.cube import Cube
-from tis_utils.evidence.statistics import Estimate, interval, verdict
+from tis_utils.evidence.claims import SCORECARD_COLUMNS
+from tis_utils.evidence.cube import Cube, lead_estimate
+from tis_utils.evidence.statistics import Estimate, Floats
 from tis_utils.experiments.grids import GRIDS, ILA_RULES
 from tis_utils.experiments.study import Study
 from tis_utils.neighbours.ila.designed_subsets import METHODS, TARGETS, stored
 from tis_utils.neighbours.ila.regression import CLAIMED, LEAST_ROWS, design, explained
-from tis_utils.neighbours.leads import common_cube, mean_leads, over_budgets
+from tis_utils.neighbours.leads import common_cube, judge_leads, task_leads
 
 RANDOM, TARGETED = "none/random", "less/round_robin"
 ILA, DEPTH, COVERAGE = (f"none/{rule}" for rule in ILA_RULES)
 METRICS = ("test_loss", "general_loss")
-UNIT = "% of Random's loss"
 Line = dict[str, object]
 
 
@@ -34,25 +33,9 @@ def general_rows(subsets: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(experiment="budget", task="general", representation="none", metric="test_loss")
 
 
-def leads(data: Cube, draws: int = 2000, seed: int = 0) -> pd.DataFrame:
-    """Mean lead over Random, per cent of its loss: method, budget, value, and low, high of the 95 % interval."""
-    ahead = mean_leads(data, RANDOM, draws, seed)
-    lines = [
-        (method, budget, *ahead.at(s).estimate(k))
-        for s, budget in enumerate(data.budgets)
-        for k, method in enumerate(data.methods)
-        if method != RANDOM
-    ]
-    return pd.DataFrame(lines, columns=["method", "budget", "value", "low", "high"])
-
-
-def gap(data: Cube, method: str, other: str, draws: int = 2000, seed: int = 0, *, growth: bool = False) -> Estimate:
-    """Lead of a method over Random minus that of another (0 for Random itself), mean over tasks and budgets.
-
-    In points of per cent of Random's loss. With `growth`, highest budget minus lowest instead of the mean.
-    """
-    ahead = over_budgets(mean_leads(data, RANDOM, draws, seed, minus=other), growth=growth)
-    return ahead.estimate(data.methods.index(method))
+def gap(data: Cube, method: str, other: str) -> Estimate:
+    """How far the loss of a method lies below that of another, per cent, mean over tasks and budgets."""
+    return lead_estimate(data, other, method)
 
 
 def pool_cube(rows: pd.DataFrame, sizes: list[int], full: int) -> tuple[Cube, list[int]]:
@@ -61,15 +44,14 @@ def pool_cube(rows: pd.DataFrame, sizes: list[int], full: int) -> tuple[Cube, li
     return common_cube(rows, "test_loss", [*(f"none/ila@pool{size}" for size in sizes), ILA, RANDOM]), [*sizes, full]
 
 
-def pool_slope(data: Cube, sizes: list[int], draws: int, seed: int) -> Estimate:
-    """Points of lead over Random gained per doubling of the pool, from a :func:`pool_cube`, mean over budgets."""
-    ahead = over_budgets(mean_leads(data, RANDOM, draws, seed))
+def pool_slopes(data: Cube, sizes: list[int]) -> Floats:
+    """Points of lead over Random gained per doubling of the pool in every task, from a :func:`pool_cube`, (T,)."""
+    lead = data.lead(RANDOM).mean(axis=-1)[:, :-1]  # (T, K - 1)
     doublings = np.log2(sizes) - np.log2(sizes).mean()  # (K - 1,)
-    weights = doublings / (doublings @ doublings)
-    return Estimate(float(ahead.value[:-1] @ weights), *interval(ahead.draws[:, :-1] @ weights, units=ahead.units))
+    return lead @ doublings / (doublings @ doublings)
 
 
-# --- verdicts ----------------------------------------------------------------------------------------
+# --- grades ------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -105,74 +87,67 @@ RUN_CLAIMS = (
 )
 
 
-def claims(study: Study, draws: int = 2000, seed: int = 0) -> pd.DataFrame:
+def claims(study: Study) -> pd.DataFrame:
     """ILA's claims, judged on the stored runs of a profile; nothing is trained. See :func:`judge`."""
     specs = dict.fromkeys([*GRIDS["ila"](study.profile), *GRIDS["budgets"](study.profile)])
-    profile = study.profile
-    return judge(study.stored(list(specs)), stored(study), profile.name, profile.pool_size, draws, seed)
+    return judge(study.stored(list(specs)), stored(study), study.profile.name, study.profile.pool_size)
 
 
-def judge(
-    rows: pd.DataFrame, subsets: pd.DataFrame, source: str, pool_size: int, draws: int = 2000, seed: int = 0
-) -> pd.DataFrame:
-    """Verdicts on what the authors say of ILA, from tidy runs and the table of designed subsets.
+def judge(rows: pd.DataFrame, subsets: pd.DataFrame, source: str, pool_size: int) -> pd.DataFrame:
+    """Grades of what the authors say of ILA, from tidy runs and the table of designed subsets.
 
     Columns of the scorecard; claims without the runs they need are "not testable".
     """
     by_metric = {"test_loss": rows, "general_loss": general_rows(subsets)}
-    lines = _explained_lines(subsets, draws, seed)
-    for claim in RUN_CLAIMS:
-        lines += [_run_line(claim, metric, by_metric[metric], draws, seed) for metric in claim.metrics]
-    lines.append(_pool_line(rows, pool_size, draws, seed))
+    lines = _explained_lines(subsets)
+    lines += [_run_line(claim, metric, by_metric[metric]) for claim in RUN_CLAIMS for metric in claim.metrics]
+    lines.append(_pool_line(rows, pool_size))
     table = pd.DataFrame(lines, columns=SCORECARD_COLUMNS).assign(source=source)
-    return table.fillna({"verdict": "not testable"})
+    return table.fillna({"grade": "not testable", "k": 0, "n": 0})
 
 
-def _explained_lines(subsets: pd.DataFrame, draws: int, seed: int) -> list[Line]:
+def _explained_lines(subsets: pd.DataFrame) -> list[Line]:
     lines = []
     for target, metric in zip(TARGETS, reversed(METRICS), strict=True):
         line: Line = {
             "statement": f"Coverage and depth explain over {100 * CLAIMED:.0f} % of the variance of the dev loss.",
             "metric": metric,
             "unit": f"R² above {CLAIMED}",
-            "tasks": 1,
         }
         if design(subsets)[target].notna().sum() < LEAST_ROWS:
             reason = f"fewer than {LEAST_ROWS} designed subsets have this loss"
             lines.append(line | {"claim": f"coverage and depth explain, {metric}", "reason": reason})
             continue
-        above = explained(subsets, target, draws, seed) - CLAIMED
+        above = explained(subsets, target) - CLAIMED
         for kind in ("in-sample", "leave-one-out"):
             value, low, high = map(float, above.loc[kind])
-            result = {"verdict": verdict(low, high), "reason": ""}  # the interval is over subsets, not over tasks
-            claim = {"claim": f"coverage and depth explain, {kind}, {metric}"}
-            lines.append(line | claim | {"statistic": value, "low": low, "high": high} | result)
+            grade = "shown" if low > 0 else "refuted" if high < 0 else "open"  # one number over all subsets: no counts
+            claim = {"claim": f"coverage and depth explain, {kind}, {metric}", "reason": "", "grade": grade}
+            lines.append(line | claim | {"estimate": value, "low": low, "high": high})
     return lines
 
 
-def _run_line(claim: RunClaim, metric: str, rows: pd.DataFrame, draws: int, seed: int) -> Line:
-    line: Line = {"claim": f"{claim.name}, {metric}", "statement": claim.statement, "metric": metric, "unit": UNIT}
+def _run_line(claim: RunClaim, metric: str, rows: pd.DataFrame) -> Line:
+    unit = "points of lead" if claim.growth else "% of loss"
+    line: Line = {"claim": f"{claim.name}, {metric}", "statement": claim.statement, "metric": metric, "unit": unit}
     try:
-        data = common_cube(rows, "test_loss", list(dict.fromkeys([claim.method, claim.other, RANDOM])))
+        data = common_cube(rows, "test_loss", [claim.method, claim.other])
     except InputError as error:
-        return line | {"tasks": 0, "reason": str(error)}
-    return line | _numbers(gap(data, claim.method, claim.other, draws, seed, growth=claim.growth), len(data.tasks))
+        return line | {"reason": str(error)}
+    if not claim.growth:
+        return line | judge_leads(task_leads(data, claim.method, claim.other), unit)
+    lead = data.lead(claim.other)[:, 0]  # (T, S)
+    return line | judge_leads(lead[:, -1] - lead[:, 0], unit)
 
 
-def _pool_line(rows: pd.DataFrame, pool_size: int, draws: int, seed: int) -> Line:
+def _pool_line(rows: pd.DataFrame, pool_size: int) -> Line:
     line: Line = {
         "claim": "ILA's gain grows with the pool, test_loss",
         "statement": "The lead of ILA over Random grows with the size of the pool it selects from.",
         "metric": "test_loss",
-        "unit": f"{UNIT} per doubling",
+        "unit": "points of lead per doubling",
     }
     sizes = sorted({int(s.split("pool")[1]) for s in rows["selector"].unique() if "@pool" in str(s)})
     if not sizes:
-        return line | {"tasks": 0, "reason": "there are no runs on smaller pools"}
-    data, sizes = pool_cube(rows, sizes, pool_size)
-    return line | _numbers(pool_slope(data, sizes, draws, seed), len(data.tasks))
-
-
-def _numbers(estimate: Estimate, tasks: int) -> Line:
-    value, low, high = estimate
-    return {"statistic": value, "low": low, "high": high, "tasks": tasks} | verdict_and_reason(low, high, tasks)
+        return line | {"reason": "there are no runs on smaller pools"}
+    return line | judge_leads(pool_slopes(*pool_cube(rows, sizes, pool_size)), str(line["unit"]))

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from tis_utils.errors import InputError
-from tis_utils.evidence.statistics import Floats, interval
+from tis_utils.evidence.statistics import Floats, percentiles
 from tis_utils.neighbours.ila.coverage_depth import Ints
 from tis_utils.neighbours.ila.designed_subsets import TARGETS
 
@@ -129,7 +129,7 @@ def explained(rows: pd.DataFrame, target: str, draws: int = 2000, seed: int = 0)
         ),
         "leave-one-out": (fit.leave_one_out, r_squared(y[drawn], fit.left_out[drawn])),
     }
-    values = {name: (point, *interval(cloud)) for name, (point, cloud) in clouds.items()}
+    values = {name: (point, *percentiles(cloud)) for name, (point, cloud) in clouds.items()}
     return pd.DataFrame(values, index=["value", "low", "high"]).T
 
 
@@ -140,7 +140,7 @@ def slopes(rows: pd.DataFrame, target: str, draws: int = 2000, seed: int = 0) ->
     """
     y, X = _columns(rows, target)
     point, (_, cloud) = regress(y, X).coefficients, _refitted(y, X, draws, seed)
-    lines = [(point[k], *interval(cloud[:, k])) for k in (1, 2)]
+    lines = [(point[k], *percentiles(cloud[:, k])) for k in (1, 2)]
     return pd.DataFrame(lines, index=["coverage", "depth"], columns=["value", "low", "high"])
 
 

@@ -5,19 +5,17 @@ The rules are those of :mod:`tis_utils.evidence.claims`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from tis_utils.errors import InputError
-from tis_utils.evidence.claims import verdict_and_reason
-from tis_utils.evidence.cube import Leads
-from tis_utils.evidence.statistics import Estimate, verdict
+from tis_utils.evidence.claims import SCORECARD_COLUMNS
+from tis_utils.evidence.cube import lead_estimate
+from tis_utils.evidence.statistics import Estimate
 from tis_utils.experiments.run_spec import NONE
-from tis_utils.neighbours.leads import common_cube, mean_leads, over_budgets
+from tis_utils.neighbours.leads import common_cube, judge_leads, task_leads
 
-COLUMNS = ["claim", "statement", "source", "unit", "statistic", "low", "high", "verdict"]
 FEW_TASKS, MANY_TASKS = f"{NONE}/insta@5", f"{NONE}/insta@20"
 # Name, statement, and two methods: the claim is that the first has a lower held-out loss. Judged by prompts and cards.
 CLAIMS = (
@@ -45,9 +43,7 @@ CLAIMS = (
 )
 
 
-def lead(
-    rows: pd.DataFrame, better: str, worse: str, *, budget: int | None = None, draws: int = 2000, seed: int = 0
-) -> Estimate:
+def lead(rows: pd.DataFrame, better: str, worse: str, *, budget: int | None = None) -> Estimate:
     """How far one method's held-out loss lies below another's, per cent, mean over tasks, with a 95 % interval.
 
     Parameters
@@ -65,45 +61,31 @@ def lead(
         If the methods have no task and budget in common.
     """
     rows = rows if budget is None else rows[rows["budget"] == budget]
-    return _ahead(rows, better, worse, draws, seed).estimate(0)
+    return lead_estimate(common_cube(rows, "test_loss", [better, worse]), worse, better)
 
 
-def _ahead(rows: pd.DataFrame, better: str, worse: str, draws: int, seed: int) -> Leads:
-    rows = rows.sort_values("task", kind="stable")  # the order in which the bootstrap draws its noise
-    return over_budgets(mean_leads(common_cube(rows, "test_loss", [better, worse]), worse, draws, seed))
+def judge(rows: pd.DataFrame, *, source: str = "classroom") -> pd.DataFrame:
+    """Judge every claim that `rows`, runs of the grids ``insta`` and ``budgets``, can judge.
 
-
-def judge(rows: pd.DataFrame, *, source: str = "classroom", draws: int = 2000, seed: int = 0) -> pd.DataFrame:
-    """Judge every claim that `rows` can judge.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        Runs of the grids ``insta`` and ``budgets`` of :data:`tis_utils.experiments.grids.GRIDS`.
-    source : str
-        Goes into the column of that name.
-
-    Returns
-    -------
-    DataFrame
-        Columns ``COLUMNS``; "not testable" where a method is missing or there are fewer than three tasks.
+    Columns of :func:`tis_utils.evidence.claims.scorecard`; "not testable" where a method is missing or there are fewer
+    than three tasks.
     """
     lines = []
     for kind, option in (("prompts", ""), ("cards", ":cards")):
         for name, statement, better, worse in CLAIMS:
-            line: list[object] = [f"{name}, by {kind}", statement, source, "% of loss"]
+            methods = [better.format(option), worse.format(option)]
+            line = {"claim": f"{name}, by {kind}", "statement": statement, "metric": "test_loss", "unit": "% of loss"}
             try:
-                ahead = _ahead(rows, better.format(option), worse.format(option), draws, seed)
-                value, low, high = ahead.estimate(0)
-                line += [value, low, high, verdict_and_reason(low, high, *ahead.units)["verdict"]]
-            except InputError:
-                line += [np.nan, np.nan, np.nan, "not testable"]
-            lines.append(line)
-    return pd.DataFrame(lines, columns=COLUMNS)
+                data = common_cube(rows, "test_loss", methods)
+            except InputError as error:
+                lines.append(line | {"k": 0, "n": 0, "grade": "not testable", "reason": str(error)})
+                continue
+            lines.append(line | judge_leads(task_leads(data, *methods), "% of loss"))
+    return pd.DataFrame(lines, columns=SCORECARD_COLUMNS).assign(source=source)
 
 
-def judged(claim: str, values: Sequence[float], unit: str, *, source: str = "classroom") -> pd.DataFrame:
-    """One more row of :func:`judge` from a statistic and its interval, given as (value, low, high)."""
-    value, low, high = values
-    line = [claim, "", source, unit, value, low, high, verdict(low, high)]
-    return pd.DataFrame([line], columns=COLUMNS)
+def judged(claim: str, values: ArrayLike, unit: str, *, source: str = "classroom") -> pd.DataFrame:
+    """One more row of :func:`judge` from one number per target, (T,), positive where the claim is right."""
+    line: dict[str, object] = {"claim": claim, "statement": "", "metric": "", "unit": unit}
+    line |= judge_leads(np.asarray(values, dtype=float), unit)
+    return pd.DataFrame([line], columns=SCORECARD_COLUMNS).assign(source=source)

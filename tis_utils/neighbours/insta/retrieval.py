@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from reasoning_gym.factory import DATASETS
 
-from tis_utils.evidence.statistics import Estimate, Floats, interval
+from tis_utils.evidence.statistics import Estimate, Floats, mean_estimate
 from tis_utils.examples import benchmarks
 from tis_utils.examples.text import request
 from tis_utils.experiments.study import Study
@@ -73,20 +73,14 @@ def _ranks(
     return lines
 
 
-def accuracy(table: pd.DataFrame, column: str, rates: Sequence[float], *, draws: int = 2000) -> Estimate:
-    """Mean of a 0/1 column of :func:`retrieval` in per cent, with a 95 % bootstrap interval over families.
+def accuracy(table: pd.DataFrame, column: str, rates: Sequence[float]) -> Estimate:
+    """Mean of a 0/1 column of :func:`retrieval` in per cent, with a 95 % interval over families.
 
     With two rates, the mean of the second minus that of the first, over the same families.
     """
     wide = 100 * table.pivot(index="family", columns="rate", values=column)
     values = (wide[rates[-1]] - wide[rates[0]] if len(rates) == 2 else wide[rates[0]]).to_numpy(float)  # (F,)
-    return resampled(values, draws)
-
-
-def resampled(values: Floats, draws: int = 2000) -> Estimate:
-    """Mean and 95 % bootstrap interval of independent values, shape (F,)."""
-    cloud = np.random.default_rng(0).choice(values, (draws, len(values))).mean(axis=1)
-    return Estimate(float(values.mean()), *interval(cloud, units=[len(values)]))
+    return mean_estimate(values)
 
 
 def benchmark_instructions(name: str) -> dict[str, tuple[str, ...]]:

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from tis_utils.evidence.statistics import Floats, spearman
+from tis_utils.evidence.statistics import Floats, mean_estimate, spearman
 from tis_utils.experiments.study import Study
-from tis_utils.neighbours.insta.retrieval import resampled
 from tis_utils.neighbours.insta.scores import score_tasks
 from tis_utils.neighbours.insta.selector import embedded, instructions, target_family, target_instruction
 from tis_utils.neighbours.insta.transfer import source_tasks
@@ -89,8 +88,8 @@ def transfer_correlations(study: Study, gains: pd.DataFrame, scores: pd.DataFram
     return pd.DataFrame.from_dict(lines, orient="index").rename_axis("target")
 
 
-def correlation_table(study: Study, gains: pd.DataFrame, draws: int = 2000) -> pd.DataFrame:
-    """Mean correlation over targets with a 95 % bootstrap interval, for every scorer and kind of target.
+def correlation_table(study: Study, gains: pd.DataFrame) -> pd.DataFrame:
+    """Mean correlation over targets with a 95 % interval, for every scorer and kind of target.
 
     Returns
     -------
@@ -110,7 +109,7 @@ def correlation_table(study: Study, gains: pd.DataFrame, draws: int = 2000) -> p
         for what, values in statistics.items():
             for kind, title in KINDS.items():
                 part = values[table["kind"] == kind].to_numpy(float)
-                lines.append((what, title, scorer, *resampled(part, draws)))
+                lines.append((what, title, scorer, *mean_estimate(part)))
     index = ["statistic", "targets", "scorer"]
     return pd.DataFrame(lines, columns=[*index, "value", "low", "high"]).set_index(index)
 
