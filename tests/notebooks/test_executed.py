@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import os
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +13,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from tis_utils import paths
+from tis_utils import paths, scorecard
+from tis_utils.evidence import claims
 
 pytestmark = pytest.mark.notebook
 CHAPTERS = Path(os.environ.get("TIS_BOOK", paths.BOOK)).resolve() / "chapters"
@@ -48,6 +51,20 @@ def test_a_second_cold_run_gives_the_same_numbers(tmp_path: Path) -> None:
     for half in halves:
         done = half.result()
         assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+
+
+def test_a_claim_has_one_value_on_all_pages() -> None:
+    """Every graded number of the paper's runs that a page prints is one of the scorecard's."""
+    card = scorecard(sources=["paper"])
+    values = {claims.graded(row) for row in card.itertuples()}
+    seen = {}
+    for path in executed():
+        outputs = [o for c in nbformat.read(path, as_version=4).cells for o in c.get("outputs", [])]
+        text = " ".join(html.unescape("".join(o.get("data", {}).get("text/html", ""))) for o in outputs)
+        for printed in re.findall(r"(?:shown|leaning|leaning against|open|refuted): [^<>]*? of 10 settings", text):
+            seen.setdefault(printed, path.name)
+    assert len(set(seen.values())) >= 3, "fewer than three pages print graded numbers"
+    assert set(seen) <= values, {printed: page for printed, page in seen.items() if printed not in values}
 
 
 def run_again(chapters: list[Path], variables: dict[str, str], folder: Path) -> subprocess.CompletedProcess[str]:

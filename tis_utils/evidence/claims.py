@@ -116,12 +116,13 @@ def page_scorecard(
 
 def grade_table(card: pd.DataFrame, sources: Mapping[str, str], claims: Mapping[str, str]) -> pd.DataFrame:
     """Grades with their numbers, or why there is none: printed claims × printed sources."""
-    table = card.assign(text=[_text(row) for row in card.itertuples()])
+    table = card.assign(text=[graded(row) for row in card.itertuples()])
     table = table.pivot(index="claim", columns="source", values="text")
     return table.loc[list(claims), list(sources)].rename(index=claims, columns=sources)
 
 
-def _text(row: Any) -> str:
+def graded(row: Any) -> str:
+    """Grade, number, interval and counts of a row of the scorecard in one line, the same on every page."""
     if row.reason:
         return f"{row.grade}: {row.reason}"
     estimate = stats.Estimate(row.estimate, row.low, row.high)
