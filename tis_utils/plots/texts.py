@@ -6,6 +6,7 @@ import html
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -13,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tis_utils.errors import InputError
+from tis_utils.evidence.claims import graded
 from tis_utils.plots.panels import PAGE, styled
 from tis_utils.plots.theme import GRADES, INK, SMALL, look
 
@@ -143,10 +145,5 @@ def _mark(grade: str) -> str:
 
 def _evidence(row: Mapping[Any, Any], *, mark: bool = True) -> str:
     """Grade, number with interval, and counts; or why there is none."""
-    if row["reason"]:
-        return html.escape(f"{row['grade']}: {row['reason']}" if mark else row["reason"])
-    digits = 2 if abs(row["estimate"]) < 3 else 1
-    values = (f"{row[c]:+.{digits}f}".replace("-", "−") for c in ("estimate", "low", "high"))
-    number = "{} [{}, {}] {}".format(*values, row["unit"])
-    number += f", {row['k']} of {row['n']} {row['of']}" * bool(row["n"])
-    return html.escape(f"{_mark(row['grade'])}: {number}" if mark else number)
+    text = graded(SimpleNamespace(**row))
+    return html.escape(f"{GRADES[row['grade']][0]} {text}" if mark else text.partition(": ")[2])
