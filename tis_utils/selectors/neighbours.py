@@ -48,7 +48,8 @@ def knn_uniform(
     distance : {"cosine", "euclidean"}
         ``1 - S``, or ``sqrt(2 (1 - S))`` as TSDS was published.
     sample : bool
-        Draw without replacement in proportion to the mass, as TSDS does, not the largest masses.
+        Draw in proportion to the mass, not the largest masses: without replacement, where TSDS draws with, so that
+        no candidate comes twice.
     """
     mass = uniform_mass(S, alpha=alpha, C=C, max_k=max_k, distance=distance)
     return by_mass("knn_uniform", sampling_keys(mass, seed) if sample else mass, S, budget)
