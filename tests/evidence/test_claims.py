@@ -12,7 +12,16 @@ from scipy.stats import spearmanr, ttest_1samp
 
 from tis_utils.errors import InputError
 from tis_utils.evidence import published
-from tis_utils.evidence.claims import CLAIMS, PAPER_SOURCES, SCORECARD_COLUMNS, grade_table, page_scorecard, scorecard
+from tis_utils.evidence.claims import (
+    CLAIMS,
+    PAPER_SOURCES,
+    SCORECARD_COLUMNS,
+    grade_table,
+    page_scorecard,
+    scorecard,
+    versus,
+)  # fmt: skip
+from tis_utils.evidence.cube import cube
 from tis_utils.evidence.statistics import GRADES
 from tis_utils.evidence.tables import as_figures
 from tis_utils.experiments.run_spec import ROW_COLUMNS
@@ -430,3 +439,18 @@ def test_a_page_judges_the_paper_and_its_own_runs(sweep_rows):
     start = f"{line['grade']}: {line['estimate']:+.1f} [".replace("-", "−")
     assert table.loc[printed[line["claim"]], "paper"].startswith(start)
     assert table["smoke"].str.startswith("not testable: ").all()  # two tasks
+
+
+def test_two_methods_of_one_experiment_are_judged_as_the_scorecard_does() -> None:
+    rows = world(lambda method, i, t: 1.0 + 0.1 * (method == "none") + 0.02 * t * (method == "rds"))
+    rows = rows[(rows["experiment"] == "budget") & (rows["selector"] != "none")]
+    data = cube(rows, "query_loss", "both")
+    line = versus(data, "less/round_robin", "none/random")
+    row = scorecard(rows.assign(source="classroom"), **OWN).set_index("claim").loc["LESS+RR beats Random"]
+    assert line["estimate"] == pytest.approx(row["estimate"])
+    assert line["grade"] == row["grade"] == "shown"
+    assert (line["k"], line["n"], line["wins"], line["cells"]) == (4, 4, 20, 20)
+    assert line["text"].endswith("% of loss, 4 of 4 tasks")
+    line = versus(data, "rds/round_robin", "embed/round_robin")
+    assert line["grade"] == "leaning against"
+    assert (line["k"], line["wins"]) == (0, 0)

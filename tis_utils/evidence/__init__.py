@@ -6,7 +6,7 @@ __getattr__ = hand_on(
     __name__,
     {
         "tis_utils.evidence.break_even": ("break_even_table", "break_even_text", "stops_paying"),
-        "tis_utils.evidence.claims": ("grade_table", "page_scorecard", "scorecard"),
+        "tis_utils.evidence.claims": ("grade_table", "graded", "page_scorecard", "scorecard", "versus"),
         "tis_utils.evidence.cube": ("lead_changes", "lead_estimate", "leads", "leads_text", "mean_leads"),
         "tis_utils.evidence.query_means": ("estimates_text", "over_queries", "per_query", "query_estimates"),
         "tis_utils.evidence.nearness": ("neighbourhood", "on_axes"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -129,6 +130,18 @@ def graded(row: Any) -> str:
     digits = 1 if row.unit.startswith(("%", "points")) else 2
     counts = f", {row.k} of {row.n} {row.of}" * bool(row.n)
     return f"{row.grade}: {estimate.text(digits)} {row.unit}{counts}"
+
+
+def versus(data: Cube, method: str, rival: str) -> dict[str, Any]:
+    """Judge "this method beats that one", mean over budgets, in one experiment.
+
+    Columns of :func:`scorecard` from estimate to reason; `wins` of `cells` (task × budget) in which it is ahead; `text`
+    as in :func:`graded`.
+    """
+    gain = data.gain(rival)[:, data.methods.index(method)]  # (T, S)
+    line = {"unit": data.unit, **judged(gain.mean(axis=-1)[None, :, None, None], data.unit)}
+    text = graded(SimpleNamespace(**line))
+    return line | {"wins": int((gain > 0).sum()), "cells": gain.size, "text": text}
 
 
 def _line(claim: Claim, metric: str, source: str, data: Cube | None) -> dict[str, object]:
