@@ -150,3 +150,18 @@ def test_rows_by_setting_bear_the_printed_names() -> None:
     assert set(part["pool"]) == {"dolci"}
     assert set(part["model"]) == {"llama2-7b"}
     assert sum(map(len, parts.values())) == len(rows)
+
+
+def test_independent_results_are_those_of_their_sources() -> None:
+    table = published.independent_results()
+    assert list(table.columns) == ["source", "model", "task", "measure", "method", "value"]
+    assert table.notna().all(axis=None)
+    assert not table.duplicated(["source", "task", "method"]).any()
+    scores = table.query("source == 'DATE-LM'").pivot(index="method", columns="task", values="value")
+    assert scores.shape == (6, 3)
+    assert scores.mean(axis=1).round(2).to_dict() == {
+        "BM25": 60.73, "GradSim": 60.57, "LESS": 61.23, "RDS+": 62.97, "Random": 61.8, "RepSim": 62.1,
+    }  # fmt: skip
+    lds = table.query("measure == 'lds'").set_index("method")["value"]
+    assert lds.between(0, 1).all()
+    assert lds.idxmax() == "MAGIC"

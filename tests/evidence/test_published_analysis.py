@@ -39,6 +39,20 @@ def test_every_number_of_the_cube_is_the_tables() -> None:
         assert data.mean[m, t, p, k, s] == line.mean
 
 
+def test_the_quantile_cube_has_every_bin_and_the_untuned_model_at_each() -> None:
+    rows = published.figures()
+    data = published_cube("downstream", "quantile")
+    assert data.mean.shape == (5, 5, 2, 4, 10)
+    assert data.methods == (published.EMBED, published.RDS, LESS, ZERO_SHOT)
+    assert data.budgets == tuple(range(10))
+    assert not np.isnan(data.mean).any()
+    place = rows.query("pool == 'dolci' and model == 'qwen3-4b-base' and task == 'codex' and metric == 'downstream'")
+    at = data.models.index("qwen3-4b-base"), data.tasks.index("codex"), data.pools.index("dolci")
+    curve = place.query("experiment == 'quantile' and representation == 'less'").sort_values("bin")["mean"]
+    np.testing.assert_array_equal(data.mean[at][2], curve)
+    assert set(data.mean[at][3]) == set(place.query("experiment == 'zero_shot'")["mean"])
+
+
 def test_unknown_metric() -> None:
     with pytest.raises(InputError, match="metric = 'accuracy', expected"):
         published_cube("accuracy")

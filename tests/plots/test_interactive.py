@@ -12,7 +12,7 @@ from plots_support import Tags
 
 from tis_utils.errors import InputError
 from tis_utils.evidence.published_analysis import published_cube
-from tis_utils.plots import LOOKS, budget_browser, interactive, point_map
+from tis_utils.plots import LOOKS, budget_browser, interactive, point_map, quantile_browser
 from tis_utils.plots.theme import CATEGORIES, KINDS
 
 
@@ -48,6 +48,18 @@ def test_browser_holds_every_setting() -> None:
     np.testing.assert_array_equal(last.args[0]["y"], data.mean[-1, :, -1].reshape(-1, 5))
     np.testing.assert_array_equal(figure.data[9 + 2].y, published_cube("downstream").mean[0, 1, 0, 2])
     assert all(len(button.args[0]["y"]) == len(figure.data) == 45 for button in menu.buttons)
+
+
+def test_quantile_browser_holds_every_setting_in_little_space() -> None:
+    figure = quantile_browser(["query_loss", "downstream"])
+    (menu,) = figure.layout.updatemenus
+    data = published_cube("downstream", "quantile")
+    assert len(menu.buttons) == 2 * 5 * 2
+    assert menu.buttons[-1].label == "Downstream metric: SmolLM3 3B, Dolci"
+    np.testing.assert_array_equal(menu.buttons[-1].args[0]["y"], data.mean[-1, :, -1].reshape(-1, 10))
+    assert [trace.name for trace in figure.data[:4]] == ["EMBED, RR", "RDS+, RR", "LESS, RR", "Zero-shot"]
+    assert list(figure.data[0].x) == [str(b) for b in range(10)]
+    assert len(interactive(figure, "Curves by distance bin.")._repr_mimebundle_()["text/html"]) < 50_000
 
 
 def test_browser_draws_each_method_in_its_colour() -> None:

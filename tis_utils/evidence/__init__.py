@@ -10,7 +10,16 @@ __getattr__ = hand_on(
         "tis_utils.evidence.cube": ("lead_changes", "lead_estimate", "leads", "leads_text", "mean_leads"),
         "tis_utils.evidence.query_means": ("estimates_text", "over_queries", "per_query", "query_estimates"),
         "tis_utils.evidence.nearness": ("neighbourhood", "on_axes"),
-        "tis_utils.evidence.published": ("EMBED", "LESS", "MODELS", "POOLS", "RDS", "by_setting", "published_figures"),
+        "tis_utils.evidence.published": (
+            "EMBED",
+            "LESS",
+            "MODELS",
+            "POOLS",
+            "RDS",
+            "by_setting",
+            "independent_results",
+            "published_figures",
+        ),
         "tis_utils.evidence.ranks": (
             "leave_one_out",
             "mean_ranks",

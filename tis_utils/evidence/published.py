@@ -69,6 +69,18 @@ def by_setting(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
 published_figures = figures  # its name outside this module
 
 
+def independent_results() -> pd.DataFrame:
+    """What others measured of the same methods (origin: data/published/README.md).
+
+    Returns
+    -------
+    DataFrame
+        Columns ``source`` (DATE-LM, bergson), ``model``, ``task``, ``measure`` (score in per cent; lds: linear
+        datamodeling score), ``method`` and ``value``, as their authors published them.
+    """
+    return pd.read_csv(FOLDER / "independent.csv", encoding="utf-8")
+
+
 @cache
 def _table(folder: Path) -> pd.DataFrame:
     path = folder / "figures.csv"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -29,18 +30,22 @@ def method_name(method: str) -> str:
 
 
 @cache
-def published_cube(metric: str) -> Cube:
-    """The published budget experiment by one metric: 5 models, 5 tasks, 2 pools, 8 methods and zero-shot, 5 budgets."""
+def published_cube(metric: str, experiment: Literal["budget", "quantile"] = "budget") -> Cube:
+    """A published experiment by one metric, on 5 models, 5 tasks, 2 pools; zero-shot stands at every step.
+
+    The budget experiment has 8 methods at 5 budgets, the quantile experiment 3 at 10 distance bins.
+    """
     rows = published.figures()
     if metric not in set(rows["metric"]):
         raise InputError(f"metric = {metric!r}, expected query_loss, test_loss or downstream.")
     rows = with_method(rows[rows["metric"] == metric], "both")
-    trained, untuned = (rows[rows["experiment"] == experiment] for experiment in ("budget", "zero_shot"))
-    budgets = tuple(sorted(int(b) for b in trained["budget"].unique()))
+    trained, untuned = (rows[rows["experiment"] == name] for name in (experiment, "zero_shot"))
+    step = "bin" if experiment == "quantile" else "budget"
+    steps = tuple(sorted(int(s) for s in trained[step].unique()))
+    methods = [m for m in PAPER_METHODS if m in set(trained["method"])]
     places = {"model": list(published.MODELS), "task": published.TASKS, "pool": list(published.POOLS)}
-    axes = {**places, "method": (*PAPER_METHODS, ZERO_SHOT), "budget": budgets}
-    cells = pd.concat([trained, *(untuned.assign(budget=b) for b in budgets)])
-    return Cube.of(metric, cells, axes)
+    cells = pd.concat([trained, *(untuned.assign(**{step: s}) for s in steps)])
+    return Cube.of(metric, cells, {**places, "method": (*methods, ZERO_SHOT), step: steps})
 
 
 def over_models(values: Floats) -> Estimate:

@@ -4,7 +4,7 @@
 from tis_utils.plots.bars import composition_bars, length_boxes, share_bars, stacked_bars
 from tis_utils.plots.display import Picture, show
 from tis_utils.plots.heat_maps import grade_map, heat_maps, matrix_picture, transfer_map, white_spots
-from tis_utils.plots.interactive import budget_browser, interactive, point_map
+from tis_utils.plots.interactive import budget_browser, interactive, point_map, quantile_browser
 from tis_utils.plots.intervals import intervals
 from tis_utils.plots.lines import budget_curves, method_lines, option_curves, quantile_curves
 from tis_utils.plots.maps import depth_maps, on_sphere, pick_maps, scene_map

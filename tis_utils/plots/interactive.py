@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from tis_utils.errors import InputError
+from tis_utils.evidence.cube import Cube
 from tis_utils.evidence.published import MODELS, POOLS
 from tis_utils.evidence.published_analysis import method_name, published_cube
 from tis_utils.evidence.tables import ZERO_SHOT
@@ -152,14 +153,25 @@ def _buttons(titles: Sequence[str], size: int) -> dict[str, object]:
 def budget_browser(metrics: Sequence[str]) -> go.Figure:
     """The published budget experiment: a panel per task, a menu of settings and of these `metrics`."""
     cubes = {metric: published_cube(metric) for metric in metrics}
-    first = cubes[metrics[0]]
+    return _browser(cubes, [f"{b / 1000:g}k" for b in cubes[metrics[0]].budgets])
+
+
+def quantile_browser(metrics: Sequence[str]) -> go.Figure:
+    """The published quantile experiment, as :func:`budget_browser`; bin 0 is the nearest."""
+    cubes = {metric: published_cube(metric, "quantile") for metric in metrics}
+    return _browser(cubes, [str(b) for b in cubes[metrics[0]].budgets])
+
+
+def _browser(cubes: Mapping[str, Cube], steps: Sequence[str]) -> go.Figure:
+    """Curves of all methods over `steps`: a panel per task, and a menu that exchanges the heights."""
+    first = next(iter(cubes.values()))
     titles = [label(task).split(" ")[0] for task in first.tasks]
     figure = make_subplots(rows=3, cols=2, subplot_titles=titles, vertical_spacing=0.1)
     for t in range(len(first.tasks)):
         for method in first.methods:
             untuned = method == ZERO_SHOT
             figure.add_scatter(
-                x=[f"{b / 1000:g}k" for b in first.budgets],
+                x=steps,
                 name=method_name(method),
                 legendgroup=method,
                 showlegend=t == 0,
@@ -172,7 +184,7 @@ def budget_browser(metrics: Sequence[str]) -> go.Figure:
         {
             "method": "restyle",
             "label": f"{label(metric)}: {MODELS[model]}, {POOLS[pool]}",
-            "args": [{"y": data.mean[m, :, p].reshape(-1, len(data.budgets)).tolist()}],  # (T·K, S)
+            "args": [{"y": data.mean[m, :, p].reshape(-1, len(steps)).tolist()}],  # (T·K, S)
         }
         for metric, data in cubes.items()
         for m, model in enumerate(data.models)
