@@ -33,7 +33,14 @@ ENTRIES = {
 }
 # What these hand over stands in the key by its own key or digest, so the walk ends there.
 HANDED_OVER = {
-    f"tis_utils.{name}" for name in ("experiments.study", "experiments.similarities", "selectors", "examples.load")
+    f"tis_utils.{name}"
+    for name in (
+        "experiments.study",
+        "experiments.similarities",
+        "selectors",
+        "examples.load",
+        "examples.published_subset",
+    )
 }
 FORMS = {"knn_uniform": {"density"}, "run": {"downstream"}}  # imported by the module, not passed on this way
 

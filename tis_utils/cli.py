@@ -30,7 +30,7 @@ app = typer.Typer(
 _debug = False
 INTERRUPTED = 130  # typer's exit code for Ctrl-C
 
-ProfileName = Annotated[str, Option("--profile", "-P", help="smoke, classroom, smollm2, paper, or a .yaml file.")]
+ProfileName = Annotated[str, Option("--profile", "-P", help="A name that `tis doctor` lists, or a .yaml file.")]
 Notebook = Annotated[str, Argument(help="Path, name or number of a notebook: 00, 00_quickstart, ….")]
 Engine = Annotated[str, Option(help="joblib backend: loky, or ray or dask (extra `cluster`).")]
 
@@ -143,10 +143,9 @@ def represent(
     from tis_utils.experiments.study import Study
     from tis_utils.profiles import load_profile
     from tis_utils.representations import pool_features
+    from tis_utils.storage.parallel import parse_share
 
-    share = pool_features.parse_share(shard) if shard else None
-    if share and ship:
-        raise InputError("--ship needs the whole pool; run it without --shard.")
+    share = parse_share(shard, ship)
     study = Study(load_profile(profile))
     for name in representation or ["embed", "rds", "less"]:
         job = study.pool_features(name)
@@ -155,11 +154,12 @@ def represent(
 
 @app.command()
 def grid(
-    name: Annotated[str, Argument(help="quantiles, focus, budgets, cross, tokens, resample, insta or ila.")],
+    name: Annotated[str, Argument(help="quantiles, focus, budgets, cross, tokens, resample, insta, ila, published.")],
     profile: ProfileName = "classroom",
     task: Annotated[list[str] | None, Option("--task", "-t", help="Only this task; repeatable. Default: all.")] = None,
     jobs: Annotated[int | None, Option("--jobs", "-j", min=1, help="Worker processes; default one per core.")] = None,
     engine: Engine = "loky",
+    shard: Annotated[str | None, Option(metavar="I/N", help="Only part I of N of the runs, one part per GPU.")] = None,
     output: Annotated[Path | None, Option("--output", "-o", help="CSV file for the rows, or for the plan.")] = None,
     ship: Annotated[bool, Option("--ship", help="Also store the rows in data/results/<profile>.")] = False,
     run_code: Annotated[
@@ -167,12 +167,16 @@ def grid(
     ] = False,
     dry_run: Annotated[bool, Option("--dry-run", help="Run nothing; list jobs, GPU hours and disk.")] = False,
 ) -> None:
-    """Fine-tune and evaluate every run of one experiment; finished runs are kept, a stopped grid continues."""
+    """Fine-tune and evaluate every run of one experiment; finished runs are kept, a stopped grid continues.
+
+    Four GPUs: `CUDA_VISIBLE_DEVICES=0 tis grid … --shard 0/4` to `3/4`, then once without `--shard` for the table.
+    """
     from tis_utils.experiments import cost_estimate, grids
     from tis_utils.profiles import load_profile
+    from tis_utils.storage.parallel import ENGINES, parse_share
 
     settings = load_profile(profile)
-    specs = grids.specs_of(name, settings, task or ())
+    specs = grids.specs_of(name, settings, task or (), parse_share(shard, ship) or (0, 1))
     if output:
         paths.check_file(output)
     if dry_run:
@@ -182,7 +186,6 @@ def grid(
     from tis_utils.experiments.study import Study
     from tis_utils.models import permission
     from tis_utils.storage.manifests import write_table
-    from tis_utils.storage.parallel import ENGINES
 
     check_choice("engine", engine, ENGINES)
     if run_code:

@@ -149,7 +149,7 @@ def test_the_paper_profiles_tasks_and_metrics_are_in_lm_eval(tasks) -> None:
     from lm_eval.tasks._yaml_loader import load_yaml
 
     index = module._task_manager(str(tasks.resolve())).task_index
-    named = [m.split(":")[1:] for m in load_profile("paper").metrics.values() if m.startswith("lm_eval:")]
+    named = [m.split(":")[1:3] for m in load_profile("paper").metrics.values() if m.startswith("lm_eval:")]
     assert len(named) == 4
     for name, metric in named:
         members = [name]

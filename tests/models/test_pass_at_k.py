@@ -144,7 +144,7 @@ def test_samples_follow_the_seed_and_leave_the_random_state_alone(random_model, 
     before = torch.random.get_rng_state()
     for seed in (0, 0, 1):
         seen.append([])
-        assert pass_at_k(random_model, PROBLEMS[:1], k=2, seed=seed, max_new_tokens=6, jobs=1) == 0
+        assert pass_at_k(random_model, PROBLEMS[:1], k=2, seed=seed, new_tokens=6, jobs=1) == 0
     assert torch.equal(before, torch.random.get_rng_state())
     assert len(seen[0]) == module.SAMPLES
     assert seen[0] == seen[1] != seen[2]
@@ -153,7 +153,7 @@ def test_samples_follow_the_seed_and_leave_the_random_state_alone(random_model, 
 
 @pytest.mark.slow  # worker processes import everything
 def test_pass_at_k_runs_in_a_worker_process(random_model) -> None:
-    alone = partial(pass_at_k, random_model, PROBLEMS[:1], k=1, samples=2, max_new_tokens=8)
+    alone = partial(pass_at_k, random_model, PROBLEMS[:1], k=1, samples=2, new_tokens=8)
     solved = partial(module._passes, PROBLEMS[2], PROBLEMS[2].label, 5.0)
     value, passed = run_all(methodcaller("__call__"), [alone, solved], jobs=2)
     assert 0 <= value <= 1

@@ -78,7 +78,7 @@ def dependencies(notebook: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     named = (path for path in map(Path, texts) if path.suffix)  # pools, queries, a profile of the reader's own
     return {
         "notebook": _files_digest([notebook]),
-        "profiles": _files_digest(paths.PROFILES.glob("*.yaml")),
+        "profiles": _files_digest(paths.PROFILES.rglob("*.yaml")),
         "package": _files_digest(package),
         "data": _files_digest(paths.DATA.rglob("*")),
         "parameters": dict(given),

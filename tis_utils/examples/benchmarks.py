@@ -11,6 +11,7 @@ import gzip
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,20 @@ def held_out(task: str, *, seed: int = 0) -> list[Query]:
         return []
     problems = list(_codex())
     return [problems[i] for i in _codex_split(len(problems), seed)[1]]
+
+
+def with_tests(problems: list[Query]) -> list[Query]:
+    """HumanEval problems of another source with what pass@k needs: the code that the prompt shows, and its tests.
+
+    A prompt that shows the code of no known problem, or of several, stays as it is.
+    """
+    known = [(problem.meta["prompt"].strip(), problem.meta) for problem in _codex()]
+    completed = []
+    for problem in problems:
+        shown = [meta for code, meta in known if code in problem.prompt]
+        facts = {key: shown[0][key] for key in ("prompt", "entry_point", "test")} if len(shown) == 1 else {}
+        completed.append(replace(problem, meta={**facts, **problem.meta}))
+    return completed
 
 
 def _known(task: str) -> str:

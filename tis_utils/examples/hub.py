@@ -25,8 +25,10 @@ _OF_THE_HUB = (
 )
 
 
-def load_pool(name_or_path: str | Path, *, split: str = "train", limit: int | None = None) -> list[Example]:
-    """Candidates of a key of `POOLS`, a Hub data set or a folder; only the first `limit` rows are fetched.
+def load_pool(
+    name_or_path: str | Path, *, config: str | None = None, split: str = "train", limit: int | None = None
+) -> list[Example]:
+    """Candidates of a key of `POOLS`, a Hub data set, a folder or a file; only the first `limit` rows are fetched.
 
     Repeated ids get the row number appended, with a warning. In a folder, files whose names carry no split are "train".
     """
@@ -35,7 +37,7 @@ def load_pool(name_or_path: str | Path, *, split: str = "train", limit: int | No
     name = POOLS.get(str(name_or_path), str(name_or_path))
     pool = [
         to_example(_plain(row), where=f"{name}, {split} row {i}", name=name, default_id=f"{split}:{i}")
-        for i, row in enumerate(_rows(name, None, split, limit))
+        for i, row in enumerate(_rows(name, config, split, limit))
     ]
     return _unique(pool, name)
 
@@ -60,8 +62,10 @@ def _rows(name: str, config: str | None, split: str, limit: int | None = None) -
 
     local = Path(name).is_dir()
     arguments: dict[str, Any] = {"path": name, "name": config}
-    if local and config and not (Path(name) / "README.md").exists():
-        file = _task_file(Path(name), config, split)
+    file = Path(name)
+    if local and config and not (file / "README.md").exists():
+        file = _task_file(file, config, split)
+    if file.is_file():
         arguments = {"path": "parquet" if file.suffix == ".parquet" else "json", "data_files": {split: str(file)}}
     try:
         rows = datasets.load_dataset(**arguments, split=split, streaming=limit is not None)

@@ -55,9 +55,14 @@ def _pool(profile: Profile, queries: Queries, test: Queries, seed: int) -> list[
 
         reserved = [query for part in (queries, test) for task in profile.tasks for query in part[task]]
         return natural.load_pool(profile.pool_size, tasks=profile.tasks, reserved=reserved, seed=seed)
-    if Path(profile.pool).suffix == ".jsonl":
-        return jsonl.read_examples(profile.pool)[: profile.pool_size]
-    return hub.load_pool(profile.pool, limit=profile.pool_size)
+    return load_examples(profile.pool, profile.pool_size)
+
+
+def load_examples(source: str, limit: int | None = None) -> list[Example]:
+    """The first `limit` candidates of a JSONL file, another file, a folder or a Hub data set."""
+    if Path(source).suffix == ".jsonl":
+        return jsonl.read_examples(source)[:limit]
+    return hub.load_pool(source, limit=limit)
 
 
 def _queries(profile: Profile) -> tuple[Queries, Queries]:
@@ -74,7 +79,8 @@ def _of_task(source: str, task: str) -> tuple[list[Query], list[Query]]:
     """All queries of a task, and its held-out examples if there are any."""
     if source == "benchmarks":
         return benchmarks.queries(task), benchmarks.held_out(task)
-    return hub.load_queries(source, task, split="dev"), hub.load_queries(source, task, split="test")
+    queries, test = (hub.load_queries(source, task, split=split) for split in ("dev", "test"))
+    return (queries, benchmarks.with_tests(test)) if task == "codex" else (queries, test)
 
 
 def unused(items: list[Query], queries: list[Query]) -> list[Query]:

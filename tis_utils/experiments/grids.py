@@ -74,6 +74,15 @@ def ila(profile: Profile) -> list[RunSpec]:
     return specs + grid(tasks, [(NONE, name) for name in ILA_VARIANTS], [max(budgets)], seeds, baselines=False)
 
 
+def published(profile: Profile) -> list[RunSpec]:
+    """The subsets of others that the profile names, beside Random and the untuned model; empty if it names none."""
+    specs = []
+    for task in profile.tasks if profile.published else ():
+        methods = [(NONE, f"published@{name.replace('{task}', task)}") for name in profile.published]
+        specs += grid([task], methods, sweep(profile), profile.seeds)
+    return specs
+
+
 def ila_pool_sizes(profile: Profile) -> list[int]:
     """Sizes of the smaller pools from which ILA selects, increasing."""
     return [profile.pool_size // share for share in ILA_POOL_SHARES]
@@ -93,13 +102,25 @@ GRIDS: dict[str, Callable[[Profile], list[RunSpec]]] = {
     "resample": resample,
     "insta": insta,
     "ila": ila,
+    "published": published,
 }
 
 
-def specs_of(name: str, profile: Profile, tasks: Collection[str] = ()) -> list[RunSpec]:
-    """Specs of the named grid, of all tasks or some; InputError for an unknown grid or task."""
+def specs_of(
+    name: str, profile: Profile, tasks: Collection[str] = (), share: tuple[int, int] = (0, 1)
+) -> list[RunSpec]:
+    """Specs of the named grid, of all tasks or some, of which share (i, n) is every n-th from the i-th on.
+
+    InputError for an unknown grid or task.
+    """
     if name not in GRIDS:
         raise InputError(f"There is no grid {name!r}; known: {', '.join(GRIDS)}.")
     if unknown := [task for task in tasks if task not in profile.tasks]:
         raise InputError(f"Profile {profile.name!r} has no task {unknown[0]!r}; it has {', '.join(profile.tasks)}.")
-    return [spec for spec in GRIDS[name](profile) if not tasks or spec.task in tasks]
+    if not (specs := GRIDS[name](profile)):
+        raise InputError(
+            f"Profile {profile.name!r} names no published subsets. Add them, for example `published: "
+            "['Harvard-DCML/tis-subset-datasets-Llama-2-7b-hf:less_rr_{task}_10000']`."
+        )
+    part, parts = share
+    return [spec for spec in specs if not tasks or spec.task in tasks][part::parts]

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from tis_utils.errors import InputError, RunError
-from tis_utils.examples.load import Data, load_data
-from tis_utils.examples.text import IGNORE, encode_all
+from tis_utils.examples.load import Data, load_data, load_examples
+from tis_utils.examples.text import IGNORE, Example, encode_all
 from tis_utils.experiments.run_spec import NONE
 from tis_utils.models.load import LanguageModel, load_model
 from tis_utils.profiles import Profile
@@ -132,7 +132,12 @@ class Similarities:
     def pool_features(self, name: str) -> PoolFeatures:
         """Features of the whole pool under one representation, shard by shard."""
         queries = [query for task in self.profile.tasks for query in self.data.queries[task]]
-        return PoolFeatures(name, self.representation(name), self.data.pool, queries, self.store)
+        warmup_set = self._warmup_set if name.startswith("less") else None
+        return PoolFeatures(name, self.representation(name), self.data.pool, queries, self.store, warmup_set)
+
+    @functools.cached_property
+    def _warmup_set(self) -> list[Example] | None:
+        return load_examples(self.profile.warmup_set) if self.profile.warmup_set else None
 
     def _load_features(self, name: str) -> Features:
         job = self.pool_features(name)

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from tis_utils.errors import InputError
+from tis_utils.examples.published_subset import positions
 from tis_utils.experiments.run_spec import BINS, NONE, RunSpec
 from tis_utils.experiments.similarities import Similarities
 from tis_utils.selectors import select
@@ -25,8 +27,29 @@ class Chooser(Protocol):
         """Everything the picks depend on besides the spec, the pool and the queries."""
 
 
-# Filled by tis_utils.neighbours; a spec names one by its selector, with a setting after "@": insta@5, ila@tsne.
-CHOOSERS: dict[str, Chooser] = {}
+class Published:
+    """Takes the first rows of a subset that others selected, see :mod:`tis_utils.examples.published_subset`."""
+
+    def picks(self, study: Similarities, spec: RunSpec) -> np.ndarray:
+        """Where the subset's first rows are in the pool."""
+        name = spec.selector.partition("@")[2]
+        if not name:
+            raise InputError("Which published subset? Say published@NAME, NAME being on the Hub, a folder or a file.")
+        places = positions(study.data.pool, name)
+        if spec.budget > len(places):
+            raise InputError(
+                f"Budget {spec.budget} is larger than the published subset {name!r} of {len(places)} rows."
+            )
+        return places[: spec.budget]
+
+    def recipe(self, study: Similarities, spec: RunSpec) -> dict[str, Any]:
+        """Which candidates these are: what lies under a name may change."""
+        return {"picks": [study.data.pool[i].id for i in self.picks(study, spec)]}
+
+
+# The others come from tis_utils.neighbours; a spec names one by its selector, with a setting after "@": insta@5,
+# ila@tsne, published@FILE.
+CHOOSERS: dict[str, Chooser] = {"published": Published()}
 
 
 def chooser_of(spec: RunSpec) -> Chooser | None:

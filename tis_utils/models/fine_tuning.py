@@ -115,7 +115,10 @@ def fine_tune(
         If no example has a label token.
     """
     encoded = trainable(examples, base, max_length)
-    model: PreTrainedModel = copy.deepcopy(base.model)
+    bare: PreTrainedModel = copy.deepcopy(base.model)
+    if settings.gradient_checkpointing:
+        bare.gradient_checkpointing_enable({"use_reentrant": False})  # works with frozen weights below LoRA's factors
+    model = bare
     if settings.lora_rank:
         with torch.random.fork_rng():
             torch.manual_seed(seed)  # of the factors; the Trainer seeds what comes after
@@ -129,6 +132,7 @@ def fine_tune(
         )
         trainer.remove_callback(PrinterCallback)  # it prints a line per run
         trainer.train()
+    bare.gradient_checkpointing_disable()
     return replace(base, model=model.eval(), fingerprint=f"{base.fingerprint}+tuned")
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import os
 import random
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +20,30 @@ from tis_utils.errors import InputError, RunError
 from tis_utils.models.evaluation import padding
 from tis_utils.models.load import LanguageModel
 
+# The chat format of training (`tis_utils.examples.text.chat_text`) as a template of transformers.
+CHAT_TEMPLATE = (
+    "{% for turn in messages %}{{ '<|' + turn['role'] + '|>\n' + turn['content'] }}"
+    "{% if turn['role'] == 'assistant' %}{{ eos_token }}{% endif %}{{ '\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}"
+)
+
 
 def harness(
     model: LanguageModel,
     task: str,
     metric: str,
     *,
+    shots: int | None = None,
+    chat: bool = False,
     folder: Path | None = None,
     limit: int | None = None,
     batch_size: int = 8,
 ) -> float:
     """One number from lm-evaluation-harness for the model in memory; a tag stands for the mean of its tasks.
 
-    `metric` as lm-eval writes it, ``exact_match`` (the task's first filter) or ``exact_match,strict-match``; `folder`
-    has more task definitions (YAML).
+    `metric` as lm-eval writes it, ``exact_match`` (the task's first filter) or ``exact_match,strict-match``; `shots` is
+    the number of worked examples (by default the task's), `chat` puts requests into the chat format of training, and
+    `folder` has more task definitions (YAML).
     """
     where = str(folder.resolve()) if folder else None
     with _quiet_harness():
@@ -39,16 +51,24 @@ def harness(
         from lm_eval.models.huggingface import HFLM
 
         tasks = _tasks(task, metric, where)
-        ready = padding(model)
+        ready = _chatting(padding(model)) if chat else padding(model)
         report = simple_evaluate(
             model=HFLM(pretrained=ready.model, tokenizer=ready.tokenizer, batch_size=batch_size),
             tasks=list(tasks.values()),
             task_manager=_task_manager(where),
+            num_fewshot=shots,
+            apply_chat_template=bool(chat),
             limit=limit,
             bootstrap_iters=0,
             log_samples=False,
         )
     return float(np.mean([_read(report["results"][name], name, metric) for name in tasks]))
+
+
+def _chatting(model: LanguageModel) -> LanguageModel:
+    tokenizer = copy.deepcopy(model.tokenizer)
+    tokenizer.chat_template = CHAT_TEMPLATE
+    return replace(model, tokenizer=tokenizer)
 
 
 @functools.cache

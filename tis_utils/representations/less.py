@@ -25,6 +25,8 @@ from tis_utils.storage.keys import step
 
 VERSION = step("less", 1)
 
+AS_RELEASED = ("dropout", "half", "token_loss")
+
 Direction = Callable[[str, Tensor], Tensor]  # factor name, gradients (B, R) -> features (B, R)
 
 
@@ -54,6 +56,9 @@ class LESS:
         ``"sgd"`` gives candidates plain gradients as well.
     checkpoints : {"all", "last"}
         ``"last"`` uses the final checkpoint only.
+    as_released : sequence of {"dropout", "half", "token_loss"}
+        What the code released with the paper does: dropout stays on while gradients are taken; gradients are rounded
+        to half precision before projection; a warm-up step's loss is the mean over tokens, its gradient clipped to 1.
     max_length, batch_tokens : int, int
         Tokens per text; rows × tokens per batch (by default 2,048 on the CPU, 8,192 on a GPU).
 
@@ -90,17 +95,21 @@ class LESS:
         seed: int = 0,
         candidate_gradient: str = "adam",
         checkpoints: str = "all",
+        as_released: Sequence[str] = (),
         max_length: int = 2048,
         batch_tokens: int | None = None,
         show_progress: bool = True,
     ) -> None:
         check_choice("candidate_gradient", candidate_gradient, ("adam", "sgd"))
         check_choice("checkpoints", checkpoints, ("all", "last"))
+        for name in as_released:
+            check_choice("as_released", name, AS_RELEASED)
         if not 0 < warmup_fraction <= 1:
             raise InputError(f"warmup_fraction must lie in (0, 1], not {warmup_fraction}.")
         self.lm = model if isinstance(model, LanguageModel) else load_model(model)
         self.batch_tokens = batch_tokens or (2048 if self.lm.device.type == "cpu" else 8192)
-        self.recipe = Recipe(epochs, lr, batch_size, warmup_ratio, self.batch_tokens, seed)
+        self.as_released = sorted(as_released)
+        self.recipe = Recipe(epochs, lr, batch_size, warmup_ratio, self.batch_tokens, seed, "token_loss" in as_released)
         self.lora: dict[str, Any] = {"r": rank, "alpha": alpha, "dropout": dropout, "targets": targets}
         self.model = self._attach()
         self.sketch: Sketch = make_sketch(sketch, self.parameters, dim, seed)
@@ -125,7 +134,7 @@ class LESS:
     @property
     def settings(self) -> dict[str, Any]:
         """Everything the features depend on besides the texts and the warm-up examples, ready for JSON."""
-        recipe = {k: v for k, v in asdict(self.recipe).items() if k != "batch_tokens"}
+        recipe = {k: v for k, v in asdict(self.recipe).items() if k not in ("batch_tokens", "token_loss")}
         targets = self.lora["targets"]
         return {
             "representation": "less",
@@ -137,6 +146,7 @@ class LESS:
             "sketch": [type(self.sketch).__name__, self.sketch.dim_out, self.sketch.seed],
             "candidate_gradient": self.candidate_gradient,
             "checkpoints": self.checkpoints,
+            **({"as_released": self.as_released} if self.as_released else {}),
         }
 
     def warm_up(self, examples: Sequence[Example]) -> LESS:
@@ -208,7 +218,8 @@ class LESS:
 
     def _origin(self) -> dict[str, Any]:
         """What a warm-up cannot be moved away from; names and shapes of the factors are compared one by one."""
-        return {"model": self.lm.fingerprint, "alpha": self.lora["alpha"], "seed": self.seed}
+        token_loss = {"token_loss": True} if self.recipe.token_loss else {}
+        return {"model": self.lm.fingerprint, "alpha": self.lora["alpha"], "seed": self.seed, **token_loss}
 
     def _attach(self) -> PeftModel:
         """Put LoRA on a copy that shares the base weights, always from the same random start."""
@@ -247,8 +258,10 @@ class LESS:
         direction = _direction(point, adam, self.lm.device)
         out = np.zeros((len(data), self.sketch.dim_out), dtype=np.float32)
         bar = (what, self.show_progress)
-        for batch in batches(data, self.lm.pad_id, self.lm.device, self.batch_tokens, *bar):
-            out[batch.index] = self._sketch_batch(batch, direction).cpu().numpy()
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seed)  # of dropout, where it is on
+            for batch in batches(data, self.lm.pad_id, self.lm.device, self.batch_tokens, *bar):
+                out[batch.index] = self._sketch_batch(batch, direction).cpu().numpy()
         return out
 
     def _sketch_batch(self, batch: Batch, direction: Direction) -> Tensor:
@@ -257,9 +270,11 @@ class LESS:
 
         def sink(name: str, grad: Tensor) -> None:
             # the projection is linear, so it takes one factor after the other: (B, P) never exists
-            self.sketch.add_(out, direction(name, grad.flatten(1)), starts[name])
+            moved = direction(name, grad.flatten(1))
+            moved = moved.half().to(moved.dtype) if "half" in self.as_released else moved
+            self.sketch.add_(out, moved, starts[name])
 
-        losses = gradients.example_gradients(self.model, batch, sink)
+        losses = gradients.example_gradients(self.model, batch, sink, dropout="dropout" in self.as_released)
         out = torch.nn.functional.normalize(out, dim=1)
         return torch.where(torch.isfinite(losses)[:, None], out, torch.nan)
 

@@ -49,12 +49,14 @@ class PoolFeatures:
     pool: Sequence[Example]
     queries: Sequence[Query]  # those of all tasks, one after the other
     store: Store
+    warmup_set: Sequence[Example] | None = None  # what LESS warms up on; None: a random share of the pool
 
     def __post_init__(self) -> None:
         self.pool_key = {
             **self.representation.settings,
             "pool": digest(self.pool),
             "versions": versions(kind_of(self.name)),
+            **({"warmup_set": digest(self.warmup_set)} if self.warmup_set else {}),
         }
         self.key = {**self.pool_key, "queries": digest(self.queries)}
         self._spent = 0.0
@@ -139,21 +141,13 @@ class PoolFeatures:
         if not less.history and not _loaded(less, folder, key):
             start = time.perf_counter()
             with _one_thread():
-                less.warm_up(less.warmup_choice(self.pool))
+                less.warm_up(self.warmup_set or less.warmup_choice(self.pool))
             seconds = round(time.perf_counter() - start, 1)
             less.save(folder)
             # another run may be replacing it; that one will write the manifest
             with contextlib.suppress(FileNotFoundError):
                 describe(folder, checksum_of(folder), {"key": key, "seconds": seconds})
         return float(read_manifest(folder).get("seconds", 0.0))
-
-
-def parse_share(text: str) -> tuple[int, int]:
-    """Read "i/n" with 0 <= i < n, one machine's share of the shards."""
-    part, _, parts = text.partition("/")
-    if not (text.isascii() and part.isdecimal() and parts.isdecimal() and int(part) < int(parts)):
-        raise InputError(f"--shard {text!r} is not I/N with 0 <= I < N, for example 0/4.")
-    return int(part), int(parts)
 
 
 def represent(job: PoolFeatures, share: tuple[int, int] | None = None, ship_to: str = "") -> str:

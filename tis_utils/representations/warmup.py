@@ -19,8 +19,8 @@ from torch import Tensor
 from transformers import get_linear_schedule_with_warmup
 
 from tis_utils.errors import InputError, RunError
-from tis_utils.examples.text import Encoded
-from tis_utils.models.batching import batches, example_losses
+from tis_utils.examples.text import IGNORE, Encoded
+from tis_utils.models.batching import Batch, batches, example_losses
 from tis_utils.models.files import replace_folder
 from tis_utils.representations.gradients import BETA1, BETA2, lora_parameters
 from tis_utils.storage.keys import step
@@ -55,6 +55,7 @@ class Recipe:
     warmup_ratio: float
     batch_tokens: int
     seed: int
+    token_loss: bool = False
 
     def __post_init__(self) -> None:
         for name in ("epochs", "lr", "batch_size"):
@@ -68,6 +69,7 @@ def train(
     """Train the LoRA factors in place (AdamW, linear schedule); one checkpoint per epoch.
 
     A step's loss is the mean of its examples' mean token losses; examples without a finite one are left out and logged.
+    With ``recipe.token_loss`` it is the mean over all tokens of the step, and the gradient's norm is clipped to 1.
     """
     factors = lora_parameters(model)
     model.requires_grad_(False)
@@ -103,7 +105,9 @@ def _epoch(
     for start in range(0, len(order), recipe.batch_size):
         chosen = [encoded[i] for i in order[start : start + recipe.batch_size]]
         optimizer.zero_grad()
-        used += _accumulate(model, chosen, recipe.batch_tokens, pad_id)
+        used += _accumulate(model, chosen, recipe, pad_id)
+        if recipe.token_loss:
+            torch.nn.utils.clip_grad_norm_(lora_parameters(model).values(), 1.0)
         rates.append(float(schedule.get_last_lr()[0]))
         optimizer.step()
         schedule.step()
@@ -112,22 +116,28 @@ def _epoch(
     return rates
 
 
-def _accumulate(model: PeftModel, chosen: Sequence[Encoded], batch_tokens: int, pad_id: int) -> int:
+def _accumulate(model: PeftModel, chosen: Sequence[Encoded], recipe: Recipe, pad_id: int) -> int:
     """Add up the gradients of one step, in pieces that fit into memory; the number of examples used."""
     device, used = next(model.parameters()).device, 0
-    for batch in batches(chosen, pad_id, device, batch_tokens):
+    total = sum(int((text.labels[1:] != IGNORE).sum()) for text in chosen) if recipe.token_loss else len(chosen)
+    for batch in batches(chosen, pad_id, device, recipe.batch_tokens):
         losses = example_losses(model, batch)
         finite = torch.isfinite(losses)
         used += int(finite.sum())
         if finite.all():
-            (losses.sum() / len(chosen)).backward()
+            (_summed(losses, batch, recipe) / total).backward()
             continue
         log.warning("LESS warm-up: %d examples without a finite loss left out of a step.", (~finite).sum())
         kept = [chosen[i] for i in batch.index[finite.cpu().numpy()]]
         if kept:  # forward again without them: NaN times zero would still be NaN in the backward pass
             again = next(iter(batches(kept, pad_id, device, len(kept) * batch.ids.shape[1])))
-            (example_losses(model, again).sum() / len(chosen)).backward()
+            (_summed(example_losses(model, again), again, recipe) / total).backward()
     return used
+
+
+def _summed(losses: Tensor, batch: Batch, recipe: Recipe) -> Tensor:
+    """Sum over the examples of a piece, or over their tokens."""
+    return (losses * (batch.labels[:, 1:] != IGNORE).sum(1)).sum() if recipe.token_loss else losses.sum()
 
 
 def _snapshot(factors: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, lr: float) -> Checkpoint:

@@ -107,3 +107,15 @@ ENGINES: dict[str, Callable[[int], AbstractContextManager[Any]]] = {
     "ray": _ray,
     "dask": _dask,
 }
+
+
+def parse_share(text: str | None, ship: bool = False) -> tuple[int, int] | None:
+    """Read "i/n" with 0 <= i < n, one machine's share of the work; None for all of it, and only that can be shipped."""
+    if text is None:
+        return None
+    if ship:
+        raise InputError("--ship needs the whole; run it without --shard.")
+    part, _, parts = text.partition("/")
+    if not (text.isascii() and part.isdecimal() and parts.isdecimal() and int(part) < int(parts)):
+        raise InputError(f"--shard {text!r} is not I/N with 0 <= I < N, for example 0/4.")
+    return int(part), int(parts)

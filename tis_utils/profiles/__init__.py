@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import difflib
-import re
 import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -23,14 +21,16 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from tis_utils.errors import InputError
-from tis_utils.paths import PROFILES
+from tis_utils.profiles.files import names, read_profile
+from tis_utils.profiles.metrics import check_metric
+
+__all__ = ["Less", "Plan", "Profile", "Training", "load_profile", "names"]
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what NumPy and PyTorch both take
 Share = Annotated[float, Field(gt=0, le=1)]
 Name = Annotated[str, Field(max_length=64, pattern=r"^\w[\w .+-]*$")]  # it becomes part of file names
+ProfileName = Annotated[str, Field(max_length=64, pattern=r"^\w[\w .+-]*(/\w[\w .+-]*)?$")]  # paper/llama2-7b-tulu
 
-KNOWN_METRICS = "exact_match, none, pass@K (as pass@10), lm_eval:TASK:METRIC (as lm_eval:gsm8k_cot:exact_match)"
-METRIC = re.compile(r"exact_match|none|pass@[1-9]\d*|lm_eval:[^:]+:(?P<of_harness>[^:]+)")
 Location = tuple[int | str, ...]  # of a fault
 _LISTS = ("tasks", "budgets", "sweep_budgets", "task_counts", "seeds")
 _MOST_FAULTS = 5  # of one profile that one message names
@@ -51,7 +51,12 @@ class _Strict(BaseModel):
 
 
 class Training(_Strict):
-    """How a subset becomes a fine-tuned model; ``autocast``: matrix products in bfloat16, not weights."""
+    """How a subset becomes a fine-tuned model.
+
+    ``autocast``: matrix products in bfloat16, not weights. ``lora_rank``: train factors of this rank instead of all
+    weights. ``gradient_checkpointing``: compute activations twice instead of keeping them; less memory, the same
+    gradients, so it is in no key of results.
+    """
 
     epochs: PositiveInt = 2
     learning_rate: PositiveFloat = 2e-5
@@ -60,6 +65,7 @@ class Training(_Strict):
     warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.03
     lora_rank: Annotated[int, Field(ge=0)] = 0
     autocast: bool = False
+    gradient_checkpointing: bool = Field(default=False, exclude=True)
 
     @model_validator(mode="after")
     def _micro_batches_fill_the_batch(self) -> Training:
@@ -69,7 +75,7 @@ class Training(_Strict):
 
 
 class Less(_Strict):
-    """Settings of LESS; the defaults are the paper's."""
+    """Settings of LESS; the defaults are the paper's. ``as_released``: see :class:`tis_utils.representations.LESS`."""
 
     rank: PositiveInt = 128
     alpha: PositiveInt = 512
@@ -81,6 +87,7 @@ class Less(_Strict):
     warmup_fraction: Share = 0.05
     dim: PositiveInt = 8192
     sketch: Literal["count", "rademacher"] = "rademacher"
+    as_released: tuple[Literal["dropout", "half", "token_loss"], ...] = ()
 
 
 class Plan(_Strict):
@@ -107,10 +114,13 @@ class Profile(_Strict):
     model, embedder     language model and sentence-embedding model: a known name, a folder, or a Hub name
     proxy               smaller language model whose LESS features select for `model`, or None
     pool                where candidates come from: ``classroom``, ``natural``, a JSONL file, or a Hub name
+    warmup_set          what LESS warms up on, as `pool`, or None for a random share of the pool
     queries             where queries come from: ``classroom``, ``benchmarks`` (in installed wheels), or a Hub name
     pool_size           number of candidates
     n_queries, n_test   numbers of queries and of held-out examples per task
     metrics             target task -> downstream metric; exact match where none is named
+    published           subsets of others to fine-tune on (grid ``published``): ``NAME``, ``NAME:CONFIGURATION`` of the
+                        Hub, a folder or a file; ``{task}`` stands for the task
     budgets             numbers of selected examples, increasing
     sweep_budgets       those of the budget sweeps, or None for `budgets`
     task_counts         numbers of tasks that INSTA takes; five is always among them
@@ -122,18 +132,20 @@ class Profile(_Strict):
     ==================  ==============================================================================================
     """
 
-    name: Name
+    name: ProfileName
     description: str
     model: str
     proxy: str | None = None
     embedder: str = "minilm"
     pool: str = "classroom"
+    warmup_set: str | None = None
     queries: str = "classroom"
     pool_size: PositiveInt
     n_queries: PositiveInt
     n_test: PositiveInt
     tasks: tuple[Name, ...] = Field(min_length=1)
     metrics: dict[str, str] = {}
+    published: tuple[str, ...] = ()
     budgets: tuple[PositiveInt, ...] = Field(min_length=1)
     sweep_budgets: tuple[PositiveInt, ...] | None = None
     task_counts: tuple[PositiveInt, ...] = (1, 2, 5, 10, 20)
@@ -163,14 +175,9 @@ class Profile(_Strict):
     @field_validator("metrics")
     @classmethod
     def _known_metrics(cls, values: dict[str, str]) -> dict[str, str]:
-        if unknown := [metric for metric in values.values() if not METRIC.fullmatch(metric)]:
-            raise ValueError(f"there is no metric {unknown[0]!r}; known: {KNOWN_METRICS}")
+        for metric in values.values():
+            check_metric(metric)
         return values
-
-
-def names() -> list[str]:
-    """Names of the shipped profiles."""
-    return sorted(path.stem for path in PROFILES.glob("*.yaml"))
 
 
 def load_profile(profile: str | Path, **overrides: Any) -> Profile:
@@ -179,18 +186,17 @@ def load_profile(profile: str | Path, **overrides: Any) -> Profile:
     Parameters
     ----------
     profile : str or Path
-        ``smoke``, ``classroom``, ``smollm2``, ``paper``, or the path of a YAML file.
+        ``smoke``, ``classroom``, ``smollm2``, ``paper``, ``paper/llama2-7b-tulu`` … (:func:`names`), or the path of a
+        YAML file. A file may build on another profile: ``extends: paper``, then only what differs.
     **overrides
         Fields of :class:`Profile`; None means "as in the profile".
 
     Raises
     ------
     InputError
-        For an unknown profile, unreadable YAML, an unknown key or an impossible value.
+        For an unknown profile, unreadable YAML, a circle of ``extends``, an unknown key or an impossible value.
     """
-    path = _find(profile)
-    data = _read(path)
-    _check_metrics(path, data)
+    path, data = read_profile(profile)
     for key, value in overrides.items():
         if value is not None:  # one number or name is accepted where a profile has a list of them
             data[key] = [value] if key in _LISTS and isinstance(value, int | str) else value
@@ -198,66 +204,6 @@ def load_profile(profile: str | Path, **overrides: Any) -> Profile:
         return Profile(**data)
     except ValidationError as error:
         raise InputError(f"Profile {path.name}: {_explain(error)}") from error
-
-
-class _Loader(yaml.SafeLoader):
-    """Plain data only, like `yaml.safe_load`; a key that is given twice is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    problem=f"the key {key.value!r} is given twice", problem_mark=key.start_mark
-                )
-            seen.add(str(key.value))
-        return super().construct_mapping(node, deep)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """The settings of a file as they are written there."""
-    try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except yaml.YAMLError as error:
-        message = " ".join(str(error).split())
-        raise InputError(f"Profile {path} is not valid YAML: {message}. Correct that place.") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"Profile {path} is not UTF-8 ({error.reason}). Save it in UTF-8 encoding.") from error
-    except RecursionError as error:
-        raise InputError(f"Profile {path} is nested too deeply; a profile has two levels.") from error
-    except ValueError as error:  # a number or a date that Python cannot hold
-        raise InputError(f"Profile {path} holds a value that cannot be read: {error}.") from error
-    except OSError as error:
-        raise InputError(f"Profile {path} cannot be read: {error.strerror}. Check its permissions.") from error
-    if not isinstance(data, dict):
-        raise InputError(f"Profile {path} must be a mapping of settings, found {type(data).__name__}.")
-    return {str(key): value for key, value in data.items()}
-
-
-def _check_metrics(path: Path, data: dict[str, Any]) -> None:
-    """Refuse metrics of tasks that the file does not have; overrides may leave tasks out later."""
-    metrics, tasks = data.get("metrics"), data.get("tasks")
-    if not (isinstance(metrics, dict) and isinstance(tasks, list) and tasks):
-        return
-    if stray := [task for task in metrics if task not in tasks]:
-        raise InputError(
-            f"Profile {path.name}: metrics names {stray[0]!r}, which is no task of the profile; its tasks are "
-            f"{', '.join(map(str, tasks))}."
-        )
-
-
-def _find(profile: str | Path) -> Path:
-    if not isinstance(profile, str | Path):
-        raise InputError(f"A profile is given by its name or its file, not by {reprlib.repr(profile)}.")
-    path, known = Path(profile), ", ".join(names())
-    if path.suffix in {".yaml", ".yml"}:
-        if path.is_file():
-            return path
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise InputError(f"Profile file {path} {what}. Give the path of a .yaml file, or one of {known}.")
-    if str(profile) not in names():
-        raise InputError(f"There is no profile '{profile}'; choose one of {known}, or give the path of a .yaml file.")
-    return PROFILES / f"{profile}.yaml"
 
 
 def _explain(error: ValidationError) -> str:
