@@ -297,6 +297,8 @@ PROFILES: dict[str, tuple[str | bytes, list[str]]] = {
     "unknown sketch": (smoke("sketch: count", "sketch: gaussian"), ["less.sketch = 'gaussian'", "rademacher"]),
     "a name that climbs": (smoke("name: smoke", "name: ../../smoke"), ["name = '../../smoke'"]),
     "a task that climbs": (smoke("[words, pick]", "[../words]"), ["tasks.0 = '../words'"]),
+    "extends itself": ("extends: own.yaml\n", ["own.yaml extends itself", "own.yaml → own.yaml"]),
+    "extends nothing": ("extends: nobody\n", ["own.yaml", "missing", "nobody", "classroom"]),
     "unknown metric": (smoke(new="metrics: {words: bleu}\n"), ["metrics", "'bleu'", "pass@K"]),
     "metric of no task": (smoke(new="metrics: {chess: none}\n"), ["metrics", "'chess'", "words"]),
 }  # fmt: skip

@@ -71,6 +71,13 @@ def test_a_dry_run_lists_jobs_and_touches_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "cache").exists()
 
 
+def test_a_dry_run_of_one_of_the_papers_settings() -> None:
+    done = tis("grid", "budgets", "--profile", "paper/qwen3-4b-dolci", "--dry-run", "--shard", "0/4")
+    assert done.returncode == 0, done.stderr
+    assert "tokens_per_example = 438" in done.stdout
+    assert tis("grid", "budgets", "--shard", "0/4", "--ship").returncode == 2
+
+
 def test_a_profile_with_an_unknown_key(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     text = (ROOT / "notebooks" / "profiles" / "smoke.yaml").read_text(encoding="utf-8")

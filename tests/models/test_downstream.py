@@ -53,6 +53,13 @@ def test_measure_takes_the_right_road(random_model, monkeypatch) -> None:
     assert measure(random_model, "lm_eval:gsm8k_cot:exact_match", []) == "gsm8k_cot exact_match"
     monkeypatch.setattr(downstream, "pass_at_k", lambda model, test, *, k, seed: (len(test), k, seed))
     assert measure(random_model, "pass@10", test, seed=3) == (2, 10, 3)
+    for name in ("harness", "pass_at_k"):
+        monkeypatch.setattr(downstream, name, lambda *_, **options: options)
+    assert measure(random_model, "lm_eval:mmlu_pro:exact_match:shots=0,chat=1", []) == {"shots": 0, "chat": 1}
+    sampling = {"k": 10, "seed": 0, "samples": 10, "top_p": 0.95}
+    assert measure(random_model, "pass@10:samples=10,top_p=0.95", test) == sampling
+    assert downstream.short_name("pass@10:samples=10") == "pass@10"
+    assert downstream.short_name("lm_eval:tydiqa_goldp:f1:shots=1") == "f1"
 
 
 def test_a_tokenizer_without_a_padding_token_can_fill_batches(random_model) -> None:

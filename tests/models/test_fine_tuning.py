@@ -271,3 +271,14 @@ def test_exact_match_is_exact_but_for_white_space_around(random_model, monkeypat
 def test_no_queries_is_an_error(random_model) -> None:
     with pytest.raises(InputError, match="no queries"):
         query_losses(random_model, [])
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+def test_gradient_checkpointing_gives_the_same_weights(random_model, rank: int) -> None:
+    texts = mixed(4)
+    settings = Training(epochs=1, learning_rate=1e-2, batch_size=2, lora_rank=rank)
+    frugal = settings.model_copy(update={"gradient_checkpointing": True})
+    plain, saved = (fine_tune(random_model, texts, chosen) for chosen in (settings, frugal))
+    assert torch.equal(weights(plain), weights(saved))
+    assert not saved.model.is_gradient_checkpointing
+    assert not torch.equal(weights(saved), weights(random_model)) or rank

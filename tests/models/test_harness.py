@@ -12,6 +12,7 @@ import yaml
 
 from tests_support import byte_tokenizer
 from tis_utils.errors import InputError, RunError
+from tis_utils.examples.text import Example, chat_prompt, chat_text, exchange
 from tis_utils.models import harness as module
 from tis_utils.models.harness import harness
 from tis_utils.models.load import LanguageModel
@@ -162,3 +163,11 @@ def test_the_paper_profiles_tasks_and_metrics_are_in_lm_eval(tasks) -> None:
         for member in members:
             settings = load_yaml(index[member].yaml_path, resolve_func=False)
             assert metric in {entry["metric"] for entry in settings["metric_list"]}, member
+
+
+def test_the_chat_format_of_the_harness_is_that_of_training() -> None:
+    turns = [{"role": "system", "content": "s"}, *exchange("u\nv", "a")]
+    tokenizer = byte_tokenizer()
+    given = {"tokenize": False, "chat_template": module.CHAT_TEMPLATE}
+    text = tokenizer.apply_chat_template([*turns, turns[1]], add_generation_prompt=True, **given)
+    assert text == chat_text(Example("e", turns, "test"), tokenizer.eos_token) + chat_prompt("u\nv")

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from tis_utils.errors import InputError
 from tis_utils.examples.text import IGNORE, Encoded, Example, Query, encode_all
 from tis_utils.models.load import LanguageModel
-from tis_utils.representations import LESS, RDS, REPRESENTATIONS
+from tis_utils.representations import LESS, RDS, REPRESENTATIONS, warmup
 from tis_utils.representations.gradients import lora_parameters
 from tis_utils.representations.warmup import Checkpoint
 
@@ -334,3 +334,40 @@ def test_settings_say_what_the_features_depend_on(make_lm: MakeLM) -> None:
 
 def test_names() -> None:
     assert list(REPRESENTATIONS) == ["embed", "rds", "less"]
+
+
+def test_variants_of_the_released_code_repeat_and_stand_in_the_settings(
+    make_lm: MakeLM, examples: list[Example], queries: list[Query]
+) -> None:
+    lm = make_lm("llama")
+    plain = small(lm, dropout=0.5)
+    rows = plain.candidates(examples)
+    assert "as_released" not in plain.settings
+    for name, near in [("dropout", 1.0), ("half", 2e-3), ("token_loss", 1.0)]:
+        less = small(lm, dropout=0.5, as_released=[name])
+        varied = less.candidates(examples)
+        assert less.settings["as_released"] == [name]
+        assert 0 < np.abs(varied - rows).max() < near
+        np.testing.assert_array_equal(small(lm, dropout=0.5, as_released=[name]).candidates(examples), varied)
+    with pytest.raises(InputError, match="'fp16'"):
+        small(lm, as_released=["fp16"])
+
+
+def test_a_token_weighted_step_is_the_mean_over_tokens(make_lm: MakeLM, examples: list[Example]) -> None:
+    less = small(make_lm("llama"), as_released=["token_loss"], batch_tokens=64)
+    data = [text for text in encode_all(examples, less.lm.tokenizer, 2048) if text.trainable]
+    factors = lora_parameters(less.model)
+    less.model.eval().requires_grad_(False)
+    for p in factors.values():
+        p.requires_grad_(True)
+    warmup._accumulate(less.model, data, less.recipe, less.lm.pad_id)
+    summed, tokens = {name: torch.zeros_like(p) for name, p in factors.items()}, 0
+    for text in data:
+        scores = less.model(input_ids=torch.from_numpy(text.ids)[None]).logits[0].log_softmax(-1)
+        learnt = [t for t in range(1, len(text.ids)) if text.labels[t] != IGNORE]
+        loss = -sum(scores[t - 1, text.labels[t]] for t in learnt)
+        for name, g in zip(factors, torch.autograd.grad(loss, list(factors.values())), strict=True):
+            summed[name] += g
+        tokens += len(learnt)
+    for name, p in factors.items():
+        torch.testing.assert_close(p.grad, summed[name] / tokens, atol=1e-5, rtol=1e-3)

@@ -70,7 +70,7 @@ def examine(profile: str) -> Report:
 def _summary(profile: Profile) -> str:
     missing = [check.name for check in _needs(profile) if check.ok is False]
     state = f"missing: {', '.join(missing)}" if missing else "ready"
-    return f"  {profile.name:<10} {profile.description} [{state}]"
+    return f"  {profile.name:<23} {profile.description} [{state}]"
 
 
 def _packages() -> Check:
