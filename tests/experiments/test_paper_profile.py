@@ -92,7 +92,7 @@ def test_fine_tuning_on_the_subset_of_others(profile: Profile, tmp_path: Path) -
     assert study.picks(spec).tolist() == THEIRS[:2]
     assert study.recipe(spec)["chooser"] == {"picks": ["c5", "c3"]}
     assert set(study.run([spec], jobs=1)["metric"]) == {"query_loss", "test_loss", "exact_match"}
-    with pytest.raises(InputError, match=r"Budget 4 is larger than the subset .* of 3 rows"):
+    with pytest.raises(InputError, match=r"Budget 4 is larger than the published subset .* of 3 rows"):
         study.picks(RunSpec("bbh", NONE, spec.selector, 4, 0))
     with pytest.raises(InputError, match="Say published@NAME"):
         study.picks(RunSpec("bbh", NONE, "published", 2, 0))
