@@ -71,7 +71,7 @@ YAML = {
     "yaml.unsafe_load_all",
     "yaml.full_load_all",
 }
-SAFE_LOADERS = {"_Loader": "tis_utils.profiles", "_TaskLoader": "tis_utils.examples.benchmarks"}
+SAFE_LOADERS = {"_Loader": "tis_utils.profiles.files", "_TaskLoader": "tis_utils.examples.benchmarks"}
 
 
 def faults(source: str) -> list[str]:

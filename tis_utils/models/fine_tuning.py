@@ -6,7 +6,7 @@ import copy
 import logging
 import math
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -117,7 +117,7 @@ def fine_tune(
     encoded = trainable(examples, base, max_length)
     bare: PreTrainedModel = copy.deepcopy(base.model)
     if settings.gradient_checkpointing:
-        bare.gradient_checkpointing_enable({"use_reentrant": False})  # works with frozen weights below LoRA's factors
+        _checkpointing(bare, "enable")({"use_reentrant": False})  # works with frozen weights below LoRA's factors
     model = bare
     if settings.lora_rank:
         with torch.random.fork_rng():
@@ -132,8 +132,13 @@ def fine_tune(
         )
         trainer.remove_callback(PrinterCallback)  # it prints a line per run
         trainer.train()
-    bare.gradient_checkpointing_disable()
+    _checkpointing(bare, "disable")()
     return replace(base, model=model.eval(), fingerprint=f"{base.fingerprint}+tuned")
+
+
+def _checkpointing(model: PreTrainedModel, what: str) -> Callable[..., None]:
+    """The method that switches it on or off; transformers has renamed it on the way from 5 to 6."""
+    return getattr(model, f"activation_checkpointing_{what}", None) or getattr(model, f"gradient_checkpointing_{what}")
 
 
 def _arguments(settings: Training, examples: int, seed: int, folder: str, base: LanguageModel) -> TrainingArguments:
