@@ -114,7 +114,7 @@ def parse_share(text: str | None, ship: bool = False) -> tuple[int, int] | None:
     if text is None:
         return None
     if ship:
-        raise InputError("--ship needs the whole; run it without --shard.")
+        raise InputError("--ship needs the whole pool, or all runs of a grid; run it without --shard.")
     part, _, parts = text.partition("/")
     if not (text.isascii() and part.isdecimal() and parts.isdecimal() and int(part) < int(parts)):
         raise InputError(f"--shard {text!r} is not I/N with 0 <= I < N, for example 0/4.")
