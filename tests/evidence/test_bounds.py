@@ -119,6 +119,20 @@ def test_query_risk_bound_holds_on_random_instances(instances: list[Instance]) -
     assert failures <= DELTA * INSTANCES
 
 
+def test_the_chain_of_two_distances_never_fails(instances: list[Instance]) -> None:
+    for one in instances:
+        subset = one.random if one.budget % 2 else one.selected
+        distances = w1(subset[0], one.queries[0]), w1(one.queries[0], one.population[0])
+        bound = bounds.two_distance_bound(one.setting, one.parameter(), subset, one.population, *distances)
+        assert bound["bound"] == pytest.approx(sum(bound.values()) - bound["bound"])
+        assert bound["subset_to_queries"] + bound["queries_to_target"] == pytest.approx(
+            2 * one.setting.rho * sum(distances)
+        )
+        theta = ridge_fit(*subset, one.mu)
+        bound = bounds.two_distance_bound(one.setting, theta, subset, one.population, *distances)
+        assert absolute_risk(theta, *one.population) <= bound["bound"] * ROUND
+
+
 def test_uniform_deviation_holds_for_the_worst_parameter(instances: list[Instance]) -> None:
     """The sampling term covers every parameter at once, so also the worst of many."""
     failures = 0
@@ -224,6 +238,16 @@ def query_risk_chain() -> tuple[float, float]:
     theta = np.array([s.rho])
     bound = bounds.query_risk_bound(s, theta, subset, query, w1(subset[0], query[0]), 0.1)
     return float(absolute_risk(theta, *query)), bound["bound"] - bound["sampling"]
+
+
+@tight
+def two_distance_chain() -> tuple[float, float]:
+    """Subset, query and target in one line; the target sits where theta is most wrong."""
+    s = RidgeSetting(x_max=1.0, y_max=1.0, mu=0.25)
+    subset, target = (np.zeros((1, 1)), np.zeros(1)), (np.ones((1, 1)), -np.ones(1))
+    theta = np.array([s.rho])
+    bound = bounds.two_distance_bound(s, theta, subset, target, 0.4, 0.6)
+    return float(absolute_risk(theta, *target)), bound["bound"]
 
 
 @tight
@@ -360,5 +384,7 @@ def test_bad_input_is_refused_in_a_sentence() -> None:
     data = np.ones((1, 1)), np.ones(1)
     with pytest.raises(InputError, match="theta has norm 2"):
         bounds.query_risk_bound(s, [2.0], data, data, 0.0, 0.1)
+    with pytest.raises(InputError, match="theta has norm 2"):
+        bounds.two_distance_bound(s, [2.0], data, data, 0.0, 0.0)
     with pytest.raises(InputError, match="delta is 1"):
         bounds.sampling_term(s, 5, 1.0)

@@ -7,11 +7,12 @@ import pytest
 
 from tis_utils.errors import InputError
 from tis_utils.evidence.bounds import RidgeSetting
-from tis_utils.evidence.ridge_problems import both_sides, random_against_best, ridge_problem
+from tis_utils.evidence.ridge_problems import both_sides, random_against_best, ridge_problem, whole_budgets
 from tis_utils.selectors.optimal_subset import best_subset_bound
 
 SETTING = RidgeSetting(1.0, 1.0, 0.5)
 TERMS = ["train_error", "transport", "joint_error", "sampling"]
+LINKS = ["train_error", "subset_to_queries", "queries_to_target", "joint_error"]
 
 
 @pytest.fixture
@@ -39,6 +40,16 @@ def test_no_bound_on_a_subset_fails(seed) -> None:
     assert sides["moved"] <= sides["moved_bound"]
     assert sides["gap"] <= sides["gap_bound"]
     assert sides["target_risk"] <= sides["bound"] == pytest.approx(sum(sides[t] for t in TERMS))
+    assert sides["target_risk"] <= sides["chain_bound"] == pytest.approx(sum(sides[f"chain_{t}"] for t in LINKS))
+    assert sides["chain_subset_to_queries"] == sides["transport"]
+
+
+def test_budgets_are_multiples_of_the_queries() -> None:
+    assert whole_budgets(80, 40, 320) == [80]
+    assert whole_budgets([40, 320], 40, 320) == [40, 320]
+    for wrong in (50, 0, 360):
+        with pytest.raises(InputError, match=f"The budget {wrong} does not work here: only at multiples of the 40"):
+            whole_budgets([80, wrong], 40, 320)
 
 
 def test_random_draws_stay_below_both_bounds(problem) -> None:

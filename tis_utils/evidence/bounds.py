@@ -156,11 +156,7 @@ def query_risk_bound(
 
     The shape of Theorem 6.1; `w1_x` is W1 between the *inputs*. InputError if theta or data lie outside the setting.
     """
-    norm = float(np.linalg.norm(theta))
-    if norm > setting.rho * (1 + 1e-9):
-        raise InputError(f"theta has norm {norm:g}, the setting allows {setting.rho:g}.")
-    for part in (subset, queries):
-        setting.check(*part)
+    _check_all(setting, theta, subset, queries)
     terms = {
         "train_error": float(absolute_risk(theta, *subset)),
         "transport": float(2 * setting.rho * w1_x),  # Lemma "duality"
@@ -168,6 +164,36 @@ def query_risk_bound(
         "sampling": float(sampling_term(setting, len(np.asarray(queries[1])), delta)),
     }
     return terms | {"bound": sum(terms.values())}
+
+
+def two_distance_bound(
+    setting: RidgeSetting,
+    theta: ArrayLike,
+    subset: tuple[ArrayLike, ArrayLike],
+    target: tuple[ArrayLike, ArrayLike],
+    w1_subset: float,
+    w1_target: float,
+) -> dict[str, float]:
+    """Terms and sum ("bound") of the chain subset, queries, target, without chance; otherwise :func:`query_risk_bound`.
+
+    `w1_subset` is W1 between the inputs of subset and queries, `w1_target` between those of queries and target.
+    """
+    _check_all(setting, theta, subset, target)
+    terms = {
+        "train_error": float(absolute_risk(theta, *subset)),
+        "subset_to_queries": float(2 * setting.rho * w1_subset),
+        "queries_to_target": float(2 * setting.rho * w1_target),
+        "joint_error": joint_error(*subset, *target, setting.rho),
+    }
+    return terms | {"bound": sum(terms.values())}
+
+
+def _check_all(setting: RidgeSetting, theta: ArrayLike, *parts: tuple[ArrayLike, ArrayLike]) -> None:
+    norm = float(np.linalg.norm(theta))
+    if norm > setting.rho * (1 + 1e-9):
+        raise InputError(f"theta has norm {norm:g}, the setting allows {setting.rho:g}.")
+    for part in parts:
+        setting.check(*part)
 
 
 def random_gap_bound(

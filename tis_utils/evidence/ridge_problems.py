@@ -14,6 +14,7 @@ import ot
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from tis_utils.errors import InputError
 from tis_utils.evidence import bounds
 from tis_utils.evidence.bounds import RidgeSetting, absolute_risk, ridge_fit, squared_risk, stack
 from tis_utils.evidence.concentration import expected_w1_dyadic, expected_w1_tree
@@ -53,6 +54,11 @@ class RidgeProblem:
         return z_pool.astype(np.float32), z_queries.astype(np.float32)
 
     @cached_property
+    def query_distance(self) -> float:
+        """W1 between the inputs of the queries and of the population they were drawn from."""
+        return w1(self.queries[0], self.population[0])
+
+    @cached_property
     def diameter(self) -> float:
         """Largest distance between two candidates."""
         return float(ot.dist(self.points[0], self.points[0], "euclidean").max())
@@ -84,13 +90,27 @@ def ridge_problem(
     return RidgeProblem(setting, pool, population, (population[0][drawn], population[1][drawn]), (base_seed, seed))
 
 
+def whole_budgets(budgets: ArrayLike, queries: int, candidates: int) -> list[int]:
+    """The budgets as a list. InputError unless each is a multiple of the queries that the pool can fill."""
+    sizes = [int(size) for size in np.atleast_1d(budgets)]
+    if wrong := [size for size in sizes if size < 1 or size % queries or size > candidates]:
+        raise InputError(
+            f"The budget {wrong[0]} does not work here: only at multiples of the {queries} queries, up to the "
+            f"{candidates} candidates, is the best subset a transport problem. Change the budgets or the queries."
+        )
+    return sizes
+
+
 def both_sides(problem: RidgeProblem, picks: ArrayLike, delta: float) -> dict[str, float]:
     """Left and right sides of the bounds that hold for any subset; "moved" belongs to Lemma "stability".
 
-    "gap" (Theorem "two subsets, one target") is against training on the queries, "target_risk" stands before "bound".
+    "gap" (Theorem "two subsets, one target") is against training on the queries, "target_risk" stands before "bound";
+    terms of Corollary "two distances" begin with "chain_".
     """
     setting, subset, queries = problem.setting, problem.take(picks), problem.queries
     theta, theta_q = ridge_fit(*subset, setting.mu), ridge_fit(*queries, setting.mu)
+    apart = w1(subset[0], queries[0])
+    chain = bounds.two_distance_bound(setting, theta, subset, problem.population, apart, problem.query_distance)
     distance, risk = w1(stack(*subset), problem.points[1]), float(squared_risk(theta, *problem.population))
     return {
         "w1": distance,
@@ -100,7 +120,8 @@ def both_sides(problem: RidgeProblem, picks: ArrayLike, delta: float) -> dict[st
         "gap_bound": setting.gap_factor * distance,
         "risk": risk,
         "target_risk": float(absolute_risk(theta, *problem.population)),
-        **bounds.query_risk_bound(setting, theta, subset, queries, w1(subset[0], queries[0]), delta),
+        **bounds.query_risk_bound(setting, theta, subset, queries, apart, delta),
+        **{f"chain_{name}": value for name, value in chain.items()},
     }
 
 
