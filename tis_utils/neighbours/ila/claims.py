@@ -103,7 +103,7 @@ def judge(rows: pd.DataFrame, subsets: pd.DataFrame, source: str, pool_size: int
     lines += [_run_line(claim, metric, by_metric[metric]) for claim in RUN_CLAIMS for metric in claim.metrics]
     lines.append(_pool_line(rows, pool_size))
     table = pd.DataFrame(lines, columns=SCORECARD_COLUMNS).assign(source=source)
-    return table.fillna({"grade": "not testable", "k": 0, "n": 0})
+    return table.fillna({"grade": "not testable", "k": 0, "n": 0}).astype({"k": int, "n": int})
 
 
 def _explained_lines(subsets: pd.DataFrame) -> list[Line]:
