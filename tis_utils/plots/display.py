@@ -28,6 +28,7 @@ SHORTER = (  # what no browser needs goes, the font is named once: a page of fig
     (rb"<svg ", b'<svg style="font-family: ' + FAMILY + b'" '),
     (rb"\s*\n\s*", b"\n"),
 )
+ALIKE = re.compile(rb'<use [^>]*?( style="[^"]*")/>\n(?:<use [^>]*?\1/>\n)+')  # marks of one look
 DRAWN = re.compile(rb"^(?:[MLCQ] |<use |<path d).*$", re.MULTILINE)  # here hundredths of a point do; words stay
 
 
@@ -99,4 +100,21 @@ def _svg(figure: Figure) -> bytes:
 def _shorter(svg: bytes) -> bytes:
     for pattern, replacement in SHORTER:
         svg = re.sub(pattern, replacement, svg, flags=re.DOTALL)
-    return DRAWN.sub(lambda line: re.sub(rb"(\.\d\d)\d+", rb"\1", line[0]), svg)
+    svg = DRAWN.sub(lambda line: re.sub(rb"(\.\d\d)\d+", rb"\1", line[0]), svg)
+    return _without_bare_groups(ALIKE.sub(_look_once, svg))
+
+
+def _look_once(marks: re.Match[bytes]) -> bytes:
+    return b"<g" + marks[1] + b">\n" + marks[0].replace(marks[1], b"") + b"</g>\n"
+
+
+def _without_bare_groups(svg: bytes) -> bytes:
+    """Groups that have no attribute change nothing."""
+    parts, kept = [], []
+    for part in re.split(rb"(<g\b[^>]*>\n|</g>\n)", svg):
+        if part.startswith(b"<g"):
+            kept.append(part != b"<g>\n")
+        ends = part.startswith(b"</g")
+        if kept.pop() if ends else not part.startswith(b"<g") or kept[-1]:
+            parts.append(part)
+    return b"".join(parts)
