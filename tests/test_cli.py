@@ -52,7 +52,7 @@ def test_the_parameters_of_a_notebook_can_be_listed() -> None:
         (["grid", "quantiles", "--dry-run"], "Profile 'classroom' has no `plan`"),
         (["sweep", "00", "-p", "budgte", "5,6"], "has no parameter 'budgte'"),
         (["sweep", "00", "-p", "budgets", "[5"], "cannot be read as values"),
-        (["sweep", "10", "-p", "draws", "5", "--engine", "slurm"], "Unknown engine 'slurm'"),
+        (["sweep", "11", "-p", "alpha", "0.1", "--engine", "slurm"], "Unknown engine 'slurm'"),
         (["bok"], "No such command"),
         (["run"], "Missing argument"),
     ],
