@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from xml.etree import ElementTree
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -11,6 +12,7 @@ from plots_support import Tags, results
 
 from tis_utils.errors import InputError
 from tis_utils.plots import budget_curves, heat_maps, interactive, show, style
+from tis_utils.plots.display import _shorter
 from tis_utils.plots.panels import on_phone
 
 
@@ -66,6 +68,21 @@ def test_words_and_numbers_are_printed_as_they_are():
     table = pd.DataFrame([[1.23456]], ["row <!-- 0.98765 -->"], ["M 0.12345"])
     svg = show(heat_maps({"t": table}, form="{:.5f}", limit=2), "One number.").svg.decode()
     assert all(text in svg for text in ("1.23456", "row &lt;!-- 0.98765 --&gt;", "M 0.12345"))
+
+
+def test_marks_of_one_look_name_it_once_and_no_group_is_bare():
+    group = b'<g clip-path="url(#a)">\n'
+    marks = b"".join(b'<use xlink:href="#m" x="%d" y="1" style="fill: red"/>\n' % x for x in range(3))
+    other = b'<use xlink:href="#m" x="9" y="1" style="fill: blue"/>\n'
+    bare = marks.replace(b' style="fill: red"', b"")
+    expected = b'<g style="fill: red">\n' + bare + b"</g>\n"
+    assert _shorter(b"<g>\n<g/>\n" + group + marks + other + b"</g>\n</g>\n") == group + expected + other + b"</g>\n"
+
+
+def test_pictures_are_well_formed():
+    table = pd.DataFrame([[1.0, -1.0]], ["<g>"], ["a", "</g>"])
+    for figure in (heat_maps({"t": table}, limit=1), budget_curves(results(), metric="query_loss")):
+        assert ElementTree.fromstring(show(figure, "A picture to parse.").svg).tag.endswith("svg")
 
 
 def test_no_text_is_smaller_than_eleven_pixels():

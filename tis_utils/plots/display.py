@@ -27,6 +27,7 @@ SHORTER = (  # what no browser needs goes, the font is named once: a page of fig
     (rb"'DejaVu Sans Mono'", b"'DejaVu Sans Mono', Menlo, Consolas, monospace"),
     (rb"<svg ", b'<svg style="font-family: ' + FAMILY + b'" '),
     (rb"\s*\n\s*", b"\n"),
+    (rb"<g[^>]*/>\n", b""),
 )
 ALIKE = re.compile(rb'<use [^>]*?( style="[^"]*")/>\n(?:<use [^>]*?\1/>\n)+')  # marks of one look
 DRAWN = re.compile(rb"^(?:[MLCQ] |<use |<path d).*$", re.MULTILINE)  # here hundredths of a point do; words stay

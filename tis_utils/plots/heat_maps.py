@@ -146,7 +146,7 @@ def grade_map(card: pd.DataFrame, sources: Mapping[str, str], claims: Mapping[st
         vmin=-0.5,
         vmax=len(kinds) - 0.5,
         annot=table.map(lambda kind: GRADES[kind][0]),
-        annot_kws={"size": 10, "weight": "bold"},
+        annot_kws={"size": SMALL, "weight": "bold"},
         linewidths=1.5,
     )
     for text, kind in zip(ax.texts, table.to_numpy().ravel(), strict=True):
