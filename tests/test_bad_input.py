@@ -345,7 +345,7 @@ SELECT = ("select", "--pool", "pool.jsonl", "--queries", "task.jsonl", "-o", "su
 LINES: dict[str, tuple[list[str], list[str]]] = {
     "nothing to do": (["--debg"], ["No such option", "--debug"]),
     "unknown command": (["selct"], ["No such command 'selct'", "select"]),
-    "unknown option": (["grid", "budgets", "--task", "words", "--shard", "0/2"], ["No such option", "--shard"]),
+    "unknown option": (["grid", "budgets", "--task", "words", "--piece", "0/2"], ["No such option", "--piece"]),
     "unknown notebook": (["run", "99_nothing"], ["no notebook '99_nothing'", "00_quickstart"]),
     "a notebook by an empty name": (["run", ""], ["no notebook"]),
     "no such chapter": (["run", "99"], ["no notebook '99'"]),

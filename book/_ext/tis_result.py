@@ -23,9 +23,8 @@ from tis_utils.plots.theme import LOOKS, Look
 
 METRICS = {"test_loss": "held-out examples", "query_loss": "the queries that chose them"}
 SHOWN = ("embed", "rds", "less", "zero_shot")
-DRAWS = 2000
 TEMPLATE = Path(__file__).with_suffix(".html")
-STEP = 25  # per cent between two ticks
+STEP = 50  # per cent between two ticks
 
 
 def load(path: Path) -> pd.DataFrame:
@@ -56,7 +55,7 @@ def picture(rows: pd.DataFrame) -> dict[str, Any]:
     states, data = {}, {}
     for metric in METRICS:
         data[metric] = cube(rows, metric, "representation")
-        table = leads(data[metric], "random", DRAWS)
+        table = leads(data[metric], "random")
         states[metric] = {}
         for budget in data[metric].budgets:
             values = panel(table, budget)

@@ -31,7 +31,7 @@ def facts(result) -> dict:
 
 
 def lead(rows, metric: str, name: str, budget: int) -> float:
-    """Mean over tasks of 1 − loss / Random's loss, in per cent, from the file's rows."""
+    """Geometric mean over tasks of loss / Random's loss, as per cent below Random, from the file's rows."""
     rows = rows[rows["metric"] == metric]
     leads = []
     for task in rows["task"].unique():
@@ -40,8 +40,8 @@ def lead(rows, metric: str, name: str, budget: int) -> float:
         own = part[part["selector"] == "none"] if name == "zero_shot" else part[
             (part["representation"] == name) & (part["selector"] == "round_robin") & (part["budget"] == budget)
         ]  # fmt: skip
-        leads.append(100 * (1 - own["value"].mean() / random))
-    return float(np.mean(leads))
+        leads.append(np.log(own["value"].mean() / random))
+    return float(100 * (1 - np.exp(np.mean(leads))))
 
 
 def test_every_number_is_that_of_the_stored_runs(result, facts):
