@@ -395,7 +395,7 @@ def test_a_real_full_disk_and_a_read_only_one(drilled: Drilled) -> None:
     TABLE.append(("full disk (tmpfs)", len(failed), "the artefact being written", 0))
     assert facts["whole"]["code"] == 0, facts["whole"]
     assert facts["refused"]["error"] == "RunError", facts["refused"]
-    for word in (f"Cannot write {drilled.folder / 'small'}", "Read-only file system", "TIS_CACHE"):
+    for word in (f"Cannot write {drilled.folder / 'small'}", "Read-only file system", "choose another place"):
         assert word in facts["refused"]["text"]
     assert facts["mended"]["code"] == 0
     assert numbers(drilled.rows("small"), 8) == numbers(drilled.right(), 8)
