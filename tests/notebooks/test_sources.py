@@ -107,3 +107,10 @@ def test_some_outputs_are_compared_between_runs(notebook: Path) -> None:
 
 def test_every_chapter_is_in_the_table_of_contents(notebook: Path) -> None:
     assert f"chapters/{notebook.stem}" in (paths.BOOK / "_toc.yml").read_text(encoding="utf-8")
+
+
+def test_cells_whose_outputs_are_compared_show_no_styled_tables(notebook: Path) -> None:
+    """The HTML of a styled table holds a random identifier."""
+    for cell in nbformat.read(notebook, as_version=4).cells:
+        if "nbval-check-output" in cell.metadata.get("tags", []):
+            assert ".style" not in cell.source, cell.source
