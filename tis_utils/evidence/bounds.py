@@ -156,13 +156,9 @@ def query_risk_bound(
 
     The shape of Theorem 6.1; `w1_x` is W1 between the *inputs*. InputError if theta or data lie outside the setting.
     """
-    _check_all(setting, theta, subset, queries)
-    terms = {
-        "train_error": float(absolute_risk(theta, *subset)),
-        "transport": float(2 * setting.rho * w1_x),  # Lemma "duality"
-        "joint_error": joint_error(*subset, *queries, setting.rho),
-        "sampling": float(sampling_term(setting, len(np.asarray(queries[1])), delta)),
-    }
+    transport = {"transport": float(2 * setting.rho * w1_x)}  # Lemma "duality"
+    terms = _risk_terms(setting, theta, subset, queries, transport)
+    terms["sampling"] = float(sampling_term(setting, len(np.asarray(queries[1])), delta))
     return terms | {"bound": sum(terms.values())}
 
 
@@ -178,22 +174,27 @@ def two_distance_bound(
 
     `w1_subset` is W1 between the inputs of subset and queries, `w1_target` between those of queries and target.
     """
-    _check_all(setting, theta, subset, target)
-    terms = {
-        "train_error": float(absolute_risk(theta, *subset)),
-        "subset_to_queries": float(2 * setting.rho * w1_subset),
-        "queries_to_target": float(2 * setting.rho * w1_target),
-        "joint_error": joint_error(*subset, *target, setting.rho),
-    }
+    distances = {"subset_to_queries": w1_subset, "queries_to_target": w1_target}
+    transport = {name: float(2 * setting.rho * w1) for name, w1 in distances.items()}
+    terms = _risk_terms(setting, theta, subset, target, transport)
     return terms | {"bound": sum(terms.values())}
 
 
-def _check_all(setting: RidgeSetting, theta: ArrayLike, *parts: tuple[ArrayLike, ArrayLike]) -> None:
+def _risk_terms(
+    setting: RidgeSetting,
+    theta: ArrayLike,
+    subset: tuple[ArrayLike, ArrayLike],
+    other: tuple[ArrayLike, ArrayLike],
+    transport: dict[str, float],
+) -> dict[str, float]:
+    """Training error, `transport` and joint error, after a check that all lies in the setting."""
     norm = float(np.linalg.norm(theta))
     if norm > setting.rho * (1 + 1e-9):
         raise InputError(f"theta has norm {norm:g}, the setting allows {setting.rho:g}.")
-    for part in parts:
+    for part in (subset, other):
         setting.check(*part)
+    joint = joint_error(*subset, *other, setting.rho)
+    return {"train_error": float(absolute_risk(theta, *subset)), **transport, "joint_error": joint}
 
 
 def random_gap_bound(

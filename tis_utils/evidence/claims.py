@@ -139,7 +139,7 @@ def versus(data: Cube, method: str, rival: str) -> dict[str, Any]:
     as in :func:`graded`.
     """
     gain = data.gain(rival)[:, data.methods.index(method)]  # (T, S)
-    line = {"unit": data.unit, **judged(gain.mean(axis=-1)[None, :, None, None], data.unit)}
+    line = {"unit": data.unit, **judged_tasks(gain.mean(axis=-1), data.unit)}
     text = graded(SimpleNamespace(**line))
     return line | {"wins": int((gain > 0).sum()), "cells": gain.size, "text": text}
 
@@ -168,7 +168,7 @@ def judged(values: Floats, unit: object, *, across: str = "") -> dict[str, objec
     In logarithms if the `unit` is per cent of loss. With `across`, comparisons are counted, not tasks or settings.
     """
     several = len(values) >= stats.MIN_UNITS
-    units = values.mean(axis=(1, 2) if several else (0, 2))  # (U, R): models, or tasks
+    units = stats.by_unit(values)  # (U, R): models, or tasks
     level = 1 - (1 - stats.LEVEL) / units.shape[1]
     pairs = [(stats.mean_estimate(column), stats.mean_estimate(column, level=level)) for column in units.T]
     estimate = stats.smallest(pairs)
@@ -186,8 +186,13 @@ def judged(values: Floats, unit: object, *, across: str = "") -> dict[str, objec
         few = "one model and one pool" if across else f"{len(units)} task{'s' * (len(units) > 1)}"
         reason = f"{few} only: nothing says what another {'model' if across else 'task'} would bring"
         return line | {"estimate": estimate.value, "grade": "not testable", "reason": reason}
-    grade = stats.grade(estimate, k, n) if n >= stats.MIN_UNITS else stats.grade(estimate, len(units), len(units))
+    grade = stats.grade(estimate, k * len(units), n * len(units))  # two pools can agree, too: the units are enough
     return line | {**estimate._asdict(), "estimate": estimate.value, "grade": grade, "reason": ""}
+
+
+def judged_tasks(values: Floats, unit: object) -> dict[str, object]:
+    """:func:`judged` for one number per task, (T,), of a single model."""
+    return judged(values[None, :, None, None], unit)
 
 
 def _cube(claim: Claim, metric: str, data: Cube | None) -> Cube:

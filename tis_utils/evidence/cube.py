@@ -89,10 +89,8 @@ class Cube:
         return np.hypot(se, se[..., [self.methods.index(over)], :])
 
     def units(self, values: Floats) -> Floats:
-        """Mean of values (T, ...) or (M, T, L, ...) for every model if there are three or more, else for every task."""
-        if not self.models:
-            return values
-        return values.mean(axis=(1, 2) if len(self.models) >= stats.MIN_UNITS else (0, 2))
+        """Values (T, ...) as they are, (M, T, L, ...) as :func:`tis_utils.evidence.statistics.by_unit` has them."""
+        return stats.by_unit(values) if self.models else values
 
     def costs(self) -> Floats:
         """Means with lower always better, the shape of `mean`."""
@@ -128,18 +126,19 @@ def cube(rows: pd.DataFrame, metric: str, by: By, methods: Sequence[str] | None 
     return data
 
 
+def lead_estimates(data: Cube, over: str, at: Sequence[int] | slice = slice(None)) -> dict[str, Estimate]:
+    """Mean lead of every method over one at budgets number `at`, in :attr:`Cube.unit`, over :meth:`Cube.units`."""
+    units = data.units(data.gain(over)[..., at].mean(axis=-1))  # (U, K)
+    variance = data.gain_se(over)[..., at] ** 2  # (..., K, S')
+    places = variance[..., 0, :].size / len(units)  # of a unit, all independent
+    se = np.sqrt(data.units(variance.mean(axis=-1)) / places)  # (U, K)
+    estimates = [stats.mean_estimate(*pair) for pair in zip(units.T, se.T, strict=True)]
+    return dict(zip(data.methods, estimates if data.is_score else [e.per_cent() for e in estimates], strict=True))
+
+
 def lead_estimate(data: Cube, over: str, method: str, at: Sequence[int] | slice = slice(None)) -> Estimate:
-    """Mean lead of one method over another at budgets number `at`, in :attr:`Cube.unit`, over :meth:`Cube.units`."""
-    return _lead(data, over, data.methods.index(method), at)
-
-
-def _lead(data: Cube, over: str, k: int, at: Sequence[int] | slice, level: float = stats.LEVEL) -> Estimate:
-    units = data.units(data.gain(over)[..., k, at].mean(axis=-1))
-    variance = data.gain_se(over)[..., k, at] ** 2
-    places = variance.size / len(units)  # of a unit, all independent
-    se = np.sqrt(data.units(variance.mean(axis=-1)) / places)
-    estimate = stats.mean_estimate(units, se, level=level)
-    return estimate if data.is_score else estimate.per_cent()
+    """That of one method among :func:`lead_estimates`."""
+    return lead_estimates(data, over, at)[method]
 
 
 def leads(data: Cube, over: str) -> pd.DataFrame:
@@ -150,10 +149,11 @@ def leads(data: Cube, over: str) -> pd.DataFrame:
     DataFrame
         Columns ``method``, ``budget``, ``value``, ``low``, ``high``, in :attr:`Cube.unit`; the reference is left out.
     """
+    ahead = [lead_estimates(data, over, [s]) for s in range(len(data.budgets))]
     rows = [
-        (method, budget, *_lead(data, over, k, [s]))
-        for k, method in enumerate(data.methods)
-        for s, budget in enumerate(data.budgets)
+        (method, budget, *estimates[method])
+        for method in data.methods
+        for budget, estimates in zip(data.budgets, ahead, strict=True)
         if method != over
     ]
     return pd.DataFrame(rows, columns=["method", "budget", "value", "low", "high"])
@@ -168,7 +168,7 @@ def leads_text(table: pd.DataFrame, digits: int = 0) -> pd.DataFrame:
 
 def mean_leads(data: Cube, over: str) -> pd.DataFrame:
     """Like :func:`leads`, mean over budgets: columns ``method``, ``value``, ``low``, ``high``."""
-    rows = [(method, *lead_estimate(data, over, method)) for method in data.methods if method != over]
+    rows = [(method, *ahead) for method, ahead in lead_estimates(data, over).items() if method != over]
     return pd.DataFrame(rows, columns=["method", "value", "low", "high"])
 
 

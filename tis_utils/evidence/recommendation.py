@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from tis_utils.evidence import statistics as stats
-from tis_utils.evidence.cube import Cube, lead_estimate
+from tis_utils.evidence.cube import Cube, lead_estimates
 from tis_utils.evidence.published import EMBED, LESS, PAPER_METHODS, RDS
 from tis_utils.evidence.published_analysis import below_zero_shot, method_name, published_cube
 from tis_utils.evidence.ranks import leave_one_out
@@ -111,7 +111,7 @@ class _Place:
     def __init__(self, data: Cube, s: int) -> None:
         self.data, self.leads, self.cells = data, {}, {}
         for over in (RANDOM, ZERO_SHOT):
-            self.leads[over] = {method: lead_estimate(data, over, method, [s]) for method in data.methods}
+            self.leads[over] = lead_estimates(data, over, [s])
             gain = data.gain(over)[..., s].reshape(-1, len(data.methods))  # (cells, K)
             self.cells[over] = dict(zip(data.methods, gain.T, strict=True))
 

@@ -52,6 +52,11 @@ class Estimate(NamedTuple):
         return Estimate(*(float(np.clip(v, low, high)) for v in self))
 
 
+def by_unit(values: Floats) -> Floats:
+    """Mean of values (M, T, L, ...) for every model if there are three or more, else for every task: (U, ...)."""
+    return values.mean(axis=(1, 2) if len(values) >= MIN_UNITS else (0, 2))
+
+
 def mean_estimate(units: ArrayLike, se: ArrayLike | None = None, *, level: float = LEVEL) -> Estimate:
     """Mean of independent units with Student's interval.
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import pandas as pd
 
 from tis_utils.errors import InputError
-from tis_utils.evidence.claims import judged
 from tis_utils.evidence.cube import Cube, cube
 from tis_utils.evidence.statistics import Floats
 
@@ -32,8 +31,3 @@ def common_cube(rows: pd.DataFrame, metric: str, methods: Sequence[str]) -> Cube
 def task_leads(data: Cube, method: str, over: str) -> Floats:
     """Lead of a method over another in every task, log(loss of the other / loss), mean over budgets, (T,)."""
     return data.gain(over)[:, data.methods.index(method)].mean(axis=-1)
-
-
-def judge_leads(values: Floats, unit: str) -> dict[str, object]:
-    """Estimate, interval, counts and grade of one number per task, (T,): the rules of the scorecard."""
-    return judged(values[None, :, None, None], unit)

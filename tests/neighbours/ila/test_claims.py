@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tis_utils.evidence.cube import lead_estimate
 from tis_utils.experiments.study import Study
-from tis_utils.neighbours.ila.claims import DEPTH, ILA, claims, gap, judge
+from tis_utils.neighbours.ila.claims import DEPTH, ILA, claims, judge
 from tis_utils.neighbours.leads import common_cube
 
 
@@ -57,7 +58,7 @@ def test_without_runs_nothing_is_testable(study: Study) -> None:
 
 def test_a_gap_is_how_far_one_loss_lies_below_another() -> None:
     data = common_cube(made_up_rows({"ila": 10, "ila@depth": 4}), "test_loss", [ILA, DEPTH])
-    value, low, high = gap(data, ILA, DEPTH)
+    value, low, high = lead_estimate(data, DEPTH, ILA)
     assert low < value < high
     ratio = np.sqrt(0.9 / 0.96 * 0.8 / 0.92)  # at both budgets
     assert value == pytest.approx(100 * (1 - ratio), abs=0.2)

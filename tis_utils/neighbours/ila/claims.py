@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 
 from tis_utils.errors import InputError
-from tis_utils.evidence.claims import SCORECARD_COLUMNS
-from tis_utils.evidence.cube import Cube, lead_estimate
-from tis_utils.evidence.statistics import Estimate, Floats
+from tis_utils.evidence.claims import SCORECARD_COLUMNS, judged_tasks
+from tis_utils.evidence.cube import Cube
+from tis_utils.evidence.statistics import Floats
 from tis_utils.experiments.grids import GRIDS, ILA_RULES
 from tis_utils.experiments.study import Study
 from tis_utils.neighbours.ila.designed_subsets import METHODS, TARGETS, stored
 from tis_utils.neighbours.ila.regression import CLAIMED, LEAST_ROWS, design, explained
-from tis_utils.neighbours.leads import common_cube, judge_leads, task_leads
+from tis_utils.neighbours.leads import common_cube, task_leads
 
 RANDOM, TARGETED = "none/random", "less/round_robin"
 ILA, DEPTH, COVERAGE = (f"none/{rule}" for rule in ILA_RULES)
@@ -31,11 +31,6 @@ def general_rows(subsets: pd.DataFrame) -> pd.DataFrame:
     rows = subsets[subsets["name"].isin(METHODS)].rename(columns={"name": "selector", "general": "value"})
     rows = rows[["selector", "budget", "seed", "value"]].replace({"selector": {"ila@random": "random"}})
     return rows.assign(experiment="budget", task="general", representation="none", metric="test_loss")
-
-
-def gap(data: Cube, method: str, other: str) -> Estimate:
-    """How far the loss of a method lies below that of another, per cent, mean over tasks and budgets."""
-    return lead_estimate(data, other, method)
 
 
 def pool_cube(rows: pd.DataFrame, sizes: list[int], full: int) -> tuple[Cube, list[int]]:
@@ -135,9 +130,9 @@ def _run_line(claim: RunClaim, metric: str, rows: pd.DataFrame) -> Line:
     except InputError as error:
         return line | {"reason": str(error)}
     if not claim.growth:
-        return line | judge_leads(task_leads(data, claim.method, claim.other), unit)
+        return line | judged_tasks(task_leads(data, claim.method, claim.other), unit)
     lead = data.lead(claim.other)[:, 0]  # (T, S)
-    return line | judge_leads(lead[:, -1] - lead[:, 0], unit)
+    return line | judged_tasks(lead[:, -1] - lead[:, 0], unit)
 
 
 def _pool_line(rows: pd.DataFrame, pool_size: int) -> Line:
@@ -150,4 +145,4 @@ def _pool_line(rows: pd.DataFrame, pool_size: int) -> Line:
     sizes = sorted({int(s.split("pool")[1]) for s in rows["selector"].unique() if "@pool" in str(s)})
     if not sizes:
         return line | {"reason": "there are no runs on smaller pools"}
-    return line | judge_leads(pool_slopes(*pool_cube(rows, sizes, pool_size)), str(line["unit"]))
+    return line | judged_tasks(pool_slopes(*pool_cube(rows, sizes, pool_size)), str(line["unit"]))

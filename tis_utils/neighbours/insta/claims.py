@@ -10,11 +10,11 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from tis_utils.errors import InputError
-from tis_utils.evidence.claims import SCORECARD_COLUMNS
+from tis_utils.evidence.claims import SCORECARD_COLUMNS, judged_tasks
 from tis_utils.evidence.cube import lead_estimate
 from tis_utils.evidence.statistics import Estimate
 from tis_utils.experiments.run_spec import NONE
-from tis_utils.neighbours.leads import common_cube, judge_leads, task_leads
+from tis_utils.neighbours.leads import common_cube, task_leads
 
 FEW_TASKS, MANY_TASKS = f"{NONE}/insta@5", f"{NONE}/insta@20"
 # Name, statement, and two methods: the claim is that the first has a lower held-out loss. Judged by prompts and cards.
@@ -80,12 +80,12 @@ def judge(rows: pd.DataFrame, *, source: str = "classroom") -> pd.DataFrame:
             except InputError as error:
                 lines.append(line | {"k": 0, "n": 0, "grade": "not testable", "reason": str(error)})
                 continue
-            lines.append(line | judge_leads(task_leads(data, *methods), "% of loss"))
+            lines.append(line | judged_tasks(task_leads(data, *methods), "% of loss"))
     return pd.DataFrame(lines, columns=SCORECARD_COLUMNS).assign(source=source)
 
 
 def judged(claim: str, values: ArrayLike, unit: str, *, source: str = "classroom") -> pd.DataFrame:
     """One more row of :func:`judge` from one number per target, (T,), positive where the claim is right."""
     line: dict[str, object] = {"claim": claim, "statement": "", "metric": "", "unit": unit}
-    line |= judge_leads(np.asarray(values, dtype=float), unit)
+    line |= judged_tasks(np.asarray(values, dtype=float), unit)
     return pd.DataFrame([line], columns=SCORECARD_COLUMNS).assign(source=source)
