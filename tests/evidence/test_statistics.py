@@ -51,6 +51,9 @@ def test_per_cent_has_a_ceiling_and_keeps_the_order() -> None:
     assert estimate == pytest.approx((50, -100, 100))
     assert stats.Estimate(0.2, -3, 4).clipped(-1, 1) == (0.2, -1, 1)
     assert stats.Estimate(-1.25, -2, 0.5).text() == "−1.2 [−2.0, +0.5]"
+    assert stats.Estimate(-1.25, -2, 0.5).text(0, "points") == "−1 points [−2, +0]"
+    assert stats.Estimate(1.25, -2, 3).text(2, plus=False) == "1.25 [−2.00, 3.00]"
+    assert stats.Estimate(12.0, np.nan, np.nan).text(unit="%") == "+12.0 %"
 
 
 def test_the_smallest_of_several_is_shown_only_if_each_is() -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from tis_utils.errors import InputError
+from tis_utils.evidence.statistics import Estimate
 from tis_utils.experiments.study import Study
 
 pd.set_option("display.max_colwidth", None)  # tables of the notebooks show whole sentences
@@ -51,13 +52,12 @@ def claim(text: str, /, *, holds: bool, otherwise: str = "", **values: Any) -> M
 
 
 def with_interval(value: float, low: float, high: float, unit: str = "%", digits: int = 1) -> str:
-    """Print a number and its interval, all with signs.
+    """Print a number and its interval, all with signs; without ends that are not known.
 
     >>> with_interval(3.8, -0.5, 5.5, "points")
     '+3.8 points [−0.5, +5.5]'
     """
-    number, *ends = (f"{x:+.{digits}f}".replace("-", "−") for x in (value, low, high))
-    return f"{number} {unit}".rstrip() + " [{}, {}]".format(*ends)
+    return Estimate(value, low, high).text(digits, unit)
 
 
 def listed(items: Iterable[Any]) -> str:

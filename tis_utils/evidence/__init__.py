@@ -40,7 +40,7 @@ __getattr__ = hand_on(
             "mean_overlap",
             "picks_of",
         ),
-        "tis_utils.evidence.statistics": ("GRADES", "grade", "mean_estimate", "per_cent_below", "spearman"),
+        "tis_utils.evidence.statistics": ("GRADES", "Estimate", "grade", "mean_estimate", "per_cent_below", "spearman"),
         "tis_utils.evidence.tables": ("RANDOM", "ZERO_SHOT", "aggregate", "as_figures", "complete"),
     },
 )

@@ -73,10 +73,7 @@ def query_estimates(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
 
 def estimates_text(table: pd.DataFrame, rows: Sequence[str], columns: str) -> pd.DataFrame:
     """Spread estimates out as "value [low, high]", two digits, with `columns` in order of appearance."""
-    text = [
-        f"{value:.2f}" + (f" [{low:.2f}, {high:.2f}]" if np.isfinite(low) else "")
-        for value, low, high in table[["value", "low", "high"]].to_numpy(float)
-    ]
+    text = [Estimate(*row).text(2, plus=False) for row in table[["value", "low", "high"]].to_numpy(float)]
     spread = table.assign(text=text).pivot(index=list(rows), columns=columns, values="text")
     first = table.drop_duplicates(list(rows)).set_index(list(rows)).index
     return spread.loc[first, list(dict.fromkeys(table[columns]))]

@@ -38,10 +38,11 @@ class Estimate(NamedTuple):
     low: float
     high: float
 
-    def text(self, digits: int = 1) -> str:
-        """Value and interval with signs, for prose."""
-        parts = (f"{v:+.{digits}f}".replace("-", "−") for v in self)
-        return "{} [{}, {}]".format(*parts)
+    def text(self, digits: int = 1, unit: str = "", *, plus: bool = True) -> str:
+        """Value and interval, with `plus` signs or without; the value alone where its spread is not known."""
+        number, *ends = (f"{v:{'+' * plus}.{digits}f}".replace("-", "−") for v in self)
+        known = " [{}, {}]".format(*ends) * bool(np.isfinite(self.low) and np.isfinite(self.high))
+        return f"{number} {unit}".rstrip() + known
 
     def per_cent(self) -> Estimate:
         """Logarithms of (rival's loss / loss) as "per cent below the rival", which never exceeds 100."""
