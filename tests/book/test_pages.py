@@ -12,6 +12,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from playwright.sync_api import Browser
 
+from tis_utils import paths
+
 pytestmark = pytest.mark.browser
 
 LOCAL = ("file:", "data:", "blob:", "about:")
@@ -88,6 +90,10 @@ def test_parameters_of_the_run_are_folded(visits):
 
 def test_nothing_is_wider_than_the_screen(visits):
     assert {str(v): v.facts["wide"] for v in visits if v.facts["overflow"] > 0 or v.facts["wide"]} == {}
+
+
+def test_no_page_names_a_folder_of_the_machine_that_built_it(site, pages):
+    assert [page for page in pages if str(paths.ROOT) in (site / page).read_text()] == []
 
 
 def test_the_system_decides_between_light_and_dark(visits):
