@@ -256,12 +256,14 @@ class TestExperiments:
         small = profile.model_copy(update={"bin_budget": 1, "proxy": "mini", "sweep_budgets": (1, 3)})
         specs = {name: make(small) for name, make in GRIDS.items()}
         assert all(len(set(found)) == len(found) for found in specs.values())
-        assert len(specs["quantiles"]) == 2 * (1 + 3 * 10 * 2 + 2)  # tasks x (zero-shot, bins, Random)
+        assert len(specs["quantiles"]) == 2 * (1 + 4 * 10 * 2 + 2)  # tasks x (zero-shot, bins, Random)
         assert {c.budget for c in specs["budgets"]} == {0, 1, 3}
-        assert {c.representation for c in specs["budgets"]} == {NONE, "embed", "rds", "less", "less_proxy"}
-        assert len({(c.representation, c.selector) for c in specs["cross"]}) == 15 + 2
+        assert {c.representation for c in specs["budgets"]} == {NONE, "embed", "rds", "less", "lexical", "less_proxy"}
+        assert len({(c.representation, c.selector) for c in specs["cross"]}) == 20 + 2
         assert {c.experiment for c in specs["tokens"]} == {"tokens", "zero_shot"}
         assert {c.draw for c in specs["resample"]} == set(range(6))
+        fewer = small.model_copy(update={"representations": ("rds",)})
+        assert {c.representation for c in GRIDS["cross"](fewer)} == {NONE, "rds"}
         with pytest.raises(InputError, match="Unknown experiment 'bins'"):
             grid(["a"], [], [1], [0], experiment="bins")
 
