@@ -18,6 +18,7 @@ from tis_utils.experiments.reproduce import keep, recheck
 from tis_utils.experiments.run_spec import NONE, ROW_COLUMNS, RunSpec, grid
 from tis_utils.experiments.study import Study
 from tis_utils.profiles import Profile
+from tis_utils.representations import pool_features
 from tis_utils.selectors import select
 from tis_utils.selectors.similarity import similarity
 from tis_utils.storage import stored_results as shipped
@@ -173,6 +174,26 @@ def test_features_that_do_not_fit_are_refused(study: Study) -> None:
         study.add_features("mine", candidates, {k: v for k, v in queries.items() if k != task})
     with pytest.raises(InputError, match="length"):
         study.add_features("mine", 2 * candidates, queries)
+
+
+def test_the_profile_sets_the_prompt_of_embed(study: Study) -> None:
+    assert study.representation("embed").prompt == ""
+    study.profile = study.profile.model_copy(update={"embed_prompt": "Find: "})
+    assert study.representation("embed").prompt == "Find: "
+    study.profile = study.profile.model_copy(update={"embed_prompt": "find"})
+    with pytest.raises(InputError, match="no prompt named 'find'"):
+        study.features("embed")
+
+
+def test_lexical_features_of_a_pool_do_not_depend_on_its_shards(study: Study, monkeypatch) -> None:
+    whole = study.features("lexical")
+    monkeypatch.setattr(pool_features, "SHARD", 1)
+    again = Study(study.profile, Store(study.store.root / "again"), data=study.data)
+    assert again.pool_features("lexical").shards == 2
+    assert again.pool_features("lexical").key == study.pool_features("lexical").key
+    np.testing.assert_array_equal(again.features("lexical")[0], whole[0])
+    for task, rows in whole[1].items():
+        np.testing.assert_array_equal(again.features("lexical")[1][task], rows)
 
 
 def test_unknown_representation(study: Study) -> None:

@@ -32,7 +32,7 @@ Name = Annotated[str, Field(max_length=64, pattern=r"^\w[\w .+-]*$")]  # it beco
 ProfileName = Annotated[str, Field(max_length=64, pattern=r"^\w[\w .+-]*(/\w[\w .+-]*)?$")]  # paper/llama2-7b-tulu
 
 Location = tuple[int | str, ...]  # of a fault
-_LISTS = ("tasks", "budgets", "sweep_budgets", "task_counts", "seeds")
+_LISTS = ("tasks", "budgets", "sweep_budgets", "task_counts", "seeds", "representations")
 _MOST_FAULTS = 5  # of one profile that one message names
 
 
