@@ -40,7 +40,7 @@ from tis_utils.neighbours.insta import selector as insta_selector
 from tis_utils.neighbours.insta import transfer as insta_transfer
 from tis_utils.neighbours.insta.task_cards import CARDS
 from tis_utils.profiles import Profile, Training
-from tis_utils.representations import LESS, RDS, Embed
+from tis_utils.representations import LESS, RDS, Embed, Lexical
 from tis_utils.representations import warmup as less_warmup
 from tis_utils.representations.gradients import adam_direction, example_gradients, lora_parameters
 from tis_utils.representations.sketch import make_sketch
@@ -98,7 +98,9 @@ def study() -> Study:
         tasks=("words", "pick"), budgets=(4,), seeds=(0,), max_length=96,
         training={"epochs": 1, "learning_rate": 1e-3, "batch_size": 4},
     )  # fmt: skip
-    return Study(profile, Store(Path(SCRATCH.name)), data=data(), live=True)
+    fixed = Study(profile, Store(Path(SCRATCH.name)), data=data(), live=True)
+    fixed.add_features("fixed", unit(4, 36), {"words": unit(5, 4), "pick": unit(6, 4)})
+    return fixed
 
 
 def encoded(count: int = 8) -> list[Encoded]:
@@ -179,7 +181,11 @@ def random() -> Outputs:
 @golden()
 def greedy() -> Outputs:
     S, _ = matrix()
-    return {"round_robin": round_robin(S, None), "doubly_greedy": doubly_greedy(S, None)}
+    return {
+        "round_robin": round_robin(S, None),
+        "doubly_greedy": doubly_greedy(S, None),
+        "groups": doubly_greedy(S, None, groups=list("aabbba")),
+    }
 
 
 @golden(1e-6)
@@ -318,6 +324,13 @@ def rds() -> Outputs:
     return {"candidates": summary(rows), "queries": summary(queries), "cosines": rows @ queries.T}
 
 
+@golden(1e-6)
+def lexical() -> Outputs:
+    method = Lexical(dim=512)
+    rows, queries = method.candidates(data().pool), method.queries(data().queries["pick"])
+    return {"candidates": summary(rows), "queries": summary(queries), "cosines": rows @ queries.T}
+
+
 @golden(1e-4)
 def gradients() -> Outputs:
     rng = np.random.default_rng(0)
@@ -378,13 +391,13 @@ def run_spec() -> Outputs:
 def subset() -> Outputs:
     fixed = study()
     specs = [
-        RunSpec("pick", "rds", "round_robin", 8, 0),
+        RunSpec("pick", "fixed", "round_robin", 8, 0),
         RunSpec("pick", NONE, "random", 8, 1),
         RunSpec("pick", NONE, NONE, 0, 0, "zero_shot"),
-        RunSpec("pick", "rds", "round_robin", 3, 0, "quantile", bin=1),
-        RunSpec("pick", "rds", "round_robin", 3, 0, "quantile", bin=9),
-        RunSpec("pick", "rds", "doubly_greedy", 6, 0, "tokens"),
-        RunSpec("pick", "rds", "uot", 6, 0, "resample", draw=1),
+        RunSpec("pick", "fixed", "round_robin", 3, 0, "quantile", bin=1),
+        RunSpec("pick", "fixed", "round_robin", 3, 0, "quantile", bin=9),
+        RunSpec("pick", "fixed", "doubly_greedy", 6, 0, "tokens"),
+        RunSpec("pick", "fixed", "uot", 6, 0, "resample", draw=1),
     ]
     picks = [subsets.picks(fixed, spec).tolist() for spec in specs]
     bins = [subsets.distance_bin(np.arange(237), i, focus=f).tolist() for i in (0, 9) for f in (False, True)]
@@ -394,7 +407,7 @@ def subset() -> Outputs:
 @golden(1e-3)
 def run() -> Outputs:
     rows = study().run(
-        [RunSpec("pick", "rds", "round_robin", 8, 0), RunSpec("pick", NONE, NONE, 0, 0, "zero_shot")], jobs=1
+        [RunSpec("pick", "fixed", "round_robin", 8, 0), RunSpec("pick", NONE, NONE, 0, 0, "zero_shot")], jobs=1
     )
     return {"metrics": rows["metric"].tolist(), "status": rows["status"].tolist(), "values": rows["value"].to_numpy()}
 

@@ -17,6 +17,7 @@ ENTRIES = {
     "embed": ("representations.embed",),
     "rds": ("representations.rds",),
     "less": ("representations.less",),
+    "lexical": ("representations.lexical",),
     "random": (*SELECTOR, "selectors.random"),
     "round_robin": (*SELECTOR, "selectors.greedy"),
     "doubly_greedy": (*SELECTOR, "selectors.greedy"),

@@ -130,7 +130,7 @@ def sweep(
 def represent(
     profile: ProfileName = "classroom",
     representation: Annotated[
-        list[str] | None, Option("--representation", "-R", help="embed, rds or less; repeatable. Default: all.")
+        list[str] | None, Option("--representation", "-R", help="embed, rds, less, lexical; repeatable. Default: all.")
     ] = None,
     shard: Annotated[str | None, Option(metavar="I/N", help="Only part I of N (0/N … N-1/N), for job arrays.")] = None,
     ship: Annotated[bool, Option("--ship", help="Also store them, compactly, in data/results/<profile>.")] = False,
@@ -147,7 +147,7 @@ def represent(
 
     share = parse_share(shard, ship)
     study = Study(load_profile(profile))
-    for name in representation or ["embed", "rds", "less"]:
+    for name in representation or study.profile.representations:
         job = study.pool_features(name)
         typer.echo(pool_features.represent(job, share, study.profile.name if ship else ""))
 
@@ -223,7 +223,7 @@ def select(
     pool: Annotated[Path, Option(help="JSONL file of candidates: chat, prompt/response or alpaca lines.")],
     output: Annotated[Path, Option("--output", "-o", help="JSONL file of the subset; table and report go beside it.")],
     queries: Annotated[Path | None, Option(help="JSONL file of your task; random and ila need none.")] = None,
-    representation: Annotated[str, Option("--representation", "-R", help="embed, rds or less.")] = "embed",
+    representation: Annotated[str, Option("--representation", "-R", help="embed, rds, less or lexical.")] = "embed",
     selector: Annotated[
         str,
         Option(

@@ -10,6 +10,7 @@ METHODS = {
     "rds": "RDS+",
     "less": "LESS",
     "less_proxy": "LESS by proxy",
+    "lexical": "Lexical",
     "round_robin": "Round-robin",
     "doubly_greedy": "Doubly greedy",
     "knn_uniform": "KNN-Uniform",

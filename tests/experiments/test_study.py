@@ -18,6 +18,7 @@ from tis_utils.experiments.reproduce import keep, recheck
 from tis_utils.experiments.run_spec import NONE, ROW_COLUMNS, RunSpec, grid
 from tis_utils.experiments.study import Study
 from tis_utils.profiles import Profile
+from tis_utils.representations import pool_features
 from tis_utils.selectors import select
 from tis_utils.selectors.similarity import similarity
 from tis_utils.storage import stored_results as shipped
@@ -175,6 +176,26 @@ def test_features_that_do_not_fit_are_refused(study: Study) -> None:
         study.add_features("mine", 2 * candidates, queries)
 
 
+def test_the_profile_sets_the_prompt_of_embed(study: Study) -> None:
+    assert study.representation("embed").prompt == ""
+    study.profile = study.profile.model_copy(update={"embed_prompt": "Find: "})
+    assert study.representation("embed").prompt == "Find: "
+    study.profile = study.profile.model_copy(update={"embed_prompt": "find"})
+    with pytest.raises(InputError, match="no prompt named 'find'"):
+        study.features("embed")
+
+
+def test_lexical_features_of_a_pool_do_not_depend_on_its_shards(study: Study, monkeypatch) -> None:
+    whole = study.features("lexical")
+    monkeypatch.setattr(pool_features, "SHARD", 1)
+    again = Study(study.profile, Store(study.store.root / "again"), data=study.data)
+    assert again.pool_features("lexical").shards == 2
+    assert again.pool_features("lexical").key == study.pool_features("lexical").key
+    np.testing.assert_array_equal(again.features("lexical")[0], whole[0])
+    for task, rows in whole[1].items():
+        np.testing.assert_array_equal(again.features("lexical")[1][task], rows)
+
+
 def test_unknown_representation(study: Study) -> None:
     with pytest.raises(InputError, match="Unknown representation 'bert'; known: embed, rds, less"):
         study.representation("bert")
@@ -256,12 +277,14 @@ class TestExperiments:
         small = profile.model_copy(update={"bin_budget": 1, "proxy": "mini", "sweep_budgets": (1, 3)})
         specs = {name: make(small) for name, make in GRIDS.items()}
         assert all(len(set(found)) == len(found) for found in specs.values())
-        assert len(specs["quantiles"]) == 2 * (1 + 3 * 10 * 2 + 2)  # tasks x (zero-shot, bins, Random)
+        assert len(specs["quantiles"]) == 2 * (1 + 4 * 10 * 2 + 2)  # tasks x (zero-shot, bins, Random)
         assert {c.budget for c in specs["budgets"]} == {0, 1, 3}
-        assert {c.representation for c in specs["budgets"]} == {NONE, "embed", "rds", "less", "less_proxy"}
-        assert len({(c.representation, c.selector) for c in specs["cross"]}) == 15 + 2
+        assert {c.representation for c in specs["budgets"]} == {NONE, "embed", "rds", "less", "lexical", "less_proxy"}
+        assert len({(c.representation, c.selector) for c in specs["cross"]}) == 20 + 2
         assert {c.experiment for c in specs["tokens"]} == {"tokens", "zero_shot"}
         assert {c.draw for c in specs["resample"]} == set(range(6))
+        fewer = small.model_copy(update={"representations": ("rds",)})
+        assert {c.representation for c in GRIDS["cross"](fewer)} == {NONE, "rds"}
         with pytest.raises(InputError, match="Unknown experiment 'bins'"):
             grid(["a"], [], [1], [0], experiment="bins")
 

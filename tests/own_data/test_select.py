@@ -14,7 +14,7 @@ from tests_support import example, query
 from tis_utils.errors import InputError
 from tis_utils.examples.jsonl import read_examples, read_queries
 from tis_utils.examples.shared_text import words
-from tis_utils.examples.text import chat_prompt
+from tis_utils.examples.text import chat_prompt, chat_text
 from tis_utils.own_data.checks import contaminated, duplicates, warnings
 from tis_utils.own_data.report import facts, sources
 from tis_utils.own_data.result import Selection
@@ -284,6 +284,21 @@ def test_signs_tell_texts_apart_and_earlier_turns_count() -> None:
     assert contaminated([chat], [same]) == {0: 0}
 
 
+def test_lexical_needs_no_model_and_names_queries_without_a_known_word(folder: Path, tmp_path: Path) -> None:
+    queries = lines(
+        tmp_path / "queries.jsonl",
+        [{"prompt": "Whip the cream!", "label": "…"}, {"prompt": "Qué?", "label": "Nada", "id": "foreign"}],
+    )
+    options = {"representation": "lexical", "selector": "round_robin", "settings": load_profile("smoke")}
+    chosen = select_files(folder / "pool.jsonl", queries, budget=1, store=Store(tmp_path / "cache"), **options)
+    assert "whip cream" in chat_text(chosen.pool[chosen.picks[0]])
+    assert (chosen.mute, chosen.lost) == (["foreign"], 0)
+    assert chosen.settings["model"] == "none (words are compared)"
+    dots = lines(tmp_path / "dots.jsonl", [{"prompt": "…", "response": "?"}] * 3)
+    with pytest.raises(InputError, match="None of the 3 candidates holds a word"):
+        select_files(dots, queries, budget=1, store=Store(tmp_path / "cache"), **options)
+
+
 def test_a_table_of_somebody_elses_is_not_replaced(folder: Path, result: Selection, tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("prompt,response\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"The table would replace .*mine\.csv"):
@@ -305,6 +320,7 @@ def test_every_warning_has_its_cause(result: Selection) -> None:
     silent = [replace(result.queries[0], label=" "), *result.queries[1:]]
     assert about("Without an answer: 1 of the queries", replace(result, queries=silent))
     assert about("Could not be represented: 2 examples", replace(result, lost=2))
+    assert about("Could not be represented: 1 of the queries (for instance q7)", replace(result, mute=["q7"]))
     assert about("farther from the queries", replace(result, distance=2.0))
     twice = [*result.pool[:-1], replace(result.pool[0], id="again")]
     assert about("Repeated word for word: 1 example of the pool", replace(result, pool=twice))

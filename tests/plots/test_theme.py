@@ -13,12 +13,13 @@ from tis_utils.plots.theme import CATEGORIES, KINDS, SERIES
 
 NAMES = {
     "embed": "EMBED", "rds": "RDS+", "less": "LESS", "less_proxy": "LESS by proxy",
+    "lexical": "Lexical",
     "round_robin": "Round-robin",
     "doubly_greedy": "Doubly greedy", "knn_uniform": "KNN-Uniform", "knn_kde": "KNN-KDE", "uot": "UOT",
     "insta": "INSTA", "ila": "ILA", "ila@depth": "Depth alone", "ila@coverage": "Coverage alone",
     "random": "Random", "zero_shot": "Zero-shot",
 }  # fmt: skip
-REPRESENTATIONS = ["embed", "rds", "less", "random", "zero_shot"]
+REPRESENTATIONS = ["embed", "rds", "less", "lexical", "random", "zero_shot"]
 WITH_PROXY = [*REPRESENTATIONS, "less_proxy"]
 SELECTORS = ["round_robin", "doubly_greedy", "knn_uniform", "knn_kde", "uot", "random", "zero_shot"]
 ILA = ["ila", "ila@depth", "ila@coverage", *REPRESENTATIONS]

@@ -27,6 +27,8 @@ def test_the_paper_profile_has_the_papers_values() -> None:
     assert (paper.training.epochs, paper.training.learning_rate, paper.training.batch_size) == (2, 2e-5, 128)
     assert (paper.less.rank, paper.less.alpha, paper.less.dim) == (128, 512, 8192)
     assert paper.less.sketch == "rademacher"
+    assert paper.representations == ("embed", "rds", "less")
+    assert paper.embed_prompt == "Instruct: Given a sample, find the passages closest to that sample.\nQuery: "
 
 
 def test_overrides_replace_values_and_none_keeps_them() -> None:
@@ -47,6 +49,9 @@ def test_overrides_replace_values_and_none_keeps_them() -> None:
         ({"pool_size": "many"}, "pool_size = 'many' is not possible"),
         ({"seeds": [-1]}, r"seeds\.0 = -1"),
         ({"dtype": "float8"}, "dtype = 'float8'"),
+        ({"representations": "bert"}, r"representations\.0 = 'bert' is not possible"),
+        ({"representations": ["rds", "rds"]}, "'rds' is repeated"),
+        ({"representations": []}, "representations"),
     ],
 )
 def test_impossible_values_are_one_clear_sentence(change: dict, message: str) -> None:

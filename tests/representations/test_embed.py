@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import logging
+import shutil
 import sys
 from pathlib import Path
 
@@ -39,10 +41,65 @@ def test_candidates_are_the_whole_chat(encoder: Embed, examples: list[Example]) 
     np.testing.assert_allclose(got, oracle([chat_text(e) for e in examples]), atol=1e-5)
 
 
-def test_queries_are_instruction_prompt_label(encoder: Embed, queries: list[Query]) -> None:
-    texts = [encoder.instruction + q.prompt + q.label for q in queries]
-    assert encoder.instruction.strip()
-    np.testing.assert_allclose(encoder.queries(queries), oracle(texts), atol=1e-5)
+PROMPTS = {"query": "query: ", "document": "passage: ", "cluster": "Group: "}
+PAPER = "Instruct: Given a sample, find the passages closest to that sample.\nQuery: "
+
+
+@pytest.fixture(scope="module")
+def prompted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MiniLM with prompts in its configuration."""
+    folder = tmp_path_factory.mktemp("prompted") / "model"
+    shutil.copytree(embed_module.minilm_folder(), folder)
+    file = folder / "config_sentence_transformers.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"prompts": PROMPTS}))
+    return folder
+
+
+@pytest.mark.parametrize(("prompt", "front"), [(None, ""), ("", ""), ("query", ""), (PAPER, PAPER), ("Find:", "Find:")])
+def test_queries_are_prompt_and_label_behind_the_given_prompt(
+    queries: list[Query], prompt: str | None, front: str
+) -> None:
+    encoder = Embed("minilm", prompt=prompt, device="cpu", show_progress=False)
+    assert encoder.prompt == front
+    np.testing.assert_allclose(
+        encoder.queries(queries), oracle([front + q.prompt + q.label for q in queries]), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(("prompt", "front"), [(None, "query: "), ("cluster", "Group: "), ("", ""), (PAPER, PAPER)])
+def test_a_model_reads_its_own_prompts(
+    prompted: Path, queries: list[Query], examples: list[Example], prompt: str | None, front: str
+) -> None:
+    encoder = Embed(str(prompted), prompt=prompt, device="cpu", show_progress=False)
+    np.testing.assert_allclose(
+        encoder.queries(queries), oracle([front + q.prompt + q.label for q in queries]), atol=1e-5
+    )
+    np.testing.assert_allclose(
+        encoder.candidates(examples), oracle(["passage: " + chat_text(e) for e in examples]), atol=1e-5
+    )
+
+
+def test_a_default_prompt_is_for_queries_only(prompted: Path, tmp_path: Path, queries: list[Query]) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(prompted, folder)
+    file = folder / "config_sentence_transformers.json"
+    about = {"prompts": {"s2p": "Find: "}, "default_prompt_name": "s2p"}
+    file.write_text(json.dumps(json.loads(file.read_text()) | about))
+    encoder = Embed(str(folder), device="cpu", show_progress=False)
+    assert (encoder.prompt, encoder.candidate_prompt) == ("Find: ", "")
+    candidate = Example("c", [{"role": "assistant", "content": "river"}], "toy")
+    np.testing.assert_allclose(encoder.candidates([candidate]), oracle([chat_text(candidate)]), atol=1e-5)
+
+
+def test_an_unknown_prompt_is_named_with_those_there_are(prompted: Path) -> None:
+    with pytest.raises(InputError, match=r"has no prompt named 'search-query'; it has 'query', 'document', 'cluster'"):
+        Embed(str(prompted), prompt="search-query", device="cpu")
+
+
+def test_what_a_prompt_pushes_out_of_the_window_is_counted(queries: list[Query]) -> None:
+    encoder = Embed("minilm", prompt="river " * 300, device="cpu", show_progress=False)
+    encoder.queries(queries)
+    assert encoder.truncated == len(queries)
 
 
 def test_truncation_is_counted_and_said(
@@ -69,7 +126,7 @@ def test_the_wheel_is_not_imported(encoder: Embed) -> None:
 
 def test_settings_know_the_weights(encoder: Embed) -> None:
     assert encoder.settings == Embed(str(embed_module.minilm_folder()), device="cpu").settings
-    assert encoder.settings != Embed("minilm", device="cpu", instruction="other").settings
+    assert encoder.settings != Embed("minilm", device="cpu", prompt="other: ").settings
     other = Embed("minilm", device="cpu")
     with torch.no_grad():
         next(other.encoder.parameters()).view(-1)[0] += 1

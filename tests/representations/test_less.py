@@ -333,7 +333,7 @@ def test_settings_say_what_the_features_depend_on(make_lm: MakeLM) -> None:
 
 
 def test_names() -> None:
-    assert list(REPRESENTATIONS) == ["embed", "rds", "less"]
+    assert list(REPRESENTATIONS) == ["embed", "rds", "less", "lexical"]
 
 
 def test_variants_of_the_released_code_repeat_and_stand_in_the_settings(

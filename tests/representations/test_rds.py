@@ -22,13 +22,19 @@ def naive(lm: LanguageModel, ids: np.ndarray) -> np.ndarray:
     return total / np.sqrt((total**2).sum())
 
 
+def up_to_the_end(lm: LanguageModel, example: Example) -> np.ndarray:
+    """Tokens of a chat that ends with an answer, without the line break behind the last end of sequence."""
+    ids = encode_example(example, lm.tokenizer, 2048).ids
+    return ids[: 1 + int(np.flatnonzero(ids == lm.tokenizer.eos_token_id)[-1])]
+
+
 def test_equals_a_naive_loop(
     make_lm: Callable[..., LanguageModel], examples: list[Example], queries: list[Query], family: str
 ) -> None:
     lm = make_lm(family)
     rds = RDS(lm, batch_tokens=300)
     got = rds.candidates(examples)
-    expected = np.stack([naive(lm, encode_example(e, lm.tokenizer, 2048).ids) for e in examples])
+    expected = np.stack([naive(lm, up_to_the_end(lm, e)) for e in examples])
     assert got.dtype == np.float32
     np.testing.assert_allclose(got, expected, atol=1e-5)
     expected = np.stack([naive(lm, encode_query(q, lm.tokenizer, 2048).ids) for q in queries])
@@ -50,6 +56,20 @@ def test_max_length_cuts_the_text(make_lm: Callable[..., LanguageModel], example
     ids = encode_example(examples[0], lm.tokenizer, 2048).ids
     assert len(ids) > 12
     np.testing.assert_allclose(got, naive(lm, ids[:12]), atol=1e-5)
+
+
+def test_the_line_break_behind_the_last_turn_is_left_out(
+    make_lm: Callable[..., LanguageModel], examples: list[Example]
+) -> None:
+    lm = make_lm()
+    chat = Example("two turns", [*examples[0].messages, *examples[1].messages, *examples[2].messages[:1]], "toy")
+    for example in (examples[0], chat):
+        whole = encode_example(example, lm.tokenizer, 2048).ids
+        assert lm.tokenizer.decode(whole[-1]) == "\n"
+        rows = RDS(lm).candidates([example]), RDS(lm, max_length=len(whole) - 1).candidates([example])
+        np.testing.assert_allclose(rows[0][0], naive(lm, whole[:-1]), atol=1e-5)  # only the last line break
+        np.testing.assert_array_equal(*rows)
+    assert encode_query(Query("q", "p", "a", "toy"), lm.tokenizer, 99).ids[-1] == lm.tokenizer.eos_token_id
 
 
 @pytest.mark.parametrize("side", ["left", "right"])

@@ -36,6 +36,15 @@ def doubly_greedy(S: list[list[Fraction]], budget: int) -> list[int]:
     return closest_first(best)[:budget]
 
 
+def best_group(S: list[list[Fraction]], groups: Sequence[Any], budget: int) -> list[int]:
+    """By the largest mean similarity to the queries of one group."""
+    means = []
+    for j in range(len(S[0])):
+        values = {group: [row[j] for row, g in zip(S, groups, strict=True) if g == group] for group in groups}
+        means.append(max(sum(v, Fraction(0)) / len(v) for v in values.values()))
+    return closest_first(means)[:budget]
+
+
 def ranked(mass: list[Number], S: list[list[Fraction]], budget: int, equal: Callable[..., bool]) -> list[int]:
     """By mass, descending; candidates without mass follow, closest to any query first."""
     having = sorted((j for j in range(len(mass)) if mass[j] > 0), key=lambda j: -mass[j])

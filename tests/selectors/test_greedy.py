@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tis_utils.errors import InputError
 from tis_utils.selectors import greedy, select
 
 oracles = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("oracles.py"))))
@@ -42,6 +43,34 @@ def test_round_robin_is_its_definition(S: NDArray[Any], budget: int) -> None:
 @given(grids(), st.integers(1, 45))
 def test_doubly_greedy_is_its_definition(S: NDArray[Any], budget: int) -> None:
     assert select("doubly_greedy", S, budget).tolist() == oracles.doubly_greedy(oracles.exact(S), budget)
+
+
+@settings(max_examples=1500)
+@given(st.data(), grids(), st.integers(1, 45))
+def test_groups_are_averaged_before_the_largest_is_taken(data: st.DataObject, S: NDArray[Any], budget: int) -> None:
+    groups = data.draw(st.lists(st.sampled_from(["a", "b", 3]), min_size=len(S), max_size=len(S)))
+    expected = oracles.best_group(oracles.exact(S), groups, budget)
+    assert select("doubly_greedy", S, budget, groups=groups).tolist() == expected
+    alone, together = list(range(len(S))), np.zeros(len(S), dtype=int)
+    assert select("doubly_greedy", S, None, groups=alone).tolist() == select("doubly_greedy", S, None).tolist()
+    mean = S.mean(axis=0, dtype=np.float64)
+    assert select("doubly_greedy", S, None, groups=together).tolist() == np.argsort(-mean, kind="stable").tolist()
+
+
+@pytest.mark.parametrize(
+    ("groups", "sentence"),
+    [
+        ([], "There are 0 group labels for 3 queries"),
+        (["a", "b"], "There are 2 group labels for 3 queries"),
+        (np.zeros(4), "There are 4 group labels for 3 queries"),
+        (["a", None, "a"], "Query 1 belongs to no group"),
+        ("abc", "a list with one label per query; got 'abc'"),
+        (3, "a list with one label per query; got 3"),
+    ],
+)
+def test_groups_must_cover_the_queries(groups: Any, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        select("doubly_greedy", np.eye(3), 2, groups=groups)
 
 
 @settings(max_examples=300)

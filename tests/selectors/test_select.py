@@ -174,3 +174,29 @@ def test_what_could_not_be_represented_is_picked_last(name: str, m: int, n: int,
     picks = quietly(name, S, n, candidates=rows)
     assert picks[-lost:].tolist() == sorted(zero.tolist())
     assert quietly(name, S, n - lost, candidates=rows).tolist() == picks[:-lost].tolist()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(st.integers(1, 5), st.integers(12, 60), st.integers(1, 4), st.integers(0, 10_000), st.sampled_from([0, -1, 0.5]))
+@settings(max_examples=40, deadline=None)
+def test_rows_of_zeros_are_last_whatever_the_similarities_say(
+    name: str, m: int, n: int, lost: int, seed: int, value: float
+) -> None:
+    """With ``Q @ C.T`` a row of zeros looks nearer than whatever points away from the queries."""
+    _, rows = pool(m, n, seed)
+    rng = np.random.default_rng(seed)
+    queries = rows[rng.choice(n, m, replace=False)]
+    zero = rng.choice(n, lost, replace=False)
+    rows[zero] = 0
+    S = tis_utils.similarity(queries, rows)
+    expected = quietly(name, S, n, candidates=rows).tolist()
+    S[:, zero] = value
+    picks = quietly(name, S, n, candidates=rows).tolist()
+    assert picks == expected
+    assert picks[-lost:] == sorted(zero.tolist())
+
+
+def test_a_row_that_only_begins_with_zero_is_no_row_of_zeros() -> None:
+    rows = np.array([[0, 0], [0, 1], [1, 0]], dtype=np.float32)
+    assert select("round_robin", rows[[1]] @ rows.T, 3, candidates=rows).tolist() == [1, 2, 0]
+    assert select("random", np.ones((1, 2)), 2, candidates=np.empty((2, 0))).size == 2

@@ -17,7 +17,7 @@ from tis_utils.storage.manifests import write_table
 
 JOB_COLUMNS = ["job", "task", "representation", "selector", "budget", "bin", "seed", "gpu_hours", "disk_gb"]
 FORWARD, BACKWARD = 2, 4  # floating-point operations per parameter and token
-EMBED_WIDTH, BYTES = 768, 4
+EMBED_WIDTH, LEXICAL_WIDTH, BYTES = 768, 4096, 4
 _HOUR, _GB = 3600, 1e9
 
 
@@ -39,6 +39,8 @@ def _features(profile: Profile, sizes: Plan, name: str) -> dict[str, object]:
     tokens, less = texts * sizes.tokens_per_example, profile.less
     if name == "embed":
         operations, width = FORWARD * sizes.embedder_parameters * tokens, EMBED_WIDTH
+    elif name == "lexical":
+        operations, width = 0, LEXICAL_WIDTH
     elif name == "rds":
         operations, width = FORWARD * sizes.parameters * tokens, sizes.hidden_size
     else:

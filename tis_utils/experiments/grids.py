@@ -19,38 +19,40 @@ ILA_VARIANTS = ("ila@tsne", "ila@tsne1", "ila@kmeans", "ila@grid6", "ila@grid24"
 
 
 def quantiles(profile: Profile) -> list[RunSpec]:
-    """Ten distance bins, three representations."""
-    return quantile_grid(profile.tasks, PAPER_REPRESENTATIONS, profile.bin_budget, profile.seeds)
+    """Ten distance bins of every representation."""
+    return quantile_grid(profile.tasks, profile.representations, profile.bin_budget, profile.seeds)
 
 
 def focus(profile: Profile) -> list[RunSpec]:
     """The nearest bin cut into ten again."""
     room = min(profile.bin_budget, profile.pool_size // BINS**2)
-    return quantile_grid(profile.tasks, PAPER_REPRESENTATIONS, room, profile.seeds, focus=True)
+    return quantile_grid(profile.tasks, profile.representations, room, profile.seeds, focus=True)
 
 
 def budgets(profile: Profile) -> list[RunSpec]:
     """Budget sweep of the representations (round-robin) and of the selectors (LESS), with the proxy if there is one."""
-    methods = ROUND_ROBIN + [("less", name) for name in PAPER_SELECTORS[1:]]
-    methods += [("less_proxy", "round_robin")] if profile.proxy else []
+    names: list[str] = [*profile.representations, *(["less_proxy"] if profile.proxy else [])]
+    methods = [(name, "round_robin") for name in names] + [("less", name) for name in PAPER_SELECTORS[1:]]
     return grid(profile.tasks, methods, sweep(profile), profile.seeds)
 
 
 def cross(profile: Profile) -> list[RunSpec]:
     """Every representation with every selector."""
-    methods = [(name, selector) for name in PAPER_REPRESENTATIONS for selector in PAPER_SELECTORS]
+    methods = [(name, selector) for name in profile.representations for selector in PAPER_SELECTORS]
     return grid(profile.tasks, methods, profile.budgets, profile.seeds)
 
 
 def tokens(profile: Profile) -> list[RunSpec]:
     """Budgets in answer tokens instead of examples, round-robin."""
-    return grid(profile.tasks, ROUND_ROBIN, profile.budgets, profile.seeds, experiment="tokens")
+    methods = [(name, "round_robin") for name in profile.representations]
+    return grid(profile.tasks, methods, profile.budgets, profile.seeds, experiment="tokens")
 
 
 def resample(profile: Profile) -> list[RunSpec]:
     """Selections of six random halves of the queries."""
+    methods = [(name, "round_robin") for name in profile.representations]
     middle, seeds = [profile.budgets[len(profile.budgets) // 2]], profile.seeds
-    return grid(profile.tasks, ROUND_ROBIN, middle, seeds, experiment="resample", draws=range(6), baselines=False)
+    return grid(profile.tasks, methods, middle, seeds, experiment="resample", draws=range(6), baselines=False)
 
 
 def insta(profile: Profile) -> list[RunSpec]:

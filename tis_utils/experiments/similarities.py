@@ -15,7 +15,7 @@ from tis_utils.examples.text import IGNORE, Example, encode_all
 from tis_utils.experiments.run_spec import NONE
 from tis_utils.models.load import LanguageModel, load_model
 from tis_utils.profiles import Profile
-from tis_utils.representations import LESS, RDS, REPRESENTATIONS, Embed
+from tis_utils.representations import LESS, RDS, REPRESENTATIONS, Embed, Lexical
 from tis_utils.representations.pool_features import PoolFeatures
 from tis_utils.selectors import select
 from tis_utils.selectors.similarity import similarity
@@ -70,19 +70,21 @@ class Similarities:
         """The untuned base model."""
         return load_model(self.profile.model, dtype=self.profile.dtype)
 
-    def representation(self, name: str) -> Embed | RDS | LESS:
+    def representation(self, name: str) -> Embed | RDS | LESS | Lexical:
         """Build a representation with this profile's settings."""
         profile, less = self.profile, self.profile.less
         if name == "embed":
             size = 64 if torch.cuda.is_available() else 16  # of a batch; only speed depends on it
-            return Embed(profile.embedder, batch_size=size, show_progress=False)  # shards have a bar
+            return Embed(profile.embedder, prompt=profile.embed_prompt, batch_size=size, show_progress=False)
+        if name == "lexical":
+            return Lexical()
         if name == "rds":
             return RDS(self.model, max_length=profile.max_length)
         if name == "less":
             return LESS(self.model, max_length=profile.max_length, **less.model_dump())
         if name == "less_proxy":
             return LESS(self._proxy, max_length=profile.max_length, **less.model_dump())
-        raise InputError(f"Unknown representation {name!r}; known: embed, rds, less, less_proxy.")
+        raise InputError(f"Unknown representation {name!r}; known: embed, rds, less, less_proxy, lexical.")
 
     @functools.cached_property
     def _proxy(self) -> LanguageModel:

@@ -108,8 +108,13 @@ def _about_texts(result: Selection) -> Iterator[str]:
 def _about_features(result: Selection) -> Iterator[str]:
     if result.lost:
         yield (
-            f"Could not be represented: {_examples(result.lost)} (no answer within the longest text, or a loss that is "
-            "not a number). They come last, whatever the method."
+            f"Could not be represented: {_examples(result.lost)} (no answer within the longest text, no word, or a "
+            "loss that is not a number). They come last, whatever the method."
+        )
+    if result.mute:
+        yield (
+            f"Could not be represented: {len(result.mute)} of the queries (for instance {result.mute[0]}). Every "
+            "candidate is equally far from them, so their picks are those that come first in the pool."
         )
     if result.settings["model"] in ("tiny", "mini"):
         yield (

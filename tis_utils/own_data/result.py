@@ -26,6 +26,8 @@ class Selection:
         What other selectors pick from the same similarities.
     lost : int
         Candidates that could not be represented.
+    mute : list of str
+        Ids of queries that could not be represented.
     distance, by_chance : float and list of float
         W1 to the queries, of the subset and of random ones; NaN and empty where there are no queries or too many picks.
     seconds : float
@@ -39,6 +41,7 @@ class Selection:
     picks: np.ndarray
     S: np.ndarray | None = None
     lost: int = 0
+    mute: list[str] = field(default_factory=list)
     others: dict[str, np.ndarray] = field(default_factory=dict)
     distance: float = float("nan")
     by_chance: list[float] = field(default_factory=list)

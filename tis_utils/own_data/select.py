@@ -7,6 +7,8 @@ import warnings
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 import tis_utils.neighbours  # noqa: F401  makes INSTA and ILA known
 from tis_utils.errors import InputError, check_choice
 from tis_utils.examples import jsonl
@@ -57,7 +59,7 @@ def select_files(
     ----------
     pool, queries : Path
         JSONL files, see :mod:`tis_utils.examples.jsonl`. Random and ILA need no queries.
-    representation : {"embed", "rds", "less"}
+    representation : {"embed", "rds", "less", "lexical"}
     selector : str
         A name of `SELECTORS`, or ``insta``/``ila`` with settings after ``@`` (:mod:`tis_utils.neighbours`).
     budget : int
@@ -142,7 +144,7 @@ def _study(settings: Profile, pool: list[Example], queries: list[Query], store: 
 def _facts(
     pool: Path, queries: Path | None, representation: str, spec: RunSpec, settings: Profile
 ) -> dict[str, object]:
-    models = {"embed": settings.embedder, GIVEN: "none (features from files)"}
+    models = {"embed": settings.embedder, "lexical": "none (words are compared)", GIVEN: "none (features from files)"}
     return {
         "pool": pool.name,
         "queries": queries.name if queries else "none",
@@ -160,6 +162,7 @@ def _compare(result: Selection, study: Study, representation: str, spec: RunSpec
     candidates, queries = study.features(representation)
     result.S = study.similarity(representation, TASK)
     result.lost = int((~candidates.any(axis=1)).sum())
+    result.mute = [result.queries[i].id for i in np.flatnonzero(~queries[TASK].any(axis=1))]
     for name in SELECTORS:
         other = replace(spec, selector=name, representation=NONE if name == "random" else representation)
         if other != spec:

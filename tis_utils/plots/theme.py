@@ -39,6 +39,7 @@ _LOOKS: dict[str, tuple[Any, ...]] = {
     "rds": ("#0072B2", "^"),
     "less": ("#D55E00", "o"),
     "less_proxy": ("#8C2D04", "v", "-."),
+    "lexical": ("#5300A6", "<"),
     "round_robin": ("#332288", "o"),
     "doubly_greedy": ("#B07D12", "D"),
     "knn_uniform": ("#5B8FF9", "v"),

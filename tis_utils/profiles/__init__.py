@@ -32,7 +32,7 @@ Name = Annotated[str, Field(max_length=64, pattern=r"^\w[\w .+-]*$")]  # it beco
 ProfileName = Annotated[str, Field(max_length=64, pattern=r"^\w[\w .+-]*(/\w[\w .+-]*)?$")]  # paper/llama2-7b-tulu
 
 Location = tuple[int | str, ...]  # of a fault
-_LISTS = ("tasks", "budgets", "sweep_budgets", "task_counts", "seeds")
+_LISTS = ("tasks", "budgets", "sweep_budgets", "task_counts", "seeds", "representations")
 _MOST_FAULTS = 5  # of one profile that one message names
 
 
@@ -112,6 +112,7 @@ class Profile(_Strict):
 
     ==================  ==============================================================================================
     model, embedder     language model and sentence-embedding model: a known name, a folder, or a Hub name
+    embed_prompt        what EMBED puts in front of queries, a text or a name, or None for the embedder's own
     proxy               smaller language model whose LESS features select for `model`, or None
     pool                where candidates come from: ``classroom``, ``natural``, a JSONL file, or a Hub name
     warmup_set          what LESS warms up on, as `pool`, or None for a random share of the pool
@@ -126,6 +127,7 @@ class Profile(_Strict):
     task_counts         numbers of tasks that INSTA takes; five is always among them
     bin_budget          examples trained on in each distance quantile
     seeds               seeds of the fine-tuning runs (and of Random)
+    representations     what the grids compare
     max_length          longest text in tokens
     needs               what a machine must have: ``gpu``, ``hub``, an extra of the package
     plan                what a dry run assumes, or None
@@ -137,6 +139,7 @@ class Profile(_Strict):
     model: str
     proxy: str | None = None
     embedder: str = "minilm"
+    embed_prompt: str | None = None
     pool: str = "classroom"
     warmup_set: str | None = None
     queries: str = "classroom"
@@ -155,10 +158,13 @@ class Profile(_Strict):
     dtype: Literal["float32", "bfloat16"] = "float32"
     training: Training = Training()
     less: Less = Less()
+    representations: tuple[Literal["embed", "rds", "less", "lexical"], ...] = Field(
+        ("embed", "rds", "less", "lexical"), min_length=1
+    )
     needs: tuple[str, ...] = ()
     plan: Plan | None = None
 
-    @field_validator("tasks", "seeds", "budgets", "sweep_budgets")
+    @field_validator("tasks", "seeds", "budgets", "sweep_budgets", "representations")
     @classmethod
     def _once_each(cls, values: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
         if values and (repeated := sorted({v for v in values if values.count(v) > 1})):

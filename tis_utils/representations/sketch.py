@@ -51,10 +51,13 @@ class CountSketch(Sketch):
 
     def add_(self, out: Tensor, block: Tensor, start: int) -> None:
         """Scatter a block of coordinates into the buckets of `out`."""
-        bits = _hash(torch.arange(start, start + block.shape[1], device=out.device), self.seed)
-        bucket = _shift(bits, 32) % self.dim_out  # (R,)
-        sign = ((bits & 1) * 2 - 1).to(out.dtype)  # (R,)
-        out.index_add_(1, bucket, block.to(out.dtype) * sign)
+        bucket, sign = self.places(start, block.shape[1], out.device)
+        out.index_add_(1, bucket, block.to(out.dtype) * sign.to(out.dtype))
+
+    def places(self, start: int, count: int, device: torch.device | None = None) -> tuple[Tensor, Tensor]:
+        """Bucket and sign (1 or -1) of `count` coordinates from `start` on, int64 (R,) each."""
+        bits = _hash(torch.arange(start, start + count, device=device), self.seed)
+        return _shift(bits, 32) % self.dim_out, (bits & 1) * 2 - 1
 
 
 class Rademacher(Sketch):

@@ -91,7 +91,7 @@ def select(
         raise InputError(f"The seed must be a whole number of at least 0; got {seed!r}.")
     keywords = inspect.signature(method).parameters
     n, features = S.shape[1], _features(name, candidates, S.shape[1], needed="candidates" in keywords)
-    lost = _lost(S, features)
+    lost = _lost(features)
     if features is not None and 0 < len(lost) < n:
         kept = np.setdiff1d(np.arange(n), lost)
         few = None if budget is None else min(budget, len(kept))
@@ -147,12 +147,12 @@ def _features(name: str, candidates: ArrayLike | None, n: int, *, needed: bool) 
     return features
 
 
-def _lost(S: NDArray[Any], features: NDArray[Any] | None) -> Ints:
-    """Candidates that could not be represented: rows of zeros, to which `similarity` gives -1."""
+def _lost(features: NDArray[Any] | None) -> Ints:
+    """Candidates that could not be represented: rows of zeros, whatever `S` says of them."""
     if features is None:
         return np.empty(0, dtype=np.int64)
-    suspects = np.flatnonzero(S[0] == -1)
-    return suspects[~features[suspects].any(axis=1)]
+    suspects = np.flatnonzero(~features[:, :1].any(axis=1))  # the other rows of a large file are not read
+    return np.array([j for j in suspects if not features[j].any()], dtype=np.int64)
 
 
 def _distinct(name: str, picks: NDArray[Any], count: int, size: int) -> Ints:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tis_utils.errors import InputError
 from tis_utils.selectors.arrays import Ints
 from tis_utils.selectors.similarity import largest
 from tis_utils.storage.keys import step
@@ -17,9 +19,33 @@ BUFFER = 32  # free candidates a query looks up at a time
 GROWTH = 8  # how much longer a query's list gets when it has run out
 
 
-def doubly_greedy(S: NDArray[Any], budget: int | None) -> Ints:
-    """Order candidates by their largest similarity to any query."""
+def doubly_greedy(S: NDArray[Any], budget: int | None, *, groups: Sequence[Hashable] | None = None) -> Ints:
+    """Order candidates by their largest similarity to any query.
+
+    Parameters
+    ----------
+    groups : sequence of M labels, optional
+        Sub-task of each query: similarities are averaged within a sub-task before the largest is taken, the original
+        rule of LESS (Xia et al. 2024, arXiv 2402.04333).
+    """
+    if groups is not None:
+        labels = _labels(groups, len(S))
+        S = np.stack([S[labels == group].mean(axis=0, dtype=np.float64) for group in range(labels.max() + 1)])
     return largest(S.max(axis=0), budget)
+
+
+def _labels(groups: Sequence[Hashable], queries: int) -> Ints:
+    """Number of each query's group, (M,)."""
+    if isinstance(groups, str) or not hasattr(groups, "__len__"):
+        raise InputError(f"Groups are a list with one label per query; got {groups!r}.")
+    if len(groups) != queries:
+        raise InputError(
+            f"There are {len(groups)} group labels for {queries} queries. Give one label per query, in their order."
+        )
+    if None in (known := list(groups)):
+        raise InputError(f"Query {known.index(None)} belongs to no group (its label is None): label every query.")
+    numbers = {label: number for number, label in enumerate(dict.fromkeys(known))}
+    return np.array([numbers[label] for label in known])
 
 
 def round_robin(S: NDArray[Any], budget: int | None) -> Ints:

@@ -22,6 +22,7 @@ STEPS: dict[str, tuple[str, ...]] = {
     "embed": ("text", "embed"),
     "rds": ("text", "load", "batching", "rds"),
     "less": ("text", "load", "batching", "gradients", "sketch", "warmup", "less"),
+    "lexical": ("text", "sketch", "lexical"),
     "random": (*_SELECT, "random"),
     "round_robin": (*_SELECT, "greedy"),
     "doubly_greedy": (*_SELECT, "greedy"),
