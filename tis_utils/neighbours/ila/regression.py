@@ -116,13 +116,15 @@ def noise_share(rows: pd.DataFrame, target: str) -> float:
 def explained(rows: pd.DataFrame, target: str, draws: int = 2000, seed: int = 0) -> pd.DataFrame:
     """R² of the loss on coverage and depth: rows in-sample, cross-validated, leave-one-out; columns value, low, high.
 
-    In-sample, the model is fitted again in each draw of subsets; out of sample, subsets are drawn with their errors.
+    Subsets are drawn with their predictions. Fitted again in each draw, a model would follow the draw's noise, and an R²
+    near 0 would lie below its own interval.
     """
     y, X = _columns(rows, target)
-    fit, (drawn, coefficients) = regress(y, X), _refitted(y, X, draws, seed)
-    again = (standardised(X)[drawn] @ coefficients[..., None])[..., 0]  # (R, n)
+    fit = regress(y, X)
+    drawn = np.random.default_rng(seed).integers(len(y), size=(draws, len(y)))
+    fitted = standardised(X) @ fit.coefficients
     clouds = {
-        "in-sample": (fit.in_sample, r_squared(y[drawn], again)),
+        "in-sample": (fit.in_sample, np.maximum(r_squared(y[drawn], fitted[drawn]), 0)),
         "cross-validated": (
             fit.cross_validated,
             np.mean([r_squared(y[drawn], predicted[drawn]) for predicted in fit.folded], axis=0),
@@ -139,7 +141,9 @@ def slopes(rows: pd.DataFrame, target: str, draws: int = 2000, seed: int = 0) ->
     Index coverage, depth; columns value, low, high. Negative: more of it goes with a lower loss.
     """
     y, X = _columns(rows, target)
-    point, (_, cloud) = regress(y, X).coefficients, _refitted(y, X, draws, seed)
+    drawn = np.random.default_rng(seed).integers(len(y), size=(draws, len(y)))
+    cloud = (np.linalg.pinv(standardised(X)[drawn]) @ y[drawn][..., None])[..., 0]  # (R, 1 + P)
+    point = regress(y, X).coefficients
     lines = [(point[k], *percentiles(cloud[:, k])) for k in (1, 2)]
     return pd.DataFrame(lines, index=["coverage", "depth"], columns=["value", "low", "high"])
 
@@ -147,9 +151,3 @@ def slopes(rows: pd.DataFrame, target: str, draws: int = 2000, seed: int = 0) ->
 def _columns(rows: pd.DataFrame, target: str) -> tuple[Floats, Floats]:
     table = design(rows)
     return table[target].to_numpy(), table[["coverage", "depth"]].to_numpy()
-
-
-def _refitted(y: Floats, X: Floats, draws: int, seed: int) -> tuple[Ints, Floats]:
-    """Subsets drawn with replacement, (R, n), and the coefficients fitted to them, (R, 1 + P)."""
-    drawn = np.random.default_rng(seed).integers(len(y), size=(draws, len(y)))
-    return drawn, (np.linalg.pinv(standardised(X)[drawn]) @ y[drawn][..., None])[..., 0]
