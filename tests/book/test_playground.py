@@ -18,7 +18,7 @@ from tis_utils.plots.display import Picture
 
 pytestmark = pytest.mark.browser
 
-NAME = "chapters/16_playground.html"
+NAME = "chapters/09_playground.html"
 MEBIBYTE = 2**20
 LATER = 3_600  # seconds: where the paused clock stands
 Open = Callable[..., Any]
