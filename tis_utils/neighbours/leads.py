@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from tis_utils.errors import InputError
+from tis_utils.evidence.claims import judged_tasks
 from tis_utils.evidence.cube import Cube, cube
 from tis_utils.evidence.statistics import Floats
+
+UNIT = "% of the larger loss"
 
 
 def common_cube(rows: pd.DataFrame, metric: str, methods: Sequence[str]) -> Cube:
@@ -31,3 +35,14 @@ def common_cube(rows: pd.DataFrame, metric: str, methods: Sequence[str]) -> Cube
 def task_leads(data: Cube, method: str, over: str) -> Floats:
     """Lead of a method over another in every task, log(loss of the other / loss), mean over budgets, (T,)."""
     return data.gain(over)[:, data.methods.index(method)].mean(axis=-1)
+
+
+def judged_leads(leads: Floats) -> dict[str, object]:
+    """Estimate, interval, counts and grade of leads in every task, (T,), in ``UNIT``.
+
+    Per cent below the rival's loss has no lower end: at nine times that loss it is −800. Of the larger of the two
+    losses it lies between −100 and 100, and swapping the methods changes the sign only.
+    """
+    line = judged_tasks(leads, "log ratio")
+    numbers = {name: np.asarray(line[name], dtype=float) for name in ("estimate", "low", "high") if name in line}
+    return line | {name: float(-100 * np.sign(v) * np.expm1(-np.abs(v))) for name, v in numbers.items()}

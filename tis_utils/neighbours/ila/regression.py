@@ -116,8 +116,8 @@ def noise_share(rows: pd.DataFrame, target: str) -> float:
 def explained(rows: pd.DataFrame, target: str, draws: int = 2000, seed: int = 0) -> pd.DataFrame:
     """R² of the loss on coverage and depth: rows in-sample, cross-validated, leave-one-out; columns value, low, high.
 
-    Subsets are drawn with their predictions. Fitted again in each draw, a model would follow the draw's noise, and an R²
-    near 0 would lie below its own interval.
+    Subsets are drawn with their predictions. Fitted again in each draw, a model would follow the draw's noise, and an
+    R² near 0 would lie below its own interval.
     """
     y, X = _columns(rows, target)
     fit = regress(y, X)

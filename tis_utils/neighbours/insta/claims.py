@@ -14,7 +14,7 @@ from tis_utils.evidence.claims import SCORECARD_COLUMNS, judged_tasks
 from tis_utils.evidence.cube import lead_estimate
 from tis_utils.evidence.statistics import Estimate
 from tis_utils.experiments.run_spec import NONE
-from tis_utils.neighbours.leads import common_cube, task_leads
+from tis_utils.neighbours.leads import UNIT, common_cube, judged_leads, task_leads
 
 FEW_TASKS, MANY_TASKS = f"{NONE}/insta@5", f"{NONE}/insta@20"
 # Name, statement, and two methods: the claim is that the first has a lower held-out loss. Judged by prompts and cards.
@@ -74,13 +74,13 @@ def judge(rows: pd.DataFrame, *, source: str = "classroom") -> pd.DataFrame:
     for kind, option in (("prompts", ""), ("cards", ":cards")):
         for name, statement, better, worse in CLAIMS:
             methods = [better.format(option), worse.format(option)]
-            line = {"claim": f"{name}, by {kind}", "statement": statement, "metric": "test_loss", "unit": "% of loss"}
+            line = {"claim": f"{name}, by {kind}", "statement": statement, "metric": "test_loss", "unit": UNIT}
             try:
                 data = common_cube(rows, "test_loss", methods)
             except InputError as error:
                 lines.append(line | {"k": 0, "n": 0, "grade": "not testable", "reason": str(error)})
                 continue
-            lines.append(line | judged_tasks(task_leads(data, *methods), "% of loss"))
+            lines.append(line | judged_leads(task_leads(data, *methods)))
     return pd.DataFrame(lines, columns=SCORECARD_COLUMNS).assign(source=source)
 
 
