@@ -1,4 +1,4 @@
-"""Sphinx extension: the picture on the home page, drawn from stored runs when the book is rendered.
+"""Sphinx extension: how much choosing buys with the book's own model, drawn from stored runs when the book is rendered.
 
 ``{tis-result} classroom`` shows how far each representation is ahead of Random, with its interval, for one budget and
 one loss; ``_static/result.js`` adds the controls. Without scripts the smallest budget stays.

@@ -1,4 +1,4 @@
-"""The picture on the home page: it shows the stored runs, and the buttons change what it shows."""
+"""The picture of the book's own model: it shows the stored runs, and the buttons change what it shows."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_rendering_twice_gives_the_same(result, facts):
 def page(browser, open_page):
     context = browser.new_context(viewport={"width": 390, "height": 900}, reduced_motion="reduce")
     page = context.new_page()
-    visit = open_page(page, "index.html", width=390)
+    visit = open_page(page, "chapters/00_quickstart.html", width=390)
     yield page
     assert visit.console == []
     context.close()
@@ -105,7 +105,7 @@ def test_buttons_and_arrow_keys_change_the_picture(page, result):
 def test_without_scripts_the_first_state_is_there(browser, site, facts, result):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
-    page.goto((site / "index.html").as_uri())
+    page.goto((site / "chapters" / "00_quickstart.html").as_uri())
     first = facts["states"]["test_loss"][facts["budgets"][0]]
     assert shown(page) == [result.signed(row[0]) for row in first["values"]]
     assert page.locator("figure.tis-result input").count() == 0

@@ -1,0 +1,139 @@
+"""Sphinx extension: numbers, figure and table of chapters of the home page, computed when the book is rendered.
+
+The page is written by hand. ``{{ name }}`` in any Markdown page is a number from :func:`numbers`; ``{tis-leads}`` draws
+the paper's models; ``{tis-chapters}`` takes lines ``file | question | level`` and adds what the executed notebook says:
+the first sentence of the cell tagged ``finding``, and the minutes to read.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from docutils import nodes
+from docutils.statemachine import StringList
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from tis_utils import plots
+from tis_utils.book.prose import BOX
+from tis_utils.evidence.cube import Cube, lead_estimate
+from tis_utils.evidence.published import EMBED, LESS, RDS
+from tis_utils.evidence.published_analysis import published_cube
+from tis_utils.evidence.recommendation import policy_table, share_below_untuned
+from tis_utils.evidence.tables import RANDOM, ZERO_SHOT
+
+ENOUGH = 2500  # from here on the advice of the home page is to fine-tune
+PANELS = {"query_loss": "Loss on the queries, %", "test_loss": "Loss on new examples, %", "downstream": "Score, points"}
+ALT = (
+    "Three panels: how far EMBED, RDS+, LESS and the untuned model are ahead of randomly chosen examples at budgets "
+    "500 to 10,000, by query loss, held-out loss and score, with bands. LESS is far ahead by query loss, "
+    "behind Random by held-out loss, and a little ahead by score."
+)
+CAPTION = (
+    "Lead over equally many random examples: mean over five models, five tasks and two pools of the paper, with 95 % "
+    "intervals over the models. Up is better. The untuned model's score was taken with other prompts."
+)
+
+
+def minus(text: str) -> str:
+    """Print signs as the book does."""
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def numbers() -> dict[str, str]:
+    """Numbers that Markdown pages may name, as text with unit and 95 % interval over the paper's five models."""
+    score, query, new = (published_cube(metric) for metric in ("downstream", "query_loss", "test_loss"))
+    enough = [s for s, budget in enumerate(score.budgets) if budget >= ENOUGH]
+    rule = policy_table("downstream").set_index("label").loc["Best, same task"]
+    gains = score.gain(RANDOM)[..., score.methods.index(LESS), enough].mean(axis=(1, 3))  # (M, L)
+    return {
+        "enough": f"{ENOUGH:,}",
+        "least_budget": f"{score.budgets[0]:,}",
+        "most_budget": f"{score.budgets[-1]:,}",
+        "less_score": _text(score, RANDOM, enough),
+        "less_score_untuned": _text(score, ZERO_SHOT, enough),
+        "less_query": _text(query, RANDOM),
+        "less_new": _text(new, RANDOM),
+        "settings_ahead": str(int((gains > 0).sum())),
+        "settings": str(gains.size),
+        "below_least": f"{share_below_untuned().iloc[0]:.0%}".replace("%", " %"),
+        "below_most": f"{share_below_untuned().iloc[-1]:.0%}".replace("%", " %"),
+        "rule_score": minus(f"{rule['value']:+.1f} [{rule['low']:+.1f}, {rule['high']:+.1f}] points"),
+    }
+
+
+def _text(data: Cube, over: str, at: list[int] | slice = slice(None)) -> str:
+    unit = "points" if data.is_score else "%"
+    return lead_estimate(data, over, LESS, at).text(1, unit)
+
+
+def leads() -> dict[str, pd.DataFrame]:
+    """Lead over Random by budget, one table per panel: columns budget, method, value, low, high."""
+    tables = {}
+    for metric, title in PANELS.items():
+        data = published_cube(metric)
+        rows = [
+            (budget, name.split("/")[0] if name != ZERO_SHOT else "zero_shot", *lead_estimate(data, RANDOM, name, [s]))
+            for (s, budget), name in product(enumerate(data.budgets), (EMBED, RDS, LESS, ZERO_SHOT))
+        ]
+        tables[title] = pd.DataFrame(rows, columns=["budget", "method", "value", "low", "high"])
+    return tables
+
+
+def finding(cells: list[dict[str, Any]]) -> str:
+    """First sentence that an executed notebook's cell tagged ``finding`` shows."""
+    tagged = (cell for cell in cells if "finding" in cell["metadata"].get("tags", []))
+    shown = (out.get("data", {}).get("text/markdown", "") for cell in tagged for out in cell["outputs"])
+    text = next(filter(None, map("".join, shown)), "").strip()
+    if text.startswith(BOX):
+        return "(Its sentence does not hold under the parameters of this build: see there.)"
+    return re.split(r"(?<=[.!?])\s+(?=\W*[A-Z])", text, maxsplit=1)[0].replace("\n", " ")
+
+
+def minutes(cells: list[dict[str, Any]]) -> str:
+    """Minutes that a notebook's "To read" names, or nothing."""
+    found = re.search(r"\*To read\*: (\d+) minutes", "".join("".join(cell["source"]) for cell in cells))
+    return found[1] if found else ""
+
+
+class Leads(SphinxDirective):
+    """``{tis-leads}``: three panels, what selecting buys on the paper's models."""
+
+    def run(self) -> list[nodes.Node]:
+        """Draw."""
+        figure = plots.method_lines(leads(), ylabel="ahead of Random", shared=False, reference=0, meaning="Random")
+        return [nodes.raw("", plots.show(figure, ALT, caption=CAPTION)._repr_html_(), format="html")]
+
+
+class Chapters(SphinxDirective):
+    """``{tis-chapters}``: a table of the chapters with their answers."""
+
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        """Write the table as Markdown and let the parser read it."""
+        lines = ["| | Question | Answer in one line | Minutes | Level |", "| --: | :-- | :-- | --: | :-: |"]
+        for line in filter(None, self.content):
+            name, question, level = (part.strip() for part in line.split("|"))
+            path = Path(self.env.srcdir, "chapters", f"{name}.ipynb")
+            self.env.note_dependency(str(path))
+            cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+            answer = finding(cells).replace("|", r"\|")
+            link = f"{int(name[:2])} | [{question}](chapters/{name})"
+            lines.append(f"| {link} | {answer} | {minutes(cells)} | {level} |")
+        holder = nodes.container(classes=["tis-chapters"])
+        self.state.nested_parse(StringList(lines, self.env.docname), self.content_offset, holder)
+        return [holder]
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Connect to Sphinx."""
+    app.add_directive("tis-leads", Leads)
+    app.add_directive("tis-chapters", Chapters)
+    app.connect("config-inited", lambda _, config: config.myst_substitutions.update(numbers()))
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
