@@ -15,7 +15,7 @@ from matplotlib.ticker import FixedLocator
 from tis_utils.errors import InputError
 from tis_utils.evidence.tables import By, cells_of, need
 from tis_utils.labels import label
-from tis_utils.plots.panels import label_axes, legend, line_handles, log_axis, panels, share, stacking, write_note
+from tis_utils.plots.panels import fit, label_axes, legend, line_handles, log_axis, panels, share, stacking, write_note
 from tis_utils.plots.theme import DASHES, INK, LOOKS, Look, looks
 
 BUDGET = "Budget (examples)"
@@ -137,8 +137,9 @@ def quantile_curves(frame: pd.DataFrame, *, metric: str) -> Figure:
         ax.xaxis.set_major_locator(FixedLocator(bins[:: 1 + len(bins) // 11]))
         parts = {name: rows[rows["method"] == name] for name in looks(rows["method"])}
         rho = {n: p["bin"].astype(float).corr(p["value"], method="spearman") for n, p in parts.items()}
-        text = ", ".join(f"{label(name)} {value:+.2f}" for name, value in rho.items())
-        ax.set_xlabel(f"ρ:  {text}".replace(" -", " −"), loc="left", fontsize=8.5)
+        text = ", ".join(f"{label(name)}\u00a0{value:+.2f}" for name, value in rho.items())
+        text = fit(f"ρ:  {text}", 46).replace("\u00a0", " ").replace(" -", " −")
+        ax.set_xlabel(text, loc="left", fontsize=8.5)
     write_note(
         figure,
         "Horizontal: distance quantile of the training examples, 0 = nearest. "
