@@ -127,6 +127,21 @@ def sweep(
 
 
 @app.command()
+def student(
+    notebook: Annotated[list[str] | None, Argument(help="Paths, names or numbers. Default: all chapters.")] = None,
+    into: Annotated[Path, Option(help="Folder of the copies.", show_default="build/student")] = paths.BUILD / "student",
+) -> None:
+    """Write copies for a class: without solutions and answers, and with them in `solutions/`."""
+    from tis_utils.book.parameters import chapters, find_notebook
+    from tis_utils.book.student import write_copies
+
+    if paths.inside(into, paths.NOTEBOOKS):
+        raise InputError(f"{into} lies in {paths.NOTEBOOKS}: the copies would be chapters. Choose another folder.")
+    written = write_copies([find_notebook(name) for name in notebook or []] or chapters(), into)
+    typer.echo(f"{len(written) // 2} notebooks are in {into}, with solutions in {into / 'solutions'}.")
+
+
+@app.command()
 def represent(
     profile: ProfileName = "classroom",
     representation: Annotated[
