@@ -15,7 +15,7 @@ from tis_utils.experiments.grids import GRIDS, ILA_RULES
 from tis_utils.experiments.study import Study
 from tis_utils.neighbours.ila.designed_subsets import METHODS, TARGETS, stored
 from tis_utils.neighbours.ila.regression import CLAIMED, LEAST_ROWS, design, explained
-from tis_utils.neighbours.leads import UNIT, common_cube, judged_leads, task_leads
+from tis_utils.neighbours.leads import common_cube, task_leads
 
 RANDOM, TARGETED = "none/random", "less/round_robin"
 ILA, DEPTH, COVERAGE = (f"none/{rule}" for rule in ILA_RULES)
@@ -123,14 +123,14 @@ def _explained_lines(subsets: pd.DataFrame) -> list[Line]:
 
 
 def _run_line(claim: RunClaim, metric: str, rows: pd.DataFrame) -> Line:
-    unit = "points of lead" if claim.growth else UNIT
+    unit = "points of lead" if claim.growth else "% of loss"
     line: Line = {"claim": f"{claim.name}, {metric}", "statement": claim.statement, "metric": metric, "unit": unit}
     try:
         data = common_cube(rows, "test_loss", [claim.method, claim.other])
     except InputError as error:
         return line | {"reason": str(error)}
     if not claim.growth:
-        return line | judged_leads(task_leads(data, claim.method, claim.other))
+        return line | judged_tasks(task_leads(data, claim.method, claim.other), unit)
     lead = data.lead(claim.other)[:, 0]  # (T, S)
     return line | judged_tasks(lead[:, -1] - lead[:, 0], unit)
 
