@@ -87,6 +87,7 @@ class Less(_Strict):
     warmup_fraction: Share = 0.05
     dim: PositiveInt = 8192
     sketch: Literal["count", "rademacher"] = "rademacher"
+    seed: Seed = 0
     as_released: tuple[Literal["dropout", "half", "token_loss"], ...] = ()
 
 

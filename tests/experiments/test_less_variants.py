@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import pytest
+
+from tis_utils.experiments import less_variants
+from tis_utils.experiments.study import Study
+from tis_utils.profiles import load_profile
+from tis_utils.storage import stored_results
+
+
+@pytest.mark.slow
+def test_every_variant_is_measured_and_the_first_is_the_page_itself(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(stored_results, "RESULTS", tmp_path)
+    profile = load_profile("smoke", tasks=["words"], pool_size=200, budgets=[8], seeds=[0])
+    study = Study(profile)
+    assert less_variants.stored(study).empty
+    less_variants.keep(study)
+    rows = less_variants.stored(study).set_index("variant")
+    assert list(rows.reset_index()) == less_variants.COLUMNS
+    assert list(rows.index) == list(less_variants.VARIANTS)
+    assert rows["jaccard"].iloc[0] == 1
+    assert (rows["jaccard"].between(0, 1) & rows["test_loss"].gt(0)).all()
+    assert rows["jaccard"]["another seed"] < 1
+    spec = next(s for s in less_variants.specs_of(study) if s.seed == 0)
+    own = study.run([spec]).set_index("metric")["value"]["test_loss"]
+    assert rows["test_loss"].iloc[0] == pytest.approx(own, rel=1e-7)
+    assert less_variants.stored(Study(profile.model_copy(update={"max_length": 128}))).empty
