@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from tis_utils.errors import InputError
-from tis_utils.neighbours.ila.regression import FOLDS, REPEATS, explained, noise_share, regress, slopes
+from tis_utils.neighbours.ila.regression import (
+    FOLDS,
+    REPEATS,
+    design,
+    explained,
+    explained_text,
+    noise_share,
+    regress,
+    slopes,
+)
 
 
 def made_up(seed: int, noise: float, n: int = 25) -> tuple[np.ndarray, np.ndarray]:
@@ -92,3 +101,15 @@ def test_slopes_and_noise(made_up_subsets) -> None:
     assert (found["high"] < 0).all()
     assert noise_share(made_up_subsets(0.0), "tasks") == pytest.approx(1, abs=0.4)
     assert noise_share(rows, "tasks") < 0.2
+
+
+def test_the_printed_table_holds_the_numbers_of_the_parts(made_up_subsets) -> None:
+    rows = made_up_subsets(1.0)
+    text = explained_text(rows, {"tasks": "all tasks"})
+    whole, alone = explained(rows, "tasks"), regress(design(rows)["tasks"], design(rows)[["depth"]])
+    assert text["all tasks", "leave-one-out"].startswith(
+        f"{whole.loc['leave-one-out', 'value']:+.2f}".replace("-", "−")
+    )
+    assert text["all tasks", "depth alone, leave-one-out"] == f"{alone.leave_one_out:+.2f}".replace("-", "−")
+    assert text["all tasks", "training noise, share of the variance"] == f"{noise_share(rows, 'tasks'):.2f}"
+    assert text["the authors' rows, refitted", "leave-one-out"] == "+0.56 (49 rows)"

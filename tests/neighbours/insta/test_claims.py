@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tis_utils.errors import InputError
-from tis_utils.neighbours.insta.claims import judge, lead
+from tis_utils.neighbours.insta.claims import judge, lead, leads
 
 
 def rows(values: dict[str, float], *, spread: float = 0.0, tasks: str = "pqr") -> pd.DataFrame:
@@ -64,3 +64,11 @@ def test_a_lead_at_one_budget_reads_that_budget_only() -> None:
     table.loc[(table["representation"] == "a") & (table["budget"] == 25), "value"] *= 1.5
     assert lead(table, "a/x", "b/y", budget=25)[0] == pytest.approx(25)
     assert lead(table, "a/x", "b/y", budget=100)[0] == pytest.approx(50)
+
+
+def test_leads_are_those_of_lead() -> None:
+    table = rows({"a/x": 0.5, "b/y": 1.0, "c/z": 0.9}, spread=0.01)
+    found = leads(table, ["a/x", "c/z"], "b/y", [25, 100])
+    assert found[["budget", "method"]].to_numpy().tolist() == [[b, m] for b in (25, 100) for m in ("a/x", "c/z")]
+    for row in found.itertuples():
+        assert (row.value, row.low, row.high) == lead(table, row.method, "b/y", budget=row.budget)

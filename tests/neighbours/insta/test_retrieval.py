@@ -44,3 +44,13 @@ def test_accuracy_is_a_mean_over_families_and_pairs_two_rates() -> None:
     assert insta_retrieval.accuracy(table, "found", [0])[0] == 50
     low, high = ttest_1samp([100, 0, 0, 0], 0).confidence_interval(0.95)
     assert insta_retrieval.accuracy(table, "found", [0, 1]) == pytest.approx((25, low, high))
+
+
+def test_nearest_is_the_order_of_the_mean_cosines(study: Study) -> None:
+    known = {name: CARDS[name] for name in ("gcd", "lcm", "syllogism", "leg_counting")}
+    unit = {n: insta.embedded(study, list(texts)) for n, texts in known.items()}
+    cosine = {(a, b): float((unit[a] @ unit[b].T).mean()) for a in known for b in known}
+    found = insta_retrieval.nearest(study, {"gcd": CARDS["gcd"]}, known, 3)
+    assert found == {"gcd": sorted(known, key=lambda name: -cosine["gcd", name])[:3]}
+    pairs = [value for (a, b), value in cosine.items() if a != b]
+    assert insta_retrieval.mean_cosine(study, known) == pytest.approx(np.mean(pairs), abs=1e-5)

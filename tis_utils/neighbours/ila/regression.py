@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from tis_utils.errors import InputError
-from tis_utils.evidence.statistics import Floats, percentiles
+from tis_utils.evidence.statistics import Estimate, Floats, percentiles
 from tis_utils.neighbours.ila.coverage_depth import Ints
 from tis_utils.neighbours.ila.designed_subsets import TARGETS
 
@@ -133,6 +134,25 @@ def explained(rows: pd.DataFrame, target: str, draws: int = 2000, seed: int = 0)
     }
     values = {name: (point, *percentiles(cloud)) for name, (point, cloud) in clouds.items()}
     return pd.DataFrame(values, index=["value", "low", "high"]).T
+
+
+def explained_text(rows: pd.DataFrame, targets: Mapping[str, str]) -> pd.Series:
+    """Printed R²: of coverage and depth together, of each alone, the training noise, and the authors' rows refitted.
+
+    Index: printed name of the target (a value of `targets`), kind of R².
+    """
+    lines: dict[tuple[str, str], str] = {}
+    for target, name in targets.items():
+        y, X = _columns(rows, target)
+        for kind, value, low, high in explained(rows, target).itertuples():
+            lines[name, kind] = Estimate(value, low, high).text(2)
+        for one, column in zip(("coverage", "depth"), X.T, strict=True):
+            alone = Estimate(regress(y, column[:, None]).leave_one_out, np.nan, np.nan)
+            lines[name, f"{one} alone, leave-one-out"] = alone.text(2)
+        lines[name, "training noise, share of the variance"] = f"{noise_share(rows, target):.2f}"
+    for kind, count, value in REFIT.itertuples():
+        lines["the authors' rows, refitted", kind] = f"{value:+.2f} ({count} rows)"
+    return pd.Series(lines)
 
 
 def slopes(rows: pd.DataFrame, target: str, draws: int = 2000, seed: int = 0) -> pd.DataFrame:

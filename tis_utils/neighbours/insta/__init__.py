@@ -6,7 +6,7 @@ __getattr__ = hand_on(
     __name__,
     {
         "tis_utils.neighbours.insta.alignment": ("alignment_pairs",),
-        "tis_utils.neighbours.insta.claims": ("judge", "judged", "lead"),
+        "tis_utils.neighbours.insta.claims": ("judge", "judged", "lead", "leads"),
         "tis_utils.neighbours.insta.pool_tasks": ("tasks_of",),
         "tis_utils.neighbours.insta.robustness": (
             "first_tasks",

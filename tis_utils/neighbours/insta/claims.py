@@ -5,6 +5,8 @@ The rules are those of :mod:`tis_utils.evidence.claims`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
@@ -62,6 +64,12 @@ def lead(rows: pd.DataFrame, better: str, worse: str, *, budget: int | None = No
     """
     rows = rows if budget is None else rows[rows["budget"] == budget]
     return lead_estimate(common_cube(rows, "test_loss", [better, worse]), worse, better)
+
+
+def leads(rows: pd.DataFrame, methods: Iterable[str], over: str, budgets: Iterable[int]) -> pd.DataFrame:
+    """:func:`lead` of several methods over one: columns budget, method, value, low, high."""
+    lines = [(budget, m, *lead(rows, m, over, budget=budget)) for budget in budgets for m in methods]
+    return pd.DataFrame(lines, columns=["budget", "method", "value", "low", "high"])
 
 
 def judge(rows: pd.DataFrame, *, source: str = "classroom") -> pd.DataFrame:

@@ -8,7 +8,7 @@ so that each is judged by a selector that was aligned on the others.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from tis_utils.evidence.statistics import Estimate, Floats, mean_estimate
 from tis_utils.examples import benchmarks
 from tis_utils.examples.text import request
 from tis_utils.experiments.study import Study
-from tis_utils.neighbours.insta.scores import embed_tasks, task_scores
+from tis_utils.neighbours.insta.scores import embed_tasks, score_tasks, task_scores, top_tasks
 from tis_utils.neighbours.insta.selector import embedded, instructions
 from tis_utils.neighbours.insta.task_cards import CARDS
 
@@ -81,6 +81,26 @@ def accuracy(table: pd.DataFrame, column: str, rates: Sequence[float]) -> Estima
     wide = 100 * table.pivot(index="family", columns="rate", values=column)
     values = (wide[rates[-1]] - wide[rates[0]] if len(rates) == 2 else wide[rates[0]]).to_numpy(float)  # (F,)
     return mean_estimate(values)
+
+
+def nearest(
+    study: Study,
+    asked: Mapping[str, Sequence[str]],
+    known: Mapping[str, Sequence[str]],
+    count: int,
+    *,
+    align_on: dict[str, tuple[str, ...]] | None = None,
+) -> dict[str, list[str]]:
+    """Names of the `count` tasks of `known` whose instructions are nearest to those of each asked one."""
+    embed, names = functools.partial(embedded, study, align_on=align_on), list(known)
+    table = score_tasks(asked, known, embed)  # known × asked
+    return {name: [names[i] for i in top_tasks(table[name].to_numpy(), count)] for name in asked}
+
+
+def mean_cosine(study: Study, texts: Mapping[str, Sequence[str]]) -> float:
+    """Mean INSTA score over all pairs of two different tasks."""
+    table = score_tasks(texts, texts, functools.partial(embedded, study)).to_numpy()
+    return float(table[~np.eye(len(table), dtype=bool)].mean())
 
 
 def benchmark_instructions(name: str) -> dict[str, tuple[str, ...]]:
