@@ -388,3 +388,9 @@ def test_bad_input_is_refused_in_a_sentence() -> None:
         bounds.two_distance_bound(s, [2.0], data, data, 0.0, 0.0)
     with pytest.raises(InputError, match="delta is 1"):
         bounds.sampling_term(s, 5, 1.0)
+
+
+def test_stability_of_a_mean_is_sharp_for_a_translation_only() -> None:
+    ratios = bounds.mean_sharpness([0.5, 2.0], [0.5, 1.0], dim=5)
+    assert ratios[1] == pytest.approx([1, 1])
+    assert ((ratios[0] > 0) & (ratios[0] < 1)).all()

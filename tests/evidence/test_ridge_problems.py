@@ -7,7 +7,15 @@ import pytest
 
 from tis_utils.errors import InputError
 from tis_utils.evidence.bounds import RidgeSetting
-from tis_utils.evidence.ridge_problems import both_sides, random_against_best, ridge_problem, whole_budgets
+from tis_utils.evidence.ridge_problems import (
+    best_picks,
+    both_sides,
+    experiment,
+    random_against_best,
+    ridge_problem,
+    whole_budgets,
+)
+from tis_utils.selectors import SELECTORS
 from tis_utils.selectors.optimal_subset import best_subset_bound
 
 SETTING = RidgeSetting(1.0, 1.0, 0.5)
@@ -59,3 +67,15 @@ def test_random_draws_stay_below_both_bounds(problem) -> None:
     assert set(rows["budget"]) == {5, 20}
     assert (rows["gap"] <= rows["bound"]).all()
     assert np.allclose(rows["bound"], rows[["expectation", "deviation", "pool_mismatch", "residual"]].sum(axis=1))
+
+
+def test_the_experiment_has_every_selector_and_the_best_subset_at_every_budget(problem) -> None:
+    runs, contests = experiment([problem], [5, 10], 0.05)
+    assert sorted(runs["selector"].unique()) == sorted([*SELECTORS, "best"])
+    assert len(runs) == 2 * (len(SELECTORS) + 1)
+    assert set(contests["budget"]) == {5, 10}
+    lowest = runs.loc[runs.groupby("budget")["w1"].idxmin(), "selector"]
+    assert set(lowest) == {"best"}
+    direct = both_sides(problem, best_picks(problem, 10), 0.05)
+    row = runs.query("selector == 'best' and budget == 10").iloc[0]
+    assert row[list(direct)].to_dict() == pytest.approx(direct)

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from tis_utils.errors import InputError
 from tis_utils.evidence.concentration import mcdiarmid, rademacher_linear
 from tis_utils.evidence.statistics import Floats
+from tis_utils.selectors.wasserstein import w1
 
 SYMMETRISATION = 2.0  # Lemma "uniform deviation", step symmetrisation: a ghost sample costs two signed sums
 
@@ -218,3 +219,15 @@ def random_gap_bound(
     }
     scaled = {name: factor * np.asarray(term, dtype=np.float64) for name, term in terms.items()}
     return scaled | {"bound": sum(scaled.values(), np.zeros(()))}
+
+
+def mean_sharpness(moves: ArrayLike, spreads: ArrayLike, dim: int, *, points: int = 24, seed: int = 0) -> Floats:
+    """Left over right side of Lemma "stability" for a mean: a cloud in `dim` dimensions, moved and spread.
+
+    The loss is half the squared distance, so the model is the mean of the data and G = mu = 1. Shape (spreads, moves).
+    """
+    cloud = np.random.default_rng([seed, dim]).normal(size=(points, dim))
+    cloud -= cloud.mean(0)
+    shifts = [move * np.eye(dim)[0] for move in np.asarray(moves, dtype=float)]
+    clouds = [[shift + spread * cloud for shift in shifts] for spread in np.asarray(spreads, dtype=float)]
+    return np.array([[np.linalg.norm(z.mean(0)) / max(w1(cloud, z), 1e-12) for z in row] for row in clouds])

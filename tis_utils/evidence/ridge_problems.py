@@ -5,7 +5,7 @@ Groups of candidates have linear rules of their own; the target task is a mixtur
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,6 +19,9 @@ from tis_utils.evidence import bounds
 from tis_utils.evidence.bounds import RidgeSetting, absolute_risk, ridge_fit, squared_risk, stack
 from tis_utils.evidence.concentration import expected_w1_dyadic, expected_w1_tree
 from tis_utils.evidence.statistics import Floats
+from tis_utils.selectors import SELECTORS, select
+from tis_utils.selectors.optimal_subset import best_subset_bound
+from tis_utils.selectors.similarity import similarity
 from tis_utils.selectors.wasserstein import w1
 
 Examples = tuple[Floats, Floats]  # inputs (n, p) with unit rows, answers (n,) in [-1, 1]
@@ -150,3 +153,35 @@ def random_against_best(
             )
             rows.append(pd.DataFrame({"budget": budget, "kind": kind, "gap": gaps} | terms))
     return pd.concat(rows, ignore_index=True)
+
+
+def selections(problem: RidgeProblem, budgets: Iterable[int]) -> Iterator[tuple[str, int, NDArray[np.int64]]]:
+    """Every selector's subset at every budget, from the points as unit vectors: name, budget, picks."""
+    candidates, queries = problem.directions
+    S = similarity(queries, candidates)
+    for budget in budgets:
+        for name in SELECTORS:
+            yield name, budget, select(name, S, budget, candidates=candidates, seed=problem.seeds[1])
+
+
+def best_picks(problem: RidgeProblem, budget: int) -> NDArray[np.int64]:
+    """The subset with the smallest W1 to the queries; the budget is a multiple of their number."""
+    return np.argsort(-best_subset_bound(problem.cost, budget)[1], kind="stable")[:budget]
+
+
+def experiment(
+    problems: Iterable[RidgeProblem], budgets: Sequence[int], delta: float
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """All selectors and the best subset at all budgets, on all problems; and Random against the best subset.
+
+    Returns rows of :func:`both_sides` with ``problem`` (its seed), ``selector`` and ``budget``, then the rows of
+    :func:`random_against_best`.
+    """
+    rows, contests = [], []
+    for problem in problems:
+        best = {budget: best_picks(problem, budget) for budget in budgets}
+        contests.append(random_against_best(problem, best, delta))
+        for name, budget, picks in [*selections(problem, budgets), *(("best", b, picks) for b, picks in best.items())]:
+            run = {"problem": problem.seeds[1], "selector": name, "budget": budget}
+            rows.append(run | both_sides(problem, picks, delta))
+    return pd.DataFrame(rows), pd.concat(contests, ignore_index=True)

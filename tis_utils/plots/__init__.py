@@ -12,3 +12,4 @@ from tis_utils.plots.ranks import rank_diagram
 from tis_utils.plots.scatter import cost_scatter, fits, plane, scatter_fits
 from tis_utils.plots.texts import ClaimTable, stages, token_strip
 from tis_utils.plots.theme import GRADES, LOOKS, Look, fills, look, looks, style
+from tis_utils.plots.theory import best_lines, heaps_of_sand, ratio_panels, sharpness_map, term_bars
