@@ -90,7 +90,8 @@ def ratio_panels(broken: pd.DataFrame) -> Figure:
     """
     figure, axes = panels(list(broken["assumption"].unique()))
     label_axes(axes, "", "left / right")
-    for ax, (_, part) in zip(axes, broken.groupby("assumption", sort=False), strict=True):
+    for ax, (name, part) in zip(axes, broken.groupby("assumption", sort=False), strict=True):
+        ax.set_title(str(name), fontsize=8.5)
         x, top = part["setting"], max(1.2, part["ratio"].max() * 1.1)
         ax.plot(x, part["ratio"], "o-", color="#332288", markersize=4)
         ax.axhline(1, color=INK, linewidth=1, linestyle="--")
