@@ -169,7 +169,7 @@ def represent(
 
 @app.command()
 def grid(
-    name: Annotated[str, Argument(help="quantiles, focus, budgets, cross, tokens, resample, insta, ila, published.")],
+    name: Annotated[str, Argument(help="quantiles, focus, budgets, cross, tsds, tokens, resample, insta, …")],
     profile: ProfileName = "classroom",
     task: Annotated[list[str] | None, Option("--task", "-t", help="Only this task; repeatable. Default: all.")] = None,
     jobs: Annotated[int | None, Option("--jobs", "-j", min=1, help="Worker processes; default one per core.")] = None,

@@ -15,6 +15,8 @@ METHODS = {
     "doubly_greedy": "Doubly greedy",
     "knn_uniform": "KNN-Uniform",
     "knn_kde": "KNN-KDE",
+    "knn_uniform@euclidean": "KNN-Uniform, Euclidean",
+    "knn_kde@euclidean": "KNN-KDE, Euclidean",
     "uot": "UOT",
     "insta": "INSTA",
     "ila": "ILA",

@@ -17,7 +17,7 @@ from tis_utils.experiments.grids import GRIDS
 from tis_utils.experiments.reproduce import keep, recheck
 from tis_utils.experiments.run_spec import NONE, ROW_COLUMNS, RunSpec, grid
 from tis_utils.experiments.study import Study
-from tis_utils.profiles import Profile
+from tis_utils.profiles import Profile, load_profile
 from tis_utils.representations import pool_features
 from tis_utils.selectors import select
 from tis_utils.selectors.similarity import similarity
@@ -346,3 +346,19 @@ class TestStoredCells:
     def test_without_stored_features_a_study_that_may_not_compute_says_so(self, study, tmp_path) -> None:
         with pytest.raises(RunError, match=r"The rds features of profile 'test' are not stored.*tis represent -R rds"):
             self.again(study, tmp_path, compute=False).features("rds")
+
+
+def test_a_distance_after_the_selector_is_the_option_of_that_name():
+    study = Study(load_profile("smoke", tasks=["words"], pool_size=200))
+    S, candidates = study.similarity("embed", "words"), study.features("embed")[0]
+    for name in ("knn_uniform", "knn_kde"):
+        spec = RunSpec("words", "embed", f"{name}@euclidean", 8, seed=0)
+        expected = select(name, S, 8, candidates=candidates, distance="euclidean")
+        np.testing.assert_array_equal(study.picks(spec), expected)
+        plain = RunSpec("words", "embed", name, 8, seed=0)
+        assert study.recipe(spec)["versions"] == study.recipe(plain)["versions"]
+        assert study.recipe(spec) != study.recipe(plain)
+    with pytest.raises(InputError, match="manhattan"):
+        study.picks(RunSpec("words", "embed", "knn_kde@manhattan", 8, seed=0))
+    with pytest.raises(InputError, match="distance"):
+        study.picks(RunSpec("words", "embed", "uot@euclidean", 8, seed=0))

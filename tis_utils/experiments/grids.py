@@ -42,6 +42,12 @@ def cross(profile: Profile) -> list[RunSpec]:
     return grid(profile.tasks, methods, profile.budgets, profile.seeds)
 
 
+def tsds(profile: Profile) -> list[RunSpec]:
+    """The two selectors of TSDS on LESS with Euclidean distances, as they were published."""
+    methods = [("less", f"{name}@euclidean") for name in ("knn_uniform", "knn_kde")]
+    return grid(profile.tasks, methods, profile.budgets, profile.seeds, baselines=False)
+
+
 def tokens(profile: Profile) -> list[RunSpec]:
     """Budgets in answer tokens instead of examples, round-robin."""
     methods = [(name, "round_robin") for name in profile.representations]
@@ -100,6 +106,7 @@ GRIDS: dict[str, Callable[[Profile], list[RunSpec]]] = {
     "focus": focus,
     "budgets": budgets,
     "cross": cross,
+    "tsds": tsds,
     "tokens": tokens,
     "resample": resample,
     "insta": insta,

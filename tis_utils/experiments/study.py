@@ -110,6 +110,7 @@ class Study(Similarities):
         """
         metric, chooser = self._metric(spec.task), subset.chooser_of(spec)
         extra = {} if chooser is None else {"chooser": chooser.recipe(self, spec)}
+        selector = spec.selector.partition("@")[0] if chooser is None else spec.selector
         return extra | {
             "spec": asdict(spec),
             "features": self.feature_recipe(spec.representation),
@@ -117,7 +118,7 @@ class Study(Similarities):
             "test": digest(self.data.test[spec.task]),
             **self.run_settings,
             "metric": metric,
-            "versions": versions(spec.selector, "subset", *steps_of(metric)),
+            "versions": versions(selector, "subset", *steps_of(metric)),
         }
 
     @functools.cached_property

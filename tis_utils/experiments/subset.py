@@ -96,4 +96,6 @@ def _select(study: Similarities, spec: RunSpec, budget: int) -> np.ndarray:
     S = study.similarity(spec.representation, spec.task)
     if spec.experiment == "resample":
         S = S[half_of(len(S), spec.draw)]
-    return select(spec.selector, S, budget, candidates=study.features(spec.representation)[0])
+    name, _, distance = spec.selector.partition("@")  # knn_kde@euclidean: TSDS as published
+    options = {"distance": distance} if distance else {}
+    return select(name, S, budget, candidates=study.features(spec.representation)[0], **options)
