@@ -28,6 +28,7 @@ from tis_utils.evidence.recommendation import policy_table, share_below_untuned
 from tis_utils.evidence.tables import RANDOM, ZERO_SHOT
 
 ENOUGH = 2500  # from here on the advice of the home page is to fine-tune
+SHORT = 60  # characters: "It does." is no answer without the sentence behind it
 PANELS = {"query_loss": "Loss on the queries, %", "test_loss": "Loss on new examples, %", "downstream": "Score, points"}
 ALT = (
     "Three panels: how far EMBED, RDS+, LESS and the untuned model are ahead of randomly chosen examples at budgets "
@@ -92,7 +93,9 @@ def finding(cells: list[dict[str, Any]]) -> str:
     text = next(filter(None, map("".join, shown)), "").strip()
     if text.startswith(BOX):
         return "(Its sentence does not hold under the parameters of this build: see there.)"
-    return re.split(r"(?<=[.!?])\s+(?=\W*[A-Z])", text, maxsplit=1)[0].replace("\n", " ")
+    item = re.split(r"\n(?:\d+\.|-) ", re.sub(r"^(?:\d+\.|-) ", "", text))[0].replace("\n", " ")  # the first of a list
+    sentences = re.split(r"(?<=[.!?])\s+(?=\W*[A-Z])", item)
+    return next(start for n in range(1, 9) if len(start := " ".join(sentences[:n])) > SHORT or n >= len(sentences))
 
 
 def minutes(cells: list[dict[str, Any]]) -> str:

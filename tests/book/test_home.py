@@ -85,8 +85,15 @@ def cell(markdown: str, tags: list[str]) -> dict:
 
 
 def test_the_answer_is_the_first_sentence_of_the_finding(home):
-    cells = [cell("Not this.", []), cell("LESS is ahead by 3.5 %,\nin 4 of 4 tasks. It costs more.", ["finding"])]
-    assert home.finding(cells) == "LESS is ahead by 3.5 %, in 4 of 4 tasks."
+    long = "LESS is ahead of Random by 3.5 % of the held-out loss,\nin 4 of 4 tasks."
+    cells = [cell("Not this.", []), cell(f"{long} It costs more.", ["finding"])]
+    assert home.finding(cells) == long.replace("\n", " ")
+    assert (
+        home.finding([cell("It does. LESS wins by a mile.\nMore.", ["finding"])])
+        == "It does. LESS wins by a mile. More."
+    )
+    listed = cell("1. One list answers all budgets, and nearer is not always better at all.\n2. No.", ["finding"])
+    assert home.finding([listed]) == "One list answers all budgets, and nearer is not always better at all."
     assert "does not hold" in home.finding([cell(f"{home.BOX}\n> Never.", ["finding"])])
     assert home.finding([]) == ""
 
