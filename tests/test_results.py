@@ -23,7 +23,7 @@ def smollm2() -> Study:
 
 
 @pytest.mark.slow  # loads a 135M-parameter model to know its identity
-@pytest.mark.parametrize("name", ["embed", "rds", "less"])
+@pytest.mark.parametrize("name", ["embed", "rds", "less", "lexical"])
 def test_stored_features_are_current_and_whole(smollm2: Study, name: str) -> None:
     candidates, queries = smollm2.features(name)
     assert len(candidates) == smollm2.profile.pool_size
