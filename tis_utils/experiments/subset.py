@@ -97,5 +97,5 @@ def _select(study: Similarities, spec: RunSpec, budget: int) -> np.ndarray:
     if spec.experiment == "resample":
         S = S[half_of(len(S), spec.draw)]
     name, _, distance = spec.selector.partition("@")  # knn_kde@euclidean: TSDS as published
-    options = {"distance": distance} if distance else {}
+    options: dict[str, Any] = {"distance": distance} if distance else {}
     return select(name, S, budget, candidates=study.features(spec.representation)[0], **options)
