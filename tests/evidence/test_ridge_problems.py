@@ -74,8 +74,8 @@ def test_the_experiment_has_every_selector_and_the_best_subset_at_every_budget(p
     assert sorted(runs["selector"].unique()) == sorted([*SELECTORS, "best"])
     assert len(runs) == 2 * (len(SELECTORS) + 1)
     assert set(contests["budget"]) == {5, 10}
-    lowest = runs.loc[runs.groupby("budget")["w1"].idxmin(), "selector"]
-    assert set(lowest) == {"best"}
+    best = runs[runs["selector"] == "best"].set_index("budget")["w1"]
+    assert (runs["w1"] >= runs["budget"].map(best) - 1e-9).all()  # another selector may find it too
     direct = both_sides(problem, best_picks(problem, 10), 0.05)
     row = runs.query("selector == 'best' and budget == 10").iloc[0]
     assert row[list(direct)].to_dict() == pytest.approx(direct)
