@@ -22,6 +22,8 @@ from sphinx.util.docutils import SphinxDirective
 from tis_utils import paths
 from tis_utils.book.arguments import run_line
 from tis_utils.plots.theme import LOOKS
+from tis_utils.representations import pool_features  # noqa: F401 its import declares the steps
+from tis_utils.storage.keys import versions
 
 SECTION = "## Try other parameters\n"
 BINDER = "https://mybinder.org"
@@ -177,7 +179,14 @@ def repeatability_table(results: Path) -> list[str]:
         same = "yes" if row.identical else "no"
         look = LOOKS[row.representation].label
         rows.append(f"| {row.condition} | {look} | {change[0]} | {row.jaccard:.2f} | {change[1]} | {same} |")
-    return [*rows, ""]
+    return [*rows, "", *_changed_since(path.with_suffix(".json")), ""]
+
+
+def _changed_since(manifest: Path) -> list[str]:
+    """Say which representations of a stored measurement are computed otherwise today."""
+    about = json.loads(manifest.read_text(encoding="utf-8"))["key"]["features"] if manifest.is_file() else {}
+    old = [LOOKS[name].label for name, key in about.items() if key["versions"] != versions(name)]
+    return [f"Measured before the last change of {' and '.join(old)}; to be measured again."] if old else []
 
 
 TABLES = {

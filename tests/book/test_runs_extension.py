@@ -9,6 +9,8 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
+from tis_utils.storage.keys import versions
+
 BOOK = Path(__file__).resolve().parents[2] / "book"
 
 
@@ -117,3 +119,7 @@ def test_repeatability_is_told_as_measured(runs, tmp_path):
         "| two threads | LESS | 0 | 1.00 | 0 | yes |",
         "| older | RDS+ | 1e−06 | 0.96 | 3e−05 | no |",
     ]
+    for changed, said in (({}, False), ({"rds": 0}, True)):
+        key = {"features": {"rds": {"versions": versions("rds") | changed}, "less": {"versions": versions("less")}}}
+        (tmp_path / "classroom" / "repeatability.json").write_text(json.dumps({"key": key}))
+        assert ("before the last change of RDS+;" in " ".join(runs.repeatability_table(tmp_path))) is said
