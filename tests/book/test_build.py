@@ -35,3 +35,16 @@ def test_a_copy_inside_the_book_would_copy_itself(folder: Path, monkeypatch) -> 
     monkeypatch.setattr(paths, "BOOK", folder / "book")
     with pytest.raises(InputError, match="Choose a folder outside of book/"):
         build.build_book("smoke", folder=folder / "book" / "copy")
+
+
+def test_chapters_of_another_name_are_forgotten(folder: Path, monkeypatch) -> None:
+    """A renamed notebook leaves its executed copy behind, and the status page would list it."""
+    executed = folder / "book" / "chapters"
+    executed.mkdir(parents=True)
+    for name in ("01_new.ipynb", "01_new.json", "01_old.ipynb", "01_old.json"):
+        (executed / name).touch()
+    monkeypatch.setattr(build, "_copy_pages", lambda folder: None)
+    monkeypatch.setattr(build, "execute_all", lambda *args: [SimpleNamespace(notebook=Path("01_new.ipynb"))])
+    monkeypatch.setattr(build, "render", lambda folder: None)
+    build.build_book("smoke", folder=folder / "book")
+    assert sorted(path.name for path in executed.iterdir()) == ["01_new.ipynb", "01_new.json"]
