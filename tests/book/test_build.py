@@ -43,6 +43,7 @@ def test_chapters_of_another_name_are_forgotten(folder: Path, monkeypatch) -> No
     executed.mkdir(parents=True)
     for name in ("01_new.ipynb", "01_new.json", "01_old.ipynb", "01_old.json"):
         (executed / name).touch()
+    monkeypatch.setattr(build, "chapters", list)
     monkeypatch.setattr(build, "_copy_pages", lambda folder: None)
     monkeypatch.setattr(build, "execute_all", lambda *args: [SimpleNamespace(notebook=Path("01_new.ipynb"))])
     monkeypatch.setattr(build, "render", lambda folder: None)
