@@ -11,6 +11,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from tis_utils.book.parameters import chapters
 from tis_utils.evidence import published_figures
 from tis_utils.evidence.published_analysis import published_cube
 
@@ -105,7 +106,7 @@ def test_every_chapter_has_its_answer_and_its_minutes_on_the_home_page(site):
     rows = [
         re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL) for row in table[: table.index("</table>")].split("<tr")[2:]
     ]
-    notebooks = sorted((site / "_sources" / "chapters").glob("*.ipynb"))
+    notebooks = chapters()
     assert len(rows) == len(notebooks)
     for notebook, (number, question, answer, minutes, _) in zip(notebooks, rows, strict=True):
         assert int(re.sub("<[^>]*>", "", number)) == int(notebook.name[:2])
