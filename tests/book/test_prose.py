@@ -23,7 +23,7 @@ def test_the_examples_in_the_docstrings() -> None:
 def test_numbers_are_printed_as_the_book_prints_them() -> None:
     text = "{n:,} rows, {share:.0%}, {rho:+.2f}, {one}, {gap:.1f}, {name}"
     values = {"n": np.int64(12_000), "share": 0.5, "rho": np.float32(-0.25), "one": -1, "gap": float("nan")}
-    assert say(text, **values, name="round-robin").data == "12,000 rows, 50%, −0.25, −1, n/a, round-robin"
+    assert say(text, **values, name="round-robin").data == "12,000 rows, 50 %, −0.25, −1, n/a, round-robin"
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,9 @@ BOX = "> **Under these parameters this sentence of the page does not hold:**"
 def say(text: str, /, **values: Any) -> Markdown:
     """Fill the fields of a written text; show it as the last expression of a cell, or with ``display``.
 
-    Negative numbers get a minus sign, NaN becomes "n/a"; braces of a formula are doubled. An InputError says which
-    field has no value, which value no field, and what cannot be printed the way its field asks for.
+    Negative numbers get a minus sign, shares a space before their %, NaN becomes "n/a"; braces of a formula are doubled.
+    An InputError says which field has no value, which value no field, and what cannot be printed the way its field
+    asks for.
 
     >>> say("LESS is ahead by {lead:+.1f} % in {k} of {n} tasks.", lead=-3.84, k=1, n=5).data
     'LESS is ahead by −3.8 % in 1 of 5 tasks.'
@@ -93,7 +94,7 @@ class _Numbers(Formatter):
         if isinstance(value, Real) and value != value:
             return "n/a"
         text = str(super().format_field(value, format_spec))
-        return text.replace("-", "−") if isinstance(value, Real) else text
+        return text.replace("-", "−").replace("%", " %") if isinstance(value, Real) else text
 
 
 def _filled(text: str, values: Mapping[str, Any]) -> str:
