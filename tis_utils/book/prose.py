@@ -22,7 +22,7 @@ BOX = "> **Under these parameters this sentence of the page does not hold:**"
 def say(text: str, /, **values: Any) -> Markdown:
     """Fill the fields of a written text; show it as the last expression of a cell, or with ``display``.
 
-    Negative numbers get a minus sign, shares a space before their %, NaN becomes "n/a"; braces of a formula are doubled.
+    Negative numbers get a minus sign, shares a space before %, NaN becomes "n/a"; braces of a formula are doubled.
     An InputError says which field has no value, which value no field, and what cannot be printed the way its field
     asks for.
 
