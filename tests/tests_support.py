@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
+from types import ModuleType
 
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from tis_utils import paths
 from tis_utils.examples.text import Example, Query, chat_prompt
+
+
+def extension(name: str) -> ModuleType:
+    """A Sphinx extension of the book as a module."""
+    spec = importlib.util.spec_from_file_location(name, paths.BOOK / "_ext" / f"{name}.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def byte_tokenizer() -> PreTrainedTokenizerFast:

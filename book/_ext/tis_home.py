@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,16 @@ from sphinx.util.docutils import SphinxDirective
 
 from tis_utils import plots
 from tis_utils.book.prose import BOX
+from tis_utils.evidence import cube
 from tis_utils.evidence.cube import Cube, lead_estimate
 from tis_utils.evidence.published import EMBED, LESS, RDS
 from tis_utils.evidence.published_analysis import published_cube
 from tis_utils.evidence.recommendation import policy_table, share_below_untuned
+from tis_utils.evidence.statistics import Estimate
 from tis_utils.evidence.tables import RANDOM, ZERO_SHOT
 
 ENOUGH = 2500  # from here on the advice of the home page is to fine-tune
+METHODS = {EMBED: "embed", RDS: "rds", LESS: "less", ZERO_SHOT: "zero_shot"}
 SHORT = 60  # characters: "It does." is no answer without the sentence behind it
 PANELS = {"query_loss": "Loss on the queries, %", "test_loss": "Loss on new examples, %", "downstream": "Score, points"}
 ALT = (
@@ -41,16 +43,11 @@ CAPTION = (
 )
 
 
-def minus(text: str) -> str:
-    """Print signs as the book does."""
-    return text.replace("-", "\N{MINUS SIGN}")
-
-
 def numbers() -> dict[str, str]:
     """Numbers that Markdown pages may name, as text with unit and 95 % interval over the paper's five models."""
     score, query, new = (published_cube(metric) for metric in ("downstream", "query_loss", "test_loss"))
     enough = [s for s, budget in enumerate(score.budgets) if budget >= ENOUGH]
-    rule = policy_table("downstream").set_index("label").loc["Best, same task"]
+    rule = policy_table("downstream").set_index("label").loc["Best, same task", ["value", "low", "high"]]
     gains = score.gain(RANDOM)[..., score.methods.index(LESS), enough].mean(axis=(1, 3))  # (M, L)
     return {
         "enough": f"{ENOUGH:,}",
@@ -62,9 +59,8 @@ def numbers() -> dict[str, str]:
         "less_new": _text(new, RANDOM),
         "settings_ahead": str(int((gains > 0).sum())),
         "settings": str(gains.size),
-        "below_least": f"{share_below_untuned().iloc[0]:.0%}".replace("%", " %"),
-        "below_most": f"{share_below_untuned().iloc[-1]:.0%}".replace("%", " %"),
-        "rule_score": minus(f"{rule['value']:+.1f} [{rule['low']:+.1f}, {rule['high']:+.1f}] points"),
+        "below_least": f"{100 * share_below_untuned().iloc[0]:.0f} %",
+        "rule_score": Estimate(*rule).text(1, "points"),
     }
 
 
@@ -77,12 +73,8 @@ def leads() -> dict[str, pd.DataFrame]:
     """Lead over Random by budget, one table per panel: columns budget, method, value, low, high."""
     tables = {}
     for metric, title in PANELS.items():
-        data = published_cube(metric)
-        rows = [
-            (budget, name.split("/")[0] if name != ZERO_SHOT else "zero_shot", *lead_estimate(data, RANDOM, name, [s]))
-            for (s, budget), name in product(enumerate(data.budgets), (EMBED, RDS, LESS, ZERO_SHOT))
-        ]
-        tables[title] = pd.DataFrame(rows, columns=["budget", "method", "value", "low", "high"])
+        table = cube.leads(published_cube(metric), RANDOM).replace({"method": METHODS})
+        tables[title] = table[table["method"].isin(METHODS.values())]
     return tables
 
 
@@ -95,7 +87,8 @@ def finding(cells: list[dict[str, Any]]) -> str:
         return "(Its sentence does not hold under the parameters of this build: see there.)"
     item = re.split(r"\n(?:\d+\.|-) ", re.sub(r"^(?:\d+\.|-) ", "", text))[0].replace("\n", " ")  # the first of a list
     sentences = re.split(r"(?<=[.!?])\s+(?=\W*[A-Z])", item)
-    return next(start for n in range(1, 9) if len(start := " ".join(sentences[:n])) > SHORT or n >= len(sentences))
+    starts = (" ".join(sentences[:n]) for n in range(1, len(sentences) + 1))
+    return next((start for start in starts if len(start) > SHORT), item)
 
 
 def minutes(cells: list[dict[str, Any]]) -> str:

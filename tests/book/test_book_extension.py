@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 import re
 from pathlib import Path
 from types import ModuleType
@@ -11,17 +10,14 @@ from types import ModuleType
 import pytest
 import yaml
 
+from tests_support import extension as load_extension
+
 BOOK = Path(__file__).resolve().parents[2] / "book"
 
 
 @pytest.fixture(scope="module")
 def extension() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("tis_book", BOOK / "_ext" / "tis_book.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_extension("tis_book")
 
 
 def cell(*tags: str, **more: object) -> dict:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 from pathlib import Path
@@ -11,6 +10,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from tests_support import extension
 from tis_utils.book.parameters import chapters
 from tis_utils.evidence import published_figures
 from tis_utils.evidence.published_analysis import published_cube
@@ -20,12 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def home() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("tis_home", ROOT / "book" / "_ext" / "tis_home.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return extension("tis_home")
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 from pathlib import Path
@@ -11,18 +10,15 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from tests_support import extension
+
 ROOT = Path(__file__).resolve().parents[2]
 BUDGETS = ROOT / "data" / "results" / "classroom" / "budgets.csv"
 
 
 @pytest.fixture(scope="module")
 def result() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("tis_result", ROOT / "book" / "_ext" / "tis_result.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return extension("tis_result")
 
 
 @pytest.fixture(scope="module")

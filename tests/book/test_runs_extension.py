@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
 
+from tests_support import extension
 from tis_utils.storage.keys import versions
 
 BOOK = Path(__file__).resolve().parents[2] / "book"
@@ -16,12 +16,7 @@ BOOK = Path(__file__).resolve().parents[2] / "book"
 
 @pytest.fixture(scope="module")
 def runs() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("tis_runs", BOOK / "_ext" / "tis_runs.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return extension("tis_runs")
 
 
 def notebook(text: str) -> dict:

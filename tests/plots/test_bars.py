@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex
 from plots_support import legend
 
 from tis_utils.errors import InputError
-from tis_utils.plots import LOOKS, composition_bars, length_boxes, share_bars, stacked_bars
+from tis_utils.plots import LOOKS, composition_bars, length_boxes, share_bars, stacked_bars, term_bars
 from tis_utils.plots.theme import CATEGORIES, KINDS
 
 
@@ -90,3 +90,14 @@ def test_length_boxes_show_medians_in_order_of_appearance() -> None:
 def test_length_boxes_refuse_what_a_logarithm_cannot_show(values: list[int]) -> None:
     with pytest.raises(InputError, match="logarithmic"):
         length_boxes(pd.DataFrame({"group": ["a"] * len(values), "n": values}), {"n": "tokens"})
+
+
+def test_term_bars_stack_means_and_mark_the_left_side() -> None:
+    rows = pd.DataFrame(
+        {"budget": [5, 5, 10], "train_error": [0.2, 0.4, 0.1], "sampling": 0.5, "risk": [0.1, 0.3, 0.2]}
+    )
+    ax = term_bars({"Random": rows}, ["train_error", "sampling"], left="risk", largest=1.5, xlabel="loss").axes[0]
+    dots, limit = ax.get_lines()
+    assert dots.get_xdata() == pytest.approx([0.2, 0.2])
+    assert set(limit.get_xdata()) == {1.5}
+    assert sorted({round(bar.get_width(), 3) for bar in ax.patches}) == [0.1, 0.3, 0.5]

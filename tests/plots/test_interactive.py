@@ -12,7 +12,7 @@ from plots_support import Tags
 
 from tis_utils.errors import InputError
 from tis_utils.evidence.published_analysis import published_cube
-from tis_utils.plots import LOOKS, budget_browser, interactive, point_map, quantile_browser
+from tis_utils.plots import LOOKS, budget_browser, interactive, point_map, quantile_browser, sharpness_map
 from tis_utils.plots.theme import CATEGORIES, KINDS
 
 
@@ -101,3 +101,10 @@ def test_point_map_gives_kinds_their_colour() -> None:
     figure = point_map({"EMBED": cloud()}, ["mine", "filler", "clean", "query"])
     drawn = {trace.name: trace.marker.color for trace in figure.data}
     assert (drawn["clean"], drawn["filler"]) == (KINDS["clean"][0], KINDS["filler"][0])
+
+
+def test_the_slider_shows_one_dimension_at_a_time() -> None:
+    plot = sharpness_map({1: np.ones((2, 3)), 5: np.zeros((2, 3))}, [0, 1, 2], [0.5, 1])
+    assert [trace.visible for trace in plot.data] == [True, False]
+    choices = [list(step.args[0]["visible"]) for step in plot.layout.sliders[0].steps]
+    assert choices == [[True, False], [False, True]]

@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgb
 from plots_support import legend, line, results
 
 from tis_utils.errors import InputError
-from tis_utils.plots import LOOKS, budget_curves, method_lines, option_curves, quantile_curves
+from tis_utils.plots import LOOKS, best_lines, budget_curves, method_lines, option_curves, quantile_curves, ratio_panels
 
 REPRESENTATIONS = ["embed", "rds", "less", "random", "zero_shot"]
 
@@ -164,3 +164,18 @@ def test_option_curves_without_a_reference_do_not_name_random() -> None:
 def test_option_curves_refuse_incomplete_frames(frame: pd.DataFrame) -> None:
     with pytest.raises(InputError):
         option_curves(frame, value="W1")
+
+
+def test_best_lines_dash_the_best_only() -> None:
+    table = pd.DataFrame({"random": [2.0, 3.0], "best": [1.0, 1.5]}, [5, 10])
+    ax = best_lines({"": table}, ylabel="distance").axes[0]
+    assert [line.get_linestyle() for line in ax.get_lines() if list(line.get_ydata()) == [1.0, 1.5]] == ["--"]
+    assert best_lines({"": table}, ylabel="distance", yscale="log").axes[0].get_yscale() == "log"
+
+
+def test_ratio_panels_keep_the_order_and_use_logarithms_for_wide_knobs() -> None:
+    part = {"knob": "size", "setting": [1.0, 100.0], "ratio": [0.5, 3.0]}
+    broken = pd.concat([pd.DataFrame({"assumption": name} | part) for name in ("2 b", "1 a")])
+    axes = ratio_panels(broken).axes
+    assert [ax.get_title(loc="left") for ax in axes] == ["2 b", "1 a"]
+    assert axes[0].get_xscale() == "log"

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from tis_utils.errors import InputError
-from tis_utils.plots import look, on_sphere, pick_maps, scene_map
+from tis_utils.plots import heaps_of_sand, look, on_sphere, pick_maps, scene_map
 
 POOL = np.random.default_rng(0).uniform(-1, 1, size=(30, 2))
 QUERIES = np.array([[0.0, 0.5], [0.5, -0.2]])
@@ -66,3 +66,9 @@ def test_a_flat_map_lifted_to_the_sphere_keeps_its_centre_and_areas() -> None:
     np.testing.assert_allclose(on_sphere(np.zeros((1, 2))), [[0, 0, 1]])
     # a cap of the sphere at height z has the area 2 π (1 - z), its map the area π r²
     np.testing.assert_allclose(2 * (1 - lifted[:, 2]), (POOL**2).sum(axis=1))
+
+
+def test_heaps_of_sand_name_the_distance() -> None:
+    pool, queries = np.array([[0.0, 0.0], [3.0, 4.0], [9.0, 9.0]]), np.array([[0.0, 0.0]])
+    ax = heaps_of_sand(pool, queries, {"Far": [1]}).axes[0]
+    assert ax.get_title(loc="left") == "Far subset: $W_1$ = 5.00"

@@ -161,16 +161,22 @@ def test_misuse_is_explained(args: tuple[Any, ...], options: dict[str, Any], sen
     assert caught.value.exit_code == 2
 
 
-@pytest.mark.parametrize("name", NAMES)
-@given(st.integers(1, 5), st.integers(12, 60), st.integers(1, 4), st.integers(0, 10_000))
-@settings(max_examples=40, deadline=None)
-def test_what_could_not_be_represented_is_picked_last(name: str, m: int, n: int, lost: int, seed: int) -> None:
+def with_zeros(m: int, n: int, lost: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Similarities (m, n), features of the candidates, and which `lost` of their rows are zero."""
     _, rows = pool(m, n, seed)
     rng = np.random.default_rng(seed)
     queries = rows[rng.choice(n, m, replace=False)]
     zero = rng.choice(n, lost, replace=False)
     rows[zero] = 0
     S = tis_utils.similarity(queries, rows)
+    return S, rows, zero
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(st.integers(1, 5), st.integers(12, 60), st.integers(1, 4), st.integers(0, 10_000))
+@settings(max_examples=40, deadline=None)
+def test_what_could_not_be_represented_is_picked_last(name: str, m: int, n: int, lost: int, seed: int) -> None:
+    S, rows, zero = with_zeros(m, n, lost, seed)
     picks = quietly(name, S, n, candidates=rows)
     assert picks[-lost:].tolist() == sorted(zero.tolist())
     assert quietly(name, S, n - lost, candidates=rows).tolist() == picks[:-lost].tolist()
@@ -183,12 +189,7 @@ def test_rows_of_zeros_are_last_whatever_the_similarities_say(
     name: str, m: int, n: int, lost: int, seed: int, value: float
 ) -> None:
     """With ``Q @ C.T`` a row of zeros looks nearer than whatever points away from the queries."""
-    _, rows = pool(m, n, seed)
-    rng = np.random.default_rng(seed)
-    queries = rows[rng.choice(n, m, replace=False)]
-    zero = rng.choice(n, lost, replace=False)
-    rows[zero] = 0
-    S = tis_utils.similarity(queries, rows)
+    S, rows, zero = with_zeros(m, n, lost, seed)
     expected = quietly(name, S, n, candidates=rows).tolist()
     S[:, zero] = value
     picks = quietly(name, S, n, candidates=rows).tolist()

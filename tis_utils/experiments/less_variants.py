@@ -53,7 +53,7 @@ def measured(study: Study) -> pd.DataFrame:
 
 def _varied(study: Study, changes: dict[str, Any]) -> Study:
     less = study.profile.less.model_copy(update=changes)
-    return Study(study.profile.model_copy(update={"less": less}), live=True)
+    return Study(study.profile.model_copy(update={"less": less}), data=study.data, live=True)
 
 
 def recipe(study: Study) -> dict[str, Any]:
@@ -73,5 +73,4 @@ def keep(study: Study) -> Path:
 
 def stored(study: Study) -> pd.DataFrame:
     """The stored table of the study's profile if its key fits, else no rows."""
-    table = read_keyed(study.profile.name, NAME, recipe(study))
-    return pd.DataFrame(columns=COLUMNS) if table is None else table
+    return read_keyed(study.profile.name, NAME, recipe(study), COLUMNS)

@@ -129,8 +129,7 @@ def keep(study: Study) -> Path:
 
 def stored(study: Study) -> pd.DataFrame:
     """The stored table of the study's profile if its key fits, else no rows."""
-    table = read_keyed(study.profile.name, NAME, recipe(study))
-    return pd.DataFrame(columns=CHANGE_COLUMNS) if table is None else table
+    return read_keyed(study.profile.name, NAME, recipe(study), CHANGE_COLUMNS)
 
 
 if __name__ == "__main__":

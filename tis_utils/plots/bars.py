@@ -212,3 +212,31 @@ def length_boxes(frame: pd.DataFrame, columns: Mapping[str, str], *, note: str =
         ax.grid(visible=False, axis="y")
     write_note(figure, note)
     return figure
+
+
+@stacking
+def term_bars(
+    parts: Mapping[str, pd.DataFrame], terms: Sequence[str], *, left: str, largest: float, xlabel: str
+) -> Figure:
+    """Stack the terms of a bound by budget, means over the rows of each part; a line for what it bounds.
+
+    Parameters
+    ----------
+    parts : mapping of title to DataFrame
+        Columns ``budget``, `terms` and `left`.
+    terms : sequence of str
+        The terms of the right side.
+    left : str
+        The left side, drawn as dots.
+    largest : float
+        The largest possible loss, dotted: a bound beyond it says nothing.
+    xlabel : str
+    """
+    means = {title: rows.groupby("budget")[[*terms, left]].mean() for title, rows in parts.items()}
+    names = [term.replace("train_", "training ").replace("_", " ") for term in terms]
+    stacks = {title: mean[list(terms)].set_axis(names, axis=1) for title, mean in means.items()}
+    figure = stacked_bars(stacks, xlabel=xlabel, ylabel="budget $B$")
+    for ax, mean in zip(figure.axes, means.values(), strict=True):
+        ax.plot(mean[left], range(len(mean)), "o-", color=INK)
+        ax.axvline(largest, color=INK, linestyle=":")
+    return figure

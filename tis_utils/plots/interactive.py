@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from numpy.typing import ArrayLike, NDArray
 from plotly.subplots import make_subplots
 
 from tis_utils.errors import InputError
@@ -196,3 +198,17 @@ def _browser(cubes: Mapping[str, Cube], steps: Sequence[str]) -> go.Figure:
     figure.update_xaxes(type="category")
     figure.update_layout(height=780, margin={"t": 100, "l": 40}, updatemenus=[menu], hovermode="x unified")
     return figure
+
+
+def sharpness_map(maps: Mapping[int, NDArray[np.float64]], moves: ArrayLike, spreads: ArrayLike) -> go.Figure:
+    """Ratios of a bound's sides by spread (rows) and translation (columns), with a slider over the dimensions."""
+    plot, dims = go.Figure(), list(maps)
+    axes = {"x": np.asarray(moves).round(2), "y": np.asarray(spreads).round(3), "zmin": 0, "zmax": 1}
+    look = {"colorscale": "Cividis", "colorbar": {"title": "left / right"}}
+    for dim, ratios in maps.items():
+        plot.add_heatmap(z=np.round(ratios, 3).tolist(), visible=dim == dims[0], **axes, **look)
+    choices = [[{"visible": [other == dim for other in dims]}] for dim in dims]
+    steps = [{"label": str(dim), "args": args} for dim, args in zip(dims, choices, strict=True)]
+    slider = {"steps": steps, "currentvalue": {"prefix": "dimension "}, "pad": {"t": 40}}
+    titles = {"xaxis_title": "translation of the cloud", "yaxis_title": "factor on its spread"}
+    return plot.update_layout(sliders=[slider], **titles)

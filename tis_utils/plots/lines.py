@@ -249,3 +249,39 @@ def option_curves(frame: pd.DataFrame, *, value: str, reference: float | None = 
     handles = line_handles(entries.values()) | {"default": Line2D([], [], color=INK, linewidth=0.9, linestyle="--")}
     legend(figure, handles | (line_handles([LOOKS["random"]]) if reference is not None else {}))
     return figure
+
+
+@stacking
+def best_lines(tables: Mapping[str, pd.DataFrame], *, ylabel: str, yscale: str = "linear") -> Figure:
+    """Draw tables against the budget (their index), a line per column; the column "best", if any, is dashed."""
+    rows = {}
+    for title, table in tables.items():
+        others = table.drop(columns="best", errors="ignore").rename_axis("budget").reset_index()
+        rows[title] = others.melt("budget", var_name="method")
+    figure = method_lines(rows, ylabel=ylabel, shared=False)
+    for ax, table in zip(figure.axes, tables.values(), strict=True):
+        if "best" in table:
+            ax.plot(table["best"], "--", color=INK)
+        ax.set_yscale(yscale)
+        if yscale == "linear":
+            ax.set_ylim(bottom=min(0, ax.get_ylim()[0]))
+    return figure
+
+
+@stacking
+def ratio_panels(broken: pd.DataFrame) -> Figure:
+    """Draw left over right side against the knob, a panel per ``assumption``; above 1 the inequality is false.
+
+    Columns as of :func:`tis_utils.evidence.broken_assumptions.broken_assumptions`.
+    """
+    figure, axes = panels(list(broken["assumption"].unique()))
+    label_axes(axes, "", "left / right")
+    for ax, (name, part) in zip(axes, broken.groupby("assumption", sort=False), strict=True):
+        ax.set_title(str(name), fontsize=8.5)
+        x, top = part["setting"], max(1.2, part["ratio"].max() * 1.1)
+        ax.plot(x, part["ratio"], "o-", color="#332288", markersize=4)
+        ax.axhline(1, color=INK, linewidth=1, linestyle="--")
+        ax.axhspan(1, top, color="#CC6677", alpha=0.15, linewidth=0)
+        wide = x.min() > 0 and x.max() > 20 * x.min()
+        ax.set(xlabel=part["knob"].iloc[0], yscale="log", xscale="log" if wide else "linear")
+    return figure

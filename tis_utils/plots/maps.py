@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import ot
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from tis_utils.errors import InputError
 from tis_utils.labels import label
 from tis_utils.neighbours.ila.coverage_depth import Landscape
 from tis_utils.plots.heat_maps import Picks
-from tis_utils.plots.panels import PAGE, grid, legend, styled, write_note
+from tis_utils.plots.panels import PAGE, grid, legend, panels, stacking, styled, write_note
 from tis_utils.plots.theme import INK, LINE, MUTED, SEQUENTIAL, look
+from tis_utils.selectors.wasserstein import w1
 
 Points = NDArray[np.float64]
 SHADES = ListedColormap(SEQUENTIAL(np.linspace(0.25, 1, 256)))  # the lightest must still be seen on white
@@ -105,14 +107,14 @@ def pick_maps(
     columns = len(first)
     limits = _limits(np.vstack([candidates, queries]))
     height = PAGE / (columns + 0.25) * np.ptp(limits[1]) / np.ptp(limits[0]) + 0.06
-    titled = sum(list(panels) != first for panels in rows.values())
+    titled = sum(list(parts) != first for parts in rows.values())
     figure, axes = grid(len(rows), columns, (height + 0.04) * len(rows) + 0.22 * (titled + 1) + 0.4)
-    for r, (name, panels) in enumerate(rows.items()):
-        for c, (title, chosen) in enumerate(panels.items()):
+    for r, (name, parts) in enumerate(rows.items()):
+        for c, (title, chosen) in enumerate(parts.items()):
             ax = axes[r * columns + c]
             _map(ax, candidates, queries, chosen, look(name).colour)
             ax.set(xlim=limits[0], ylim=limits[1])
-            if r == 0 or list(panels) != first:
+            if r == 0 or list(parts) != first:
                 ax.set_title(title)
         method, _, remark = name.partition(":")
         axes[r * columns].set_ylabel("\n".join(filter(None, [label(method), remark.strip()])), fontsize=8.5)
@@ -155,4 +157,21 @@ def depth_maps(land: Landscape, bins: int, chosen: Mapping[str, Picks]) -> Figur
     bar = figure.colorbar(ScalarMappable(cmap=SHADES), ax=axes, shrink=0.8, pad=0.01)
     bar.set_label("relative depth")
     write_note(figure, "Each dot is a candidate, rings are selected; lines are the grid.")
+    return figure
+
+
+@stacking
+def heaps_of_sand(pool: Points, queries: Points, subsets: Mapping[str, ArrayLike]) -> Figure:
+    """Draw the cheapest transport from each subset to the queries: pool (N, 2), queries (M, 2), picks by title."""
+    figure, axes = panels(list(subsets), height=3.1)
+    for ax, (name, picks) in zip(axes, subsets.items(), strict=True):
+        subset = pool[np.asarray(picks)]
+        plan = np.asarray(ot.emd([], [], ot.dist(queries, subset, "euclidean")))  # (M, B)
+        for m, b in np.argwhere(plan > 1e-9):
+            ax.plot(*np.stack([subset[b], queries[m]]).T, color=LINE)
+        ax.scatter(pool[:, 0], pool[:, 1], s=12, color=LINE)
+        points = {"subset": ax.scatter(subset[:, 0], subset[:, 1], s=45, color="#D55E00")}
+        points["queries"] = ax.scatter(queries[:, 0], queries[:, 1], s=130, marker="*", color=INK)
+        ax.set(title=f"{name} subset: $W_1$ = {w1(subset, queries):.2f}", xticks=[], yticks=[])
+    legend(figure, points)
     return figure

@@ -144,11 +144,11 @@ def write_keyed(profile: str, name: str, rows: pd.DataFrame, key: Mapping[str, A
     return path
 
 
-def read_keyed(profile: str, name: str, key: Mapping[str, Any]) -> pd.DataFrame | None:
-    """Read a stored table if its key is `key`, else say in the log what changed and return nothing."""
+def read_keyed(profile: str, name: str, key: Mapping[str, Any], columns: Sequence[str]) -> pd.DataFrame:
+    """Read a stored table if its key is `key`, else say in the log what changed and return no rows of `columns`."""
     path = table_file(profile, name)
     if trusted(path, key, what=UNUSED) is None:
-        return None
+        return pd.DataFrame(columns=list(columns))
     return pd.read_csv(path, encoding="utf-8", float_precision="round_trip")
 
 

@@ -85,8 +85,9 @@ def table(study: Study, draws: int | None = None) -> pd.DataFrame:
 
 def stored(study: Study) -> pd.DataFrame:
     """The table if it came with the repository and its key fits; else an empty one. Nothing is trained."""
-    rows = None if study.live else read_keyed(study.profile.name, NAME, _key(study))
-    return pd.DataFrame(columns=COLUMNS) if rows is None else rows
+    if study.live:
+        return pd.DataFrame(columns=COLUMNS)
+    return read_keyed(study.profile.name, NAME, _key(study), COLUMNS)
 
 
 def compute(study: Study, planned: Sequence[Planned]) -> pd.DataFrame:

@@ -113,8 +113,9 @@ def keep(study: Study) -> Path:
 
 def stored(study: Study) -> pd.DataFrame:
     """The stored matrix of the study's profile, if it belongs to today's data, model and steps; else no rows."""
-    rows = None if study.live else read_keyed(study.profile.name, NAME, recipe(study))
-    return pd.DataFrame(columns=COLUMNS) if rows is None else rows
+    if study.live:
+        return pd.DataFrame(columns=COLUMNS)
+    return read_keyed(study.profile.name, NAME, recipe(study), COLUMNS)
 
 
 def recheck(study: Study, rows: pd.DataFrame, *, share: float = 0.02, seed: int = 0) -> pd.DataFrame:

@@ -1,0 +1,108 @@
+"""Commands about notebooks and the book, which :mod:`tis_utils.cli` registers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+
+from tis_utils import paths
+from tis_utils.book.arguments import from_here, parse_value, parse_values, split_pairs
+from tis_utils.errors import InputError
+
+ProfileName = Annotated[str, Option("--profile", "-P", help="A name that `tis doctor` lists, or a .yaml file.")]
+Notebook = Annotated[str, Argument(help="Path, name or number of a notebook: 00, 00_quickstart, ….")]
+Engine = Annotated[str, Option(help="joblib backend: loky, or ray or dask (extra `cluster`).")]
+
+
+def book(
+    profile: ProfileName = "classroom",
+    fresh: Annotated[bool, Option("--fresh", help="Forget every cached result and executed notebook first.")] = False,
+    into: Annotated[Path, Option(help="Build in a copy of book/ here.", show_default="book/ itself")] = paths.BOOK,
+    jobs: Annotated[
+        int | None, Option("--jobs", "-j", min=1, help="Chapters at once; default one per core, up to 4.")
+    ] = None,
+) -> None:
+    """Execute the chapters that are out of date, then render the book."""
+    from tis_utils.book.build import build_book, home_page
+
+    for run in build_book(profile, folder=into, fresh=fresh, jobs=jobs):
+        state = "executed in" if run.fresh else "up to date, took"
+        typer.echo(f"{run.notebook.name}: {state} {run.seconds:.0f} s")
+    typer.echo(f"The book is at {home_page(into)}")
+
+
+def run(
+    notebook: Notebook,
+    profile: ProfileName = "classroom",
+    parameter: Annotated[
+        list[str] | None, Option("--parameter", "-p", metavar="NAME VALUE", help="As -p budgets 25,50; repeatable.")
+    ] = None,
+    output: Annotated[Path | None, Option("--output", "-o", help="Executed notebook; default in build/runs.")] = None,
+    show: Annotated[bool, Option("--parameters", help="List the parameters, their values and their meaning.")] = False,
+) -> None:
+    """Execute one notebook with your own parameters."""
+    from tis_utils.book.execute import execute
+    from tis_utils.book.parameters import explain_parameters, find_notebook
+    from tis_utils.storage.keys import digest
+
+    path = find_notebook(notebook)
+    if show:
+        typer.echo("\n".join(explain_parameters(path, profile)))
+        return
+    given = {name: parse_value(text) for name, text in split_pairs(parameter or []).items()}
+    given.setdefault("profile", from_here(profile))
+    target = output or paths.BUILD / "runs" / f"{path.stem}-{digest(given)[:8]}.ipynb"
+    paths.check_file(target)
+    if paths.same_file(target, path):
+        raise InputError(f"The executed notebook would replace {path}: choose another name after --output.")
+    seconds = execute(path, target, given)
+    typer.echo(f"{path.name} ran in {seconds:.0f} s; the result is {target}")
+
+
+def sweep(
+    notebook: Notebook,
+    parameter: Annotated[
+        list[str],
+        Option(
+            "--parameter",
+            "-p",
+            metavar="NAME V1,V2",
+            help="As -p seeds 0,1,2; lists as -p budgets [25,50],[100]; repeatable.",
+        ),
+    ],
+    profile: ProfileName = "classroom",
+    jobs: Annotated[int, Option("--jobs", "-j", min=1, help="Notebooks executed at once.")] = 1,
+    engine: Engine = "loky",
+    into: Annotated[Path | None, Option(help="Folder of the results; default below build/sweeps.")] = None,
+) -> None:
+    """Execute a notebook under every combination of parameters; finished ones are kept, index.csv lists all."""
+    from tis_utils.book import sweep as sweeps
+    from tis_utils.book.parameters import find_notebook
+
+    path = find_notebook(notebook)
+    grid = {name: parse_values(text) for name, text in split_pairs(parameter).items()}
+    folder = into or paths.BUILD / "sweeps" / path.stem
+    index = sweeps.sweep(path, grid, folder, profile=from_here(profile), jobs=jobs, engine=engine)
+    typer.echo(index.drop(columns="error").to_string(index=False))
+    typer.echo(f"The table is {folder / sweeps.INDEX}")
+    failed = index["status"] == "failed"
+    for error in index.loc[failed, "error"]:
+        typer.echo(f"tis: {error}", err=True)
+    raise typer.Exit(int(failed.any()))
+
+
+def student(
+    notebook: Annotated[list[str] | None, Argument(help="Paths, names or numbers. Default: all chapters.")] = None,
+    into: Annotated[Path, Option(help="Folder of the copies.", show_default="build/student")] = paths.BUILD / "student",
+) -> None:
+    """Write copies for a class: without solutions and answers, and with them in `solutions/`."""
+    from tis_utils.book.parameters import chapters, find_notebook
+    from tis_utils.book.student import write_copies
+
+    if paths.inside(into, paths.NOTEBOOKS):
+        raise InputError(f"{into} lies in {paths.NOTEBOOKS}: the copies would be chapters. Choose another folder.")
+    written = write_copies([find_notebook(name) for name in notebook or []] or chapters(), into)
+    typer.echo(f"{len(written) // 2} notebooks are in {into}, with solutions in {into / 'solutions'}.")
