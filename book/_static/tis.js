@@ -1,9 +1,6 @@
-// Interactive figures (one copy of plotly.js, loaded only where needed), search from disk, keyboard.
+// Interactive figures (one copy of plotly.js, loaded only where needed), keyboard, paper.
 (() => {
   const vendor = new URL("vendor/", document.currentScript.src);
-
-  // Summaries of search results are fetched, which browsers forbid between files on disk.
-  if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
 
   function draw(figure) {
     const { data, layout } = JSON.parse(figure.querySelector('script[type="application/json"]').textContent);

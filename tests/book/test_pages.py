@@ -132,19 +132,6 @@ def page(browser: Browser):
     context.close()
 
 
-def test_search_finds_a_word(page, open_page):
-    visit = open_page(page, "search.html?q=budget")
-    page.wait_for_selector("#search-results ul.search li a[href*='glossary']")  # results come one by one
-    assert visit.console == []
-    assert [url for url in visit.requests if not url.startswith(LOCAL)] == []
-
-
-def test_search_says_when_there_is_nothing(page, open_page):
-    open_page(page, "search.html?q=xylophonequartz")
-    page.wait_for_function("document.querySelector('#search-results').innerText.includes('did not match')")
-    assert page.query_selector("#search-results ul.search li") is None
-
-
 def test_keyboard_focus_is_visible(page, open_page):
     open_page(page, "index.html")
     seen = set()
