@@ -23,7 +23,9 @@ SECTIONS = "section[id]:not([id$=-content])"
 ITEMS = "dl.glossary > dt[id], dt.sig[id], div.citation[id]"
 Page = tuple[str, str, list[tuple[str, str, str]]]  # address, title, entries
 # Not what a page says: code, tables of numbers, what a reader has not asked to see.
-SILENT = "script, style, svg, pre, table.dataframe, div.math, .headerlink, .cell > details > summary, .solution, .tis-quiz details"
+SILENT = (
+    "script, style, svg, pre, table.dataframe, div.math, .headerlink, details > summary, .solution, .tis-quiz details"
+)
 SPACE = re.compile(r"\s+")
 MARKUP = re.compile(r"\\(?:mathbb|mathrm|mathcal|text|operatorname\*?|left|right|,|;|!|quad)|[{}_^\\]")
 DATA = re.compile(r"""data:image/[^"']+""")

@@ -15,8 +15,10 @@ from tests_support import extension as load_extension
 in_browser = pytest.mark.browser  # the first tests need none
 PAGE = r"""<main><nav>menu</nav><article class="bd-article"><section id="top"><h1>Title<a class="headerlink">#</a></h1>
 <p>Cost <span class="math">\(W_1\)</span> ( see [ <a>2026</a> ] ).</p><img src="data:image/png;base64,AAAA">
-<section id="inner"><h2>Inner</h2><p>Own words.</p><pre>code()</pre><table class="dataframe"><tr><td>12</td></tr></table>
-<div class="exercise"><section id="exercise-content"><p>Ask.</p></section></div><div class="solution">Told.</div></section>
+<section id="inner"><h2>Inner</h2><p>Own words.</p><pre>code()</pre>
+<table class="dataframe"><tr><td>12</td></tr></table>
+<div class="exercise"><section id="exercise-content"><p>Ask.</p></section></div>
+<div class="solution">Told.</div></section>
 <dl class="glossary"><dt id="term-UOT">UOT</dt><dd><p>Unbalanced optimal transport: mass may vary.</p></dd></dl>
 </section></article></main>"""
 
@@ -36,7 +38,8 @@ def test_a_page_without_an_article_has_no_entries() -> None:
 
 
 def test_only_abbreviations_are_written_out() -> None:
-    terms = [("a", "UOT", "Unbalanced optimal transport: mass."), ("b", "pool", "All of it: N."), ("c", "GPU", "A card: fast.")]
+    meanings = {"UOT": "Unbalanced optimal transport: mass.", "pool": "All of it: N.", "GPU": "A card: fast."}
+    terms = [("anchor", *term) for term in meanings.items()]
     found = load_extension("tis_search").written_out([("glossary.html", "Glossary", terms)])
     assert found == {"UOT": "Unbalanced optimal transport"}
 
@@ -65,8 +68,6 @@ def ask(page, open_page):
             [...page.querySelectorAll("li")].map((li) => [li.querySelector("a")?.href ?? "", li.innerText])])""")
 
     return search
-
-
 
 
 @in_browser
