@@ -1,7 +1,7 @@
 """Sphinx extension: a search that answers with sections and excerpts, also where pages are read from disk.
 
-Sphinx's own search fetches every page that it excerpts, which browsers forbid between files. Here the text of all pages is
-cut into entries (a section, a term of the glossary, a function, a cited work) and stored as one script,
+Sphinx's own search fetches every page that it excerpts, which browsers forbid between files. Here the text of all pages
+is cut into entries (a section, a term of the glossary, a function, a cited work) and stored as one script,
 ``_static/search_entries.js``, which ``_static/search.js`` loads when a reader starts to search.
 """
 
