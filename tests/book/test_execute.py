@@ -29,7 +29,7 @@ from tis_utils.errors import InputError, RunError
     ],
 )
 def test_bad_parameters_are_refused_before_anything_runs(folder: Path, given: dict, message: str) -> None:
-    path = notebook(folder / "00_x.ipynb", "raise SystemError('must not run')")
+    path = notebook(folder / "00_x.ipynb", "raise SystemError('must not run')\nload_profile(profile)")
     with pytest.raises(InputError, match=message):
         execute(path, folder / "out.ipynb", given)
     assert not (folder / "out.ipynb").exists()

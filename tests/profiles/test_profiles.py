@@ -170,3 +170,18 @@ def test_options_that_a_metric_does_not_have(metric: str, message: str) -> None:
 
 def test_gradient_checkpointing_is_in_no_key() -> None:
     assert "gradient_checkpointing" not in Training(gradient_checkpointing=True).model_dump()
+
+
+def test_files_and_folders_are_named_relative_to_the_profile(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "base" / "tiny").mkdir(parents=True)
+    (tmp_path / "base" / "own model").mkdir()
+    (tmp_path / "base" / "pool #1.jsonl").touch()
+    lines = ["extends: smoke", "model: own model", "proxy: tiny", "pool: 'pool #1.jsonl'", "queries: ./none"]
+    (tmp_path / "base" / "low.yaml").write_text("\n".join(lines), encoding="utf-8")
+    (tmp_path / "top.yaml").write_text("extends: base/low.yaml\nembedder: org/name\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    settings = load_profile("top.yaml")
+    assert settings.model == str(tmp_path / "base" / "own model")
+    assert settings.pool == str(tmp_path / "base" / "pool #1.jsonl")
+    assert settings.queries == str(tmp_path / "base" / "none")  # a later message names the place that was meant
+    assert (settings.proxy, settings.embedder) == ("tiny", "org/name")

@@ -9,11 +9,21 @@ import typer
 from typer import Argument, Option
 
 from tis_utils import paths
-from tis_utils.book.arguments import from_here, parse_value, parse_values, split_pairs
+from tis_utils.book.arguments import from_here
 from tis_utils.errors import InputError
 
 ProfileName = Annotated[str, Option("--profile", "-P", help="A name that `tis doctor` lists, or a .yaml file.")]
 Notebook = Annotated[str, Argument(help="Path, name or number of a notebook: 00, 00_quickstart, ….")]
+OwnProfile = Annotated[
+    str | None,
+    Option("--profile", "-P", help="A name that `tis doctor` lists, or a .yaml file. Default: the notebook's."),
+]
+Raw = Annotated[
+    list[str] | None,
+    Option("--raw", "-r", metavar="NAME TEXT", help="A text as it is, never a number, list or path; repeatable."),
+]
+File = Annotated[Path | None, Option("--file", "-f", help="YAML file of parameters; -p goes before it.")]
+Folder = Annotated[Path | None, Option("--cwd", help="Run there; paths start there.", show_default="here")]
 Engine = Annotated[str, Option(help="joblib backend: loky, or ray or dask (extra `cluster`).")]
 
 
@@ -36,30 +46,49 @@ def book(
 
 def run(
     notebook: Notebook,
-    profile: ProfileName = "classroom",
+    profile: OwnProfile = None,
     parameter: Annotated[
         list[str] | None, Option("--parameter", "-p", metavar="NAME VALUE", help="As -p budgets 25,50; repeatable.")
     ] = None,
+    raw: Raw = None,
+    file: File = None,
     output: Annotated[Path | None, Option("--output", "-o", help="Executed notebook; default in build/runs.")] = None,
+    cwd: Folder = None,
     show: Annotated[bool, Option("--parameters", help="List the parameters, their values and their meaning.")] = False,
 ) -> None:
-    """Execute one notebook with your own parameters."""
+    """Execute one notebook with your own parameters, read as the notebook's defaults are: numbers, texts, lists."""
     from tis_utils.book.execute import execute
-    from tis_utils.book.parameters import explain_parameters, find_notebook
+    from tis_utils.book.parameters import explain_parameters, find_notebook, read_values
     from tis_utils.storage.keys import digest
 
-    path = find_notebook(notebook)
+    path, folder = find_notebook(notebook), _folder(cwd)
     if show:
-        typer.echo("\n".join(explain_parameters(path, profile)))
+        typer.echo("\n".join(explain_parameters(path, _profile(profile).get("profile"))))
         return
-    given = {name: parse_value(text) for name, text in split_pairs(parameter or []).items()}
-    given.setdefault("profile", from_here(profile))
+    given = _profile(profile) | read_values(path, parameter or [], raw or [], file, folder)
     target = output or paths.BUILD / "runs" / f"{path.stem}-{digest(given)[:8]}.ipynb"
     paths.check_file(target)
     if paths.same_file(target, path):
         raise InputError(f"The executed notebook would replace {path}: choose another name after --output.")
-    seconds = execute(path, target, given)
+    seconds = execute(path, target, given, folder=folder)
     typer.echo(f"{path.name} ran in {seconds:.0f} s; the result is {target}")
+
+
+def _folder(cwd: Path | None) -> Path:
+    folder = Path.cwd() if cwd is None else cwd.absolute()
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder. Give --cwd the folder in which the notebook shall run.")
+    return folder
+
+
+def _profile(profile: str | None) -> dict[str, str]:
+    """The parameter that a profile is, if one is given; an InputError if there is none of that name."""
+    from tis_utils.profiles import load_profile
+
+    if profile is None:
+        return {}
+    load_profile(profile)
+    return {"profile": from_here(profile)}
 
 
 def sweep(
@@ -73,19 +102,23 @@ def sweep(
             help="As -p seeds 0,1,2; lists as -p budgets [25,50],[100]; repeatable.",
         ),
     ],
-    profile: ProfileName = "classroom",
+    profile: OwnProfile = None,
+    raw: Raw = None,
+    file: File = None,
+    cwd: Folder = None,
     jobs: Annotated[int, Option("--jobs", "-j", min=1, help="Notebooks executed at once.")] = 1,
     engine: Engine = "loky",
     into: Annotated[Path | None, Option(help="Folder of the results; default below build/sweeps.")] = None,
 ) -> None:
     """Execute a notebook under every combination of parameters; finished ones are kept, index.csv lists all."""
     from tis_utils.book import sweep as sweeps
-    from tis_utils.book.parameters import find_notebook
+    from tis_utils.book.parameters import find_notebook, read_grid, read_values
 
-    path = find_notebook(notebook)
-    grid = {name: parse_values(text) for name, text in split_pairs(parameter).items()}
+    path, start = find_notebook(notebook), _folder(cwd)
+    fixed = _profile(profile) | read_values(path, [], raw or [], file, start)
+    grid = {name: [value] for name, value in fixed.items()} | read_grid(path, parameter, start)
     folder = into or paths.BUILD / "sweeps" / path.stem
-    index = sweeps.sweep(path, grid, folder, profile=from_here(profile), jobs=jobs, engine=engine)
+    index = sweeps.sweep(path, grid, folder, jobs=jobs, engine=engine, cwd=start)
     typer.echo(index.drop(columns="error").to_string(index=False))
     typer.echo(f"The table is {folder / sweeps.INDEX}")
     failed = index["status"] == "failed"

@@ -7,6 +7,7 @@ import importlib.util
 import os
 import platform
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import torch
 from packaging.requirements import Requirement
 
 from tis_utils import paths
+from tis_utils.book.kernel import other_python
 from tis_utils.profiles import Profile, load_profile, names
 
 GIB = 2**30
@@ -63,7 +65,7 @@ class Report:
 def examine(profile: str) -> Report:
     """Check this machine against one profile, and summarise what the others need."""
     chosen = load_profile(profile)
-    checks = [_packages(), _browser(), _memory(), _disk(), _accelerator(chosen), *_needs(chosen)]
+    checks = [_packages(), _kernel(), _browser(), _memory(), _disk(), _accelerator(chosen), *_needs(chosen)]
     return Report(chosen.name, checks, [_summary(load_profile(name)) for name in names()])
 
 
@@ -89,6 +91,17 @@ def _problem(requirement: Requirement) -> str | None:
     if not requirement.specifier.contains(version, prereleases=True):
         return f"{requirement.name} is {version}, needed {requirement.specifier}"
     return None
+
+
+def _kernel() -> Check:
+    other = other_python()
+    detail = f"{sys.executable}; notebooks run in it, whatever kernels Jupyter has"
+    if other:
+        detail += (
+            f". But JupyterLab starts another program as `python3`: {other}. If notebooks opened there do not find the "
+            f"package, run `{sys.executable} -m ipykernel install --sys-prefix`, or choose another kernel"
+        )
+    return Check("kernel", None if other else True, detail)
 
 
 def _browser() -> Check:

@@ -20,6 +20,7 @@ import papermill
 from joblib import cpu_count
 
 from tis_utils import paths
+from tis_utils.book.kernel import NAME, ThisPython
 from tis_utils.book.parameters import check_parameters
 from tis_utils.errors import RunError
 from tis_utils.storage.keys import digest, file_digest
@@ -28,8 +29,9 @@ from tis_utils.storage.parallel import run_all
 
 log = logging.getLogger(__name__)
 
-KERNEL = "python3"
+logging.getLogger("papermill").setLevel(logging.ERROR)  # it does not know every parameter that we do
 STARTS = 3  # tries; a kernel that starts beside another can be given a port that is taken by then
+BRACES = str.maketrans({"{": "{{", "}": "}}"})  # papermill fills parameters into paths
 BAR = {"bar_format": "{desc}: {n_fmt} of {total_fmt} cells, {elapsed}"}  # cells differ too much for a time left
 
 
@@ -60,23 +62,25 @@ def _execute_within(cores: int, job: tuple[Path, Path, Mapping[str, Any]]) -> Ru
         return execute_stale(*job, progress=False)
 
 
-def execute_stale(notebook: Path, output: Path, given: Mapping[str, Any], *, progress: bool = True) -> Run:
+def execute_stale(
+    notebook: Path, output: Path, given: Mapping[str, Any], *, progress: bool = True, folder: Path | None = None
+) -> Run:
     """Execute a notebook into `output` unless an up-to-date copy is there; see :func:`dependencies`."""
-    key = dependencies(notebook, given)
+    key = dependencies(notebook, given, folder)
     manifest = trusted(output, what=f"Executing {notebook.name} again,")
     if manifest and not different_keys(manifest.get("key"), key):
         return Run(notebook, output, manifest["seconds"], fresh=False)
-    seconds = round(execute(notebook, output, given, progress=progress), 1)
+    seconds = round(execute(notebook, output, given, progress=progress, folder=folder), 1)
     describe(output, file_digest(output), {"key": key, "seconds": seconds})
     return Run(notebook, output, seconds, fresh=True)
 
 
-def dependencies(notebook: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+def dependencies(notebook: Path, given: Mapping[str, Any], folder: Path | None = None) -> dict[str, Any]:
     """Digests of everything that an executed notebook depends on."""
     package = (path for path in (paths.ROOT / "tis_utils").rglob("*") if path.suffix != ".pyc")
-    texts = (str(value) for value in given.values() if isinstance(value, str | Path))
-    named = (path for path in map(Path, texts) if path.suffix)  # pools, queries, a profile of the reader's own
-    return {
+    named = (path for value in given.values() for path in _files_named(value, folder or Path()))
+    here = {} if folder is None else {"folder": str(folder)}
+    return here | {
         "notebook": _files_digest([notebook]),
         "profiles": _files_digest(paths.PROFILES.rglob("*.yaml")),
         "package": _files_digest(package),
@@ -86,21 +90,37 @@ def dependencies(notebook: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _files_named(value: Any, folder: Path) -> list[Path]:
+    """Files that a parameter names: pools, queries, a profile of the reader's own, the files of a model's folder."""
+    if isinstance(value, list):
+        return [path for each in value for path in _files_named(each, folder)]
+    if not isinstance(value, str | Path):
+        return []
+    path = folder / value
+    try:
+        return sorted(path.iterdir()) if (path / "config.json").is_file() else [path]
+    except (OSError, ValueError):  # a text that is no path
+        return []
+
+
 def _files_digest(candidates: Iterable[Path]) -> str:
     return digest([(path.name, file_digest(path)) for path in sorted(candidates) if path.is_file()])
 
 
-def execute(notebook: Path, output: Path, given: Mapping[str, Any], *, progress: bool = True) -> float:
+def execute(
+    notebook: Path, output: Path, given: Mapping[str, Any], *, progress: bool = True, folder: Path | None = None
+) -> float:
     """Execute one notebook and return its wall time in seconds; a failed one is left under ``build/failed``.
 
-    A RunError names the cell, its error and the partial notebook. With `progress` the notebook's bars are shown.
+    A RunError names the cell, its error and the partial notebook. With `progress` the notebook's bars are shown. It
+    runs in `folder`, by default that of the chapters.
     """
     check_parameters(notebook, given)
     live = paths.BUILD / "running" / output.name  # several runs of one notebook may go on at once
     live.parent.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
     try:
-        _run_cells(notebook, live, given, progress)
+        _run_cells(notebook, live, given, progress, folder or paths.NOTEBOOKS)
     except papermill.PapermillExecutionError as error:
         failed = paths.BUILD / "failed" / output.name
         failed.parent.mkdir(parents=True, exist_ok=True)
@@ -120,18 +140,19 @@ def execute(notebook: Path, output: Path, given: Mapping[str, Any], *, progress:
     return seconds
 
 
-def _run_cells(notebook: Path, live: Path, given: Mapping[str, Any], progress: bool) -> None:
+def _run_cells(notebook: Path, live: Path, given: Mapping[str, Any], progress: bool, folder: Path) -> None:
     """Execute all cells; start the kernel again where it ended before the first cell."""
     for left in reversed(range(STARTS)):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # papermill passes on its libraries' deprecation notes
                 papermill.execute_notebook(
-                    str(notebook),
-                    str(live),
+                    *(str(path).translate(BRACES) for path in (notebook, live)),
                     parameters=dict(given),
-                    kernel_name=KERNEL,
-                    cwd=str(paths.NOTEBOOKS),
+                    kernel_name=NAME,
+                    language="python",
+                    kernel_manager_class=ThisPython,
+                    cwd=str(folder),
                     progress_bar=BAR | {"desc": notebook.stem} if progress else False,
                     autosave_cell_every=0,
                     stderr_file=sys.stderr if progress and sys.stderr.isatty() else None,

@@ -111,6 +111,8 @@ class Plan(_Strict):
 class Profile(_Strict):
     """Everything that decides the size of a run.
 
+    Files and folders that a profile names lie relative to the profile's file.
+
     ==================  ==============================================================================================
     model, embedder     language model and sentence-embedding model: a known name, a folder, or a Hub name
     embed_prompt        what EMBED puts in front of queries, a text or a name, or None for the embedder's own

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import reprlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +11,11 @@ from typing import Any
 import yaml
 
 from tis_utils.errors import InputError
-from tis_utils.paths import PROFILES
+from tis_utils.paths import PROFILES, exists
+
+PLACES = ("model", "proxy", "embedder", "pool", "warmup_set", "queries", "published")  # settings that may be paths
+BUILT_IN = ("tiny", "mini", "smollm2", "minilm", "classroom", "natural", "benchmarks")
+RELATIVE = ("./", "../", "~/", ".\\", "..\\")
 
 
 def names() -> list[str]:
@@ -24,9 +29,25 @@ def read_profile(profile: str | Path) -> tuple[Path, dict[str, Any]]:
     return path, _settings(path, {path.resolve(): str(profile)})
 
 
+def _located(path: Path, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a file with what they name beside it as absolute paths; a built-in name stays one."""
+
+    def absolute(value: Any) -> Any:
+        if isinstance(value, list):
+            return [absolute(each) for each in value]
+        if not isinstance(value, str) or value in BUILT_IN or not value:
+            return value
+        beside = path.parent / Path(value).expanduser()
+        if value.startswith(RELATIVE) or exists(beside):
+            return os.path.normpath(beside.absolute())
+        return value
+
+    return {key: absolute(value) if key in PLACES else value for key, value in data.items()}
+
+
 def _settings(path: Path, chain: Mapping[Path, str]) -> dict[str, Any]:
     """Settings of a file with those below it; `chain` holds the files passed on the way, as they were called."""
-    data = _read(path)
+    data = _located(path, _read(path))
     base = data.pop("extends", None)
     merged = data if base is None else _merged(_settings_below(path, base, chain), data)
     _check_metrics(path, data, merged)

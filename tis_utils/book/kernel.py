@@ -1,0 +1,34 @@
+"""The Python that executes notebooks: this one, whatever kernels Jupyter knows."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from ipykernel.kernelspec import make_ipkernel_cmd
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+
+NAME = "python3"
+
+
+class ThisPython(AsyncKernelManager):
+    """Starts IPython in the Python that runs this command."""
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        """How it is started."""
+        return KernelSpec(argv=make_ipkernel_cmd(), display_name="this Python", language="python")
+
+
+def other_python() -> str | None:
+    """What Jupyter starts as ``python3`` if that is not this Python: the command, and the file that says so."""
+    about = KernelSpecManager().get_all_specs().get(NAME)
+    if about is None or _same_program(about["spec"]["argv"][0]):
+        return None
+    return f"{' '.join(about['spec']['argv'][:3])} … ({Path(about['resource_dir']) / 'kernel.json'})"
+
+
+def _same_program(program: str) -> bool:
+    """Whether it is this Python; links are not followed, virtual environments are links to one program."""
+    return program in ("python", "python3") or Path(program).absolute() == Path(sys.executable).absolute()
