@@ -19,7 +19,7 @@ from tis_utils.examples.text import Example, Query, chat_prompt
 SEPARATORS = '\n\r\t\u2028\u2029\x85\x0b\x0c\x1c\ufeff\x00"\\{}é漢🙂'
 TEXT = st.text(st.one_of(st.sampled_from(SEPARATORS), st.characters(codec="utf-8")), max_size=20)
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | TEXT,
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(TEXT, inner, max_size=2),
     max_leaves=4,
 )
@@ -153,7 +153,7 @@ USER_ONLY = {"messages": [{"role": "user", "content": "u"}]}
         ([{"messages": [{"role": "bot", "content": "x"}]}], r"line 1: .*role is 'bot'"),
         ([{"messages": [{"role": "assistant", "content": 3}]}], r"line 1: .*content must be a string"),
         ([{"prompt": "p", "response": 3}], r"line 1: 'response' must be a string, got int"),
-        ([{"text": "p"}], r"line 1: unknown format, keys are text. Expected chat: messages"),
+        ([{"quiz": "p"}], r"line 1: unknown format, keys are quiz. Expected chat: messages"),
         ([{}], r"line 1: unknown format, keys are none"),
         ([{"prompt": "p", "label": "l"}], r"line 1: .*is a query"),
         ([{**CHAT, "meta": [1]}], r"line 1: 'meta' must be a JSON object, got list"),
@@ -189,7 +189,7 @@ def test_mistakes_in_query_files(write: Callable[..., Path], record: dict[str, A
 def test_missing_file_and_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nope\.jsonl does not exist"):
         jsonl.read_examples(tmp_path / "nope.jsonl")
-    with pytest.raises(InputError, match="is a folder"):
+    with pytest.raises(RunError, match="Check that the folder holds"):
         jsonl.read_queries(tmp_path)
 
 

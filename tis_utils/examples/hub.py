@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tis_utils.errors import InputError, RunError
+from tis_utils.examples.fields import Skip
 from tis_utils.examples.formats import to_example, to_query
 from tis_utils.examples.text import Example, Query
 
@@ -18,6 +19,7 @@ log = logging.getLogger(__name__)
 POOLS = {"tulu": "Harvard-DCML/tulu-v2-197K-processed", "dolci": "Harvard-DCML/dolci-instruct-sft-200K-processed"}
 QUERY_SETS = "Harvard-DCML/targeted-query-set-processed"
 
+ROWS = 32  # of a table that are held at a time
 _OF_FOLDERS = "Check that the folder holds parquet or JSON files and that they open."
 _OF_THE_HUB = (
     "Check the spelling and the network (the Hub may be unreachable or HF_HUB_OFFLINE set). On a machine without "
@@ -35,10 +37,18 @@ def load_pool(
     if limit is not None and limit < 1:
         raise InputError(f"limit is {limit}; expected a positive number of rows, or None for all of them.")
     name = POOLS.get(str(name_or_path), str(name_or_path))
-    pool = [
-        to_example(_plain(row), where=f"{name}, {split} row {i}", name=name, default_id=f"{split}:{i}")
-        for i, row in enumerate(_rows(name, config, split, limit))
-    ]
+    pool, skipped = [], 0
+    for i, row in enumerate(rows(name, config, split, limit)):
+        try:
+            example = to_example(row, where=f"{name}, {split} row {i}", name=name, default_id=f"{split}:{i}")
+        except Skip:
+            example = None
+        if example is None or any(turn["role"] == "tool" for turn in example.messages):
+            skipped += 1
+        else:
+            pool.append(example)
+    if skipped:
+        log.warning("%s: %d rows with turns of tools, or without an answer to learn, were skipped.", name, skipped)
     return _unique(pool, name)
 
 
@@ -50,13 +60,16 @@ def load_queries(name_or_path: str | Path, task: str, *, split: str = "dev") -> 
             raise InputError(f"{part!r} is no name of a task or split. Write it without slashes, as in 'gsm8k'.")
     place = f"{name}, {task}/{split}"
     return [
-        to_query(_singular(_plain(row)), where=f"{place} row {i}", name=task, default_id=f"{task}/{split}:{i}")
-        for i, row in enumerate(_rows(name, task, split))
+        to_query(_singular(row), where=f"{place} row {i}", name=task, default_id=f"{task}/{split}:{i}")
+        for i, row in enumerate(rows(name, task, split))
     ]
 
 
-def _rows(name: str, config: str | None, split: str, limit: int | None = None) -> list[Mapping[str, Any]]:
-    """Rows of one split; what goes wrong in `datasets` is said in our words."""
+def rows(name: str, config: str | None, split: str, limit: int | None = None) -> list[Mapping[str, Any]]:
+    """Rows of one split of a data set of the Hub, a folder of files, or a folder that ``save_to_disk`` wrote.
+
+    What goes wrong in `datasets` is said in our words.
+    """
     import datasets  # slow to import, and most users never come here
     import pyarrow  # type: ignore[import-untyped]
 
@@ -68,13 +81,28 @@ def _rows(name: str, config: str | None, split: str, limit: int | None = None) -
     if file.is_file():
         arguments = {"path": "parquet" if file.suffix == ".parquet" else "json", "data_files": {split: str(file)}}
     try:
-        rows = datasets.load_dataset(**arguments, split=split, streaming=limit is not None)
-        return list(itertools.islice(rows, limit))  # a streamed file is only read, and found broken, here
+        if any((Path(name) / part).is_file() for part in ("dataset_dict.json", "state.json")):
+            return list(itertools.islice(_saved(name, split), limit))
+        data = datasets.load_dataset(**arguments, split=split, streaming=limit is not None)
+        return list(itertools.islice(data, limit))  # a streamed file is only read, and found broken, here
     except (OSError, datasets.exceptions.DatasetsError, pyarrow.ArrowInvalid) as error:
         advice = _OF_FOLDERS if local else _OF_THE_HUB
         raise RunError(f"Data set {name!r} could not be loaded: {error}. {advice}") from error
     except ValueError as error:  # unknown split or configuration; the text lists the known ones
         raise InputError(f"Data set {name!r}: {error} Choose another task or split.") from error
+
+
+def _saved(folder: str, split: str) -> Any:
+    """What ``save_to_disk`` wrote; of several splits the one asked for, or the only one."""
+    import datasets
+
+    data = datasets.load_from_disk(folder)
+    if isinstance(data, datasets.DatasetDict):
+        names = list(data)
+        if split not in names and len(names) != 1:
+            raise InputError(f"{folder} has no split {split!r}, it has {', '.join(names)}. Give the folder of one of them.")
+        data = data[split if split in names else names[0]]
+    return (row for table in data.with_format("arrow").iter(ROWS) for row in table.to_pylist())
 
 
 def _task_file(folder: Path, task: str, split: str) -> Path:
@@ -87,12 +115,7 @@ def _task_file(folder: Path, task: str, split: str) -> Path:
     )
 
 
-def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out empty cells: tables fill absent keys with None."""
-    return {key: value for key, value in row.items() if value is not None}
-
-
-def _singular(row: dict[str, Any]) -> dict[str, Any]:
+def _singular(row: Mapping[str, Any]) -> dict[str, Any]:
     return {{"prompts": "prompt", "labels": "label"}.get(key, key): value for key, value in row.items()}
 
 

@@ -1,6 +1,7 @@
-"""Your own data: JSONL files (one JSON object per line, UTF-8) in any format of :mod:`tis_utils.examples.formats`.
+"""Your own data: files (and what else :mod:`tis_utils.examples.records` reads) of :mod:`tis_utils.examples.formats`.
 
-Without ``id``, file stem and line number make one; without ``source`` or ``task``, the file stem is it.
+Without ``id``, file stem and line number make one; without ``source`` or ``task``, the file stem is it. What a line says and
+is not read is counted in the log.
 """
 
 from __future__ import annotations
@@ -8,28 +9,58 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, Generic, TypeVar
 
 from tis_utils.errors import InputError
-from tis_utils.examples.formats import format_of, to_example, to_query
+from tis_utils.examples.columns import Columns
+from tis_utils.examples.fields import Skip
+from tis_utils.examples.formats import Read, read_example, read_query
+from tis_utils.examples.records import Source
 from tis_utils.examples.text import Example, Query, answer
-from tis_utils.paths import check_jsonl
 from tis_utils.storage.manifests import write_atomically
 
 log = logging.getLogger(__name__)
 
-_Item = TypeVar("_Item", Example, Query)
+Item = TypeVar("Item", Example, Query)
+
+
+@dataclass
+class Reading(Generic[Item]):
+    """What was read from some sources.
+
+    Attributes
+    ----------
+    items
+        Candidates or queries, in order.
+    places : list of (int, int)
+        Source, and number of the record in it, of every item.
+    names : list of str
+        What the sources are called, each differently.
+    formats : dict of str to dict
+        How many records of each format a source has.
+    remarks : list of str
+        Sentences on what was not read, skipped or changed.
+    """
+
+    sources: Sequence[Source]
+    items: list[Item] = field(default_factory=list)
+    places: list[tuple[int, int]] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    formats: dict[str, dict[str, int]] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
 
 
 def read_examples(path: str | Path) -> list[Example]:
-    """Read the candidates of a JSONL file, in the order of its lines.
+    """Read the candidates of a source, in order.
 
     Parameters
     ----------
     path : str or Path
-        A UTF-8 file; blank lines are skipped. The log tells the formats of the lines (level INFO).
+        See :class:`tis_utils.examples.records.Source`; blank lines are skipped. The log tells the formats of the lines
+        (level INFO), and what of them was skipped or is not read (WARNING).
 
     Returns
     -------
@@ -41,23 +72,28 @@ def read_examples(path: str | Path) -> list[Example]:
     InputError
         With file and line: missing, empty, not UTF-8, no JSON object, no known format, no assistant turn, repeated id.
     """
-    return _read(Path(path), to_example)
+    return read_pool([Source(path)]).items
 
 
 def read_queries(path: str | Path) -> list[Query]:
-    """Read the queries of a JSONL file, see :func:`tis_utils.examples.formats.to_query`, in the order of its lines.
+    """Read the queries of a source, see :func:`tis_utils.examples.formats.to_query`, in order.
 
     Raises
     ------
     InputError
         As for :func:`read_examples`; also if a chat does not end with an assistant turn.
     """
-    return _read(Path(path), to_query)
+    return read_targets([Source(path)]).items
 
 
-def count_formats(path: str | Path) -> dict[str, int]:
-    """Which formats the lines of a file are in, and how many of each."""
-    return dict(Counter(str(format_of(record)) for _, record in _records(Path(path))))
+def read_pool(sources: Sequence[Source], columns: Columns | None = None) -> Reading[Example]:
+    """Read the candidates of all sources, one after the other."""
+    return _read(sources, read_example, columns or Columns())
+
+
+def read_targets(sources: Sequence[Source], columns: Columns | None = None) -> Reading[Query]:
+    """Read the queries of all sources, one after the other."""
+    return _read(sources, read_query, columns or Columns())
 
 
 def check_answers(path: str | Path, items: Sequence[Example] | Sequence[Query]) -> None:
@@ -67,13 +103,6 @@ def check_answers(path: str | Path, items: Sequence[Example] | Sequence[Query]) 
             f"{path}: there is no answer in any of its {len(items)} lines, all are empty. Fill in what the assistant "
             "should say ('response', 'output', 'label', or the content of the assistant's turns)."
         )
-
-
-def copy_lines(source: str | Path, target: str | Path, positions: Sequence[int]) -> None:
-    """Copy lines, given by their places among what :func:`read_examples` returned, in that order, keys as they are."""
-    chosen = set(positions)
-    records = {i: record for i, (_, record) in enumerate(_records(Path(source))) if i in chosen}
-    _write(Path(target), (records[i] for i in positions))
 
 
 def write_examples(path: str | Path, examples: Iterable[Example]) -> None:
@@ -98,76 +127,92 @@ def write_queries(path: str | Path, queries: Iterable[Query]) -> None:
     )
 
 
-def _read(path: Path, make: Callable[..., _Item]) -> list[_Item]:
-    items: list[_Item] = []
-    line_of: dict[str, int] = {}
+def _read(sources: Sequence[Source], make: Callable[..., Read], columns: Columns) -> Reading[Any]:
+    names = [source.name for source in sources]
+    names = [str(s) if names.count(name) > 1 else name for s, name in zip(sources, names, strict=True)]
+    reading: Reading[Any] = Reading(sources, names=names)
+    ids: list[set[str]] = []
+    for place, source in enumerate(sources):
+        ids.append(_read_one(reading, place, source, make, columns))
+    columns.check()
+    if sum(map(len, ids)) > len(set().union(*ids)):
+        stems = [source.stem for source in sources]
+        heads = [s.given if stems.count(s.stem) > 1 else s.stem for s in sources]
+        pairs = zip(reading.items, reading.places, strict=True)
+        reading.items = [replace(item, id=f"{heads[place]}/{item.id}") for item, (place, _) in pairs]
+        reading.remarks.append(f"Ids of {' and '.join(names)} repeat each other: the name of the file stands before each.")
+    for remark in reading.remarks:
+        log.warning("%s", remark)
+    return reading
+
+
+def _read_one(
+    reading: Reading[Any], place: int, source: Source, make: Callable[..., Read], columns: Columns
+) -> set[str]:
+    """Add what one source holds; the ids of its items."""
+    where_is: dict[str, str] = {}
     formats: Counter[str] = Counter()
-    for number, record in _records(path):
-        where = f"{path}, line {number}"
-        item = make(record, where=where, name=path.stem, default_id=f"{path.stem}:{number}")
-        if item.id in line_of:
-            raise InputError(
-                f"{path}: lines {line_of[item.id]} and {number} have the same id {item.id!r}. "
-                "Ids must be unique; change one, or remove the key to get one made from the line number."
-            )
-        line_of[item.id] = number
-        formats[str(format_of(record))] += 1
-        items.append(item)
-    if not items:
-        raise InputError(f"{path} is empty. Expected one JSON object per line.")
+    unread: Counter[str] = Counter()
+    skipped: Counter[str] = Counter()
+    for record in source.records():
+        where = f"{source}, {record.place}"
+        default = f"{source.stem}:{record.number}"
+        try:
+            read = make(columns.rename(record.values), where=where, name=source.stem, default_id=default)
+        except Skip as reason:
+            skipped[f"skipped {reason}"] += 1
+            continue
+        skipped["with NaN or Infinity, which is no JSON: null is read and written instead"] += record.mended
+        name = read.item.id
+        if name in where_is and source.hub:
+            read = replace(read, item=replace(read.item, id=f"{name}#{record.number}"))
+            skipped["with an id that another one has: the number of the row was appended"] += 1
+        elif name in where_is:
+            raise InputError(_repeated(source, where_is[name], record.place, name))
+        where_is[read.item.id] = record.place
+        formats[read.format] += 1
+        unread.update(read.unread)
+        reading.items.append(read.item)
+        reading.places.append((place, record.number))
+    _check_any(source, formats, skipped)
     counts = ", ".join(f"{name} ({count})" for name, count in formats.items())
-    log.info("%s: %d lines read, format %s", path, len(items), counts)
-    return items
+    log.info("%s: %d lines read, format %s", source, formats.total(), counts)
+    reading.formats[reading.names[place]] = dict(formats)
+    reading.remarks += _remarks(reading.names[place], unread, skipped)
+    return set(where_is)
 
 
-def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line numbers (from 1) and objects. Lines end at LF only, so U+2028 and its like stay inside texts."""
-    check_jsonl(path)
-    with _opened(path) as lines:
-        for number, raw in enumerate(lines, start=1):
-            line = _decode(raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw, f"{path}, line {number}")
-            if line.strip():
-                yield number, _parse(line, f"{path}, line {number}")
+def _check_any(source: Source, formats: Mapping[str, int], skipped: Counter[str]) -> None:
+    if not formats and skipped.total():
+        raise InputError(f"{source}: all {skipped.total()} lines were {'; '.join(skipped)}. Give other data.")
+    if not formats:
+        raise InputError(f"{source} is empty. Expected one JSON object per line.")
 
 
-def _opened(path: Path) -> BinaryIO:
-    try:
-        return path.open("rb")
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error
+def _repeated(source: Source, first: str, second: str, name: str) -> str:
+    kind, number = first.split()
+    return (
+        f"{source}: {kind}s {number} and {second.split()[1]} have the same id {name!r}. "
+        "Ids must be unique; change one, or remove the key to get one made from the line number."
+    )
 
 
-def _decode(raw: bytes, where: str) -> str:
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{where}: not UTF-8 (byte {raw[error.start]:#04x} at position {error.start}). "
-            "Save the file in UTF-8 encoding and try again."
-        ) from error
+def lines(count: int) -> str:
+    """A number of lines, in words."""
+    return f"{count:,} line{'s' * (count != 1)}"
 
 
-def _parse(line: str, where: str) -> dict[str, Any]:
-    try:
-        record = json.loads(line)
-        json.dumps(record, ensure_ascii=False).encode("utf-8")  # refuses half a surrogate pair, as tokenizers do
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"{where}: invalid JSON at column {error.colno} ({error.msg}). Expected one complete JSON object per line."
-        ) from error
-    except UnicodeEncodeError as error:
-        raise InputError(f"{where}: a \\ud… escape without its other half is no character. Remove it.") from error
-    except RecursionError as error:
-        raise InputError(f"{where}: nested too deeply to be read. Expected one flat JSON object.") from error
-    except ValueError as error:
-        raise InputError(f"{where}: a number that cannot be read ({error}). Write it as a text.") from error
-    if not isinstance(record, dict):
-        raise InputError(f"{where}: expected a JSON object in braces, got {type(record).__name__}.")
-    return record
+def _remarks(name: str, unread: Counter[str], others: Counter[str]) -> list[str]:
+    sentences = [f"{name}: {lines(count)} {what}." for what, count in others.items() if count]
+    if unread:
+        parts = ", ".join(f"{what} ({lines(count)})" for what, count in unread.most_common())
+        sentences.append(f"{name}: not read, so that it plays no part in the selection: {parts}.")
+    return sentences
 
 
 def _write(path: Path, records: Iterable[dict[str, Any]]) -> None:
     try:
-        write_atomically(path, (f"{json.dumps(record, ensure_ascii=False)}\n".encode() for record in records))
+        texts = (json.dumps(record, ensure_ascii=False, allow_nan=False) for record in records)
+        write_atomically(path, (f"{text}\n".encode() for text in texts))
     except (TypeError, ValueError) as error:
         raise InputError(f"{path} was not written: {error}. Keep only JSON values in meta.") from error

@@ -16,7 +16,7 @@ from tis_utils.storage.keys import step
 
 VERSION = step("text", 1)
 
-ROLES = ("system", "user", "assistant")
+ROLES = ("system", "user", "assistant", "tool")
 IGNORE = -100  # label id that the cross-entropy of PyTorch and transformers leaves out
 _HEADER = re.compile(rf"<\|(?:{'|'.join(ROLES)})\|>\n")
 
@@ -30,7 +30,8 @@ class Example:
     id : str
         Unique within its pool.
     messages : sequence of {"role": str, "content": str}
-        Roles are system, user or assistant; at least one assistant turn, or there is nothing to learn.
+        Roles are system, user, assistant or tool; at least one assistant turn, or there is nothing to learn. An
+        assistant turn with ``"loss": False`` is read and not learnt.
     source : str
         Name of the data set.
     meta : mapping, optional
@@ -43,7 +44,7 @@ class Example:
     """
 
     id: str
-    messages: Sequence[Mapping[str, str]]
+    messages: Sequence[Mapping[str, Any]]
     source: str
     meta: Mapping[str, Any] = field(default_factory=dict)
 
@@ -132,7 +133,7 @@ def _spans(example: Example, eos: str) -> list[tuple[str, bool]]:
     for message in example.messages:
         answer = message["role"] == "assistant"
         pieces.append((f"<|{message['role']}|>\n", False))
-        pieces.append((message["content"] + (eos if answer else ""), answer))
+        pieces.append((message["content"] + (eos if answer else ""), answer and message.get("loss", True)))
         pieces.append(("\n", False))
     return pieces
 
@@ -143,8 +144,8 @@ def turns(example: Example, *roles: str) -> str:
 
 
 def request(item: Example | Query) -> str:
-    """What is asked, without role headers: a candidate's system and user turns, the whole prompt of a query."""
-    return _HEADER.sub("", item.prompt).strip() if isinstance(item, Query) else turns(item, "system", "user")
+    """What is asked, without role headers: all turns of a candidate that are no answers, the whole prompt of a query."""
+    return _HEADER.sub("", item.prompt).strip() if isinstance(item, Query) else turns(item, "system", "user", "tool")
 
 
 def answer(item: Example | Query) -> str:

@@ -1,0 +1,100 @@
+"""One record as it is read: which keys hold something, which of them were read, what its content left out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tis_utils.errors import InputError
+
+
+_PANDAS = ("NAType", "NaTType")
+
+
+class Skip(Exception):
+    """A record that is no candidate; the text says why, in words that follow a number of lines."""
+
+
+def plain(value: Any) -> Any:
+    """Lists for the arrays and numbers for the scalars that tables hold in their cells."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    return [plain(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def present(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record without the keys that hold nothing: null or NaN, with which joined data sets fill their columns."""
+    return {str(key): plain(value) for key, value in record.items() if not is_null(value)}
+
+
+def is_null(value: Any) -> bool:
+    """Whether a cell holds nothing: null, NaN, or what pandas puts in their place."""
+    return value is None or (isinstance(value, float) and value != value) or type(value).__name__ in _PANDAS
+
+
+class Fields:
+    """The keys of a record, ticked off as they are read.
+
+    Parameters
+    ----------
+    record : mapping
+        Keys that hold null or NaN count as absent.
+    where : str
+        The place that errors name.
+
+    Attributes
+    ----------
+    unread : set of str
+        Parts of the record that nothing reads, in words that follow "not read:".
+    """
+
+    def __init__(self, record: Mapping[str, Any], where: str) -> None:
+        self.record, self.where = present(record), where
+        self.unread: set[str] = set()
+        self.parts: list[Any] = []  # of messages, other than text
+        self._read: set[str] = set()
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.record
+
+    def get(self, key: str) -> Any:
+        """Read a key; None where it is absent."""
+        self._read.add(key)
+        return self.record.get(key)
+
+    def text(self, key: str) -> str:
+        """Read a key that must hold a string; empty where it is absent."""
+        value = self.get(key)
+        if value is not None and not isinstance(value, str):
+            raise InputError(f"{self.where}: {key!r} must be a string, got {type(value).__name__}.")
+        return value or ""
+
+    def word(self, key: str) -> str:
+        """Read a name or number as text; empty where it is absent."""
+        value = self.get(key)
+        if isinstance(value, Mapping | list):
+            raise InputError(f"{self.where}: {key!r} must be a text or a number, got {type(value).__name__}.")
+        return "" if value is None else str(value)
+
+    def listed(self, key: str) -> list[Any]:
+        """Read a key that must hold a list, also one written as JSON text, as tables do; empty where it is absent."""
+        value = self.get(key)
+        if isinstance(value, str) and value.lstrip().startswith("["):
+            try:
+                value = json.loads(value)
+            except ValueError as error:
+                raise InputError(f"{self.where}: the text of {key!r} is no JSON list ({error}).") from error
+        if value is not None and (isinstance(value, str) or not isinstance(value, Sequence)):
+            raise InputError(f"{self.where}: {key!r} must be a list, got {type(value).__name__}.")
+        return list(value or ())
+
+    def rest(self) -> dict[str, Any]:
+        """What nothing has read so far, and from now on is counted as not read."""
+        rest = {key: value for key, value in self.record.items() if key not in self._read}
+        self.unread |= {repr(key) for key in rest}
+        return rest

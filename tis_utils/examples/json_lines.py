@@ -1,0 +1,93 @@
+"""JSON texts into objects, strictly: what is no JSON, or could not be written again, is refused or mended aloud."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from tis_utils.errors import InputError
+
+DEEPEST = 100  # levels of nesting: what digests and writes records is recursive
+# A string, or one of the words that Python and JavaScript write for numbers that JSON does not have.
+_NO_JSON = re.compile(rb'("[^"\\]*(?:\\.[^"\\]*)*")|-?\b(?:NaN|Infinity)\b', re.DOTALL)
+_BLANK = re.compile(r"\s*")
+Parsed = tuple[bytes, dict[str, Any], bool]  # bytes to write again, object, whether those bytes had to be mended
+
+
+def parse(raw: bytes, where: str) -> Parsed:
+    """One object, and the bytes it was read from, with null for NaN and Infinity, which are no JSON."""
+    text = decode(raw, where)
+    with _in_words(where):
+        return _strict(raw, json.loads(text.rstrip("\r\n"), parse_constant=_null), where)
+
+
+def parse_array(raw: bytes, where: str) -> Iterator[Parsed]:
+    """The objects of an array, each with its own bytes, on one line."""
+    text = decode(raw.removeprefix(b"\xef\xbb\xbf"), where)
+    with _in_words(where):
+        count = len(json.loads(text, parse_constant=_null))
+    decoder, position = json.JSONDecoder(parse_constant=_null), text.index("[")
+    for number in range(1, count + 1):
+        start = _BLANK.match(text, position + 1).end()  # type: ignore[union-attr]
+        value, end = decoder.raw_decode(text, start)
+        lines = text[start:end].split("\n")  # a line break stands between keys, never inside a string
+        place = f"{where}, item {number}"
+        with _in_words(place):
+            item = _strict(" ".join(line.strip() for line in lines).encode() + b"\n", value, place)
+        yield item
+        position = text.find(",", end)
+
+
+def decode(raw: bytes, where: str) -> str:
+    """UTF-8, or an error that names the place."""
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{where}: not UTF-8 (byte {raw[error.start]:#04x} at position {error.start}). "
+            "Save the file in UTF-8 encoding and try again."
+        ) from error
+
+
+def _null(name: str) -> None:
+    """NaN and Infinity hold nothing, as null does."""
+
+
+def _strict(raw: bytes, record: Any, where: str) -> Parsed:
+    if not isinstance(record, dict):
+        raise InputError(f"{where}: expected a JSON object in braces, got {type(record).__name__}.")
+    if raw.count(b"[") + raw.count(b"{") > DEEPEST:
+        level: list[Any] = [record]
+        for _ in range(DEEPEST):
+            level = [inner for value in level for inner in (value.values() if isinstance(value, dict) else value)]
+            level = [value for value in level if isinstance(value, dict | list)]
+        if level:
+            raise InputError(f"{where}: nested too deeply, more than {DEEPEST} levels. Expected one flat JSON object.")
+    json.dumps(record, ensure_ascii=False).encode("utf-8")  # refuses half a surrogate pair, as tokenizers do
+    sound = raw
+    if b"NaN" in raw or b"Infinity" in raw:
+        sound = _NO_JSON.sub(lambda match: match[1] or b"null", raw)
+    return sound, record, sound != raw
+
+
+@contextlib.contextmanager
+def _in_words(where: str) -> Iterator[None]:
+    try:
+        yield
+    except json.JSONDecodeError as error:
+        line = f"line {error.lineno}, " if error.lineno > 1 else ""
+        raise InputError(
+            f"{where}: invalid JSON at {line}column {error.colno} ({error.msg}). Expected one complete JSON object per "
+            "line, or one array of objects."
+        ) from error
+    except UnicodeEncodeError as error:
+        raise InputError(f"{where}: a \\ud… escape without its other half is no character. Remove it.") from error
+    except RecursionError as error:
+        raise InputError(f"{where}: nested too deeply to be read. Expected one flat JSON object.") from error
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{where}: a number that cannot be read ({error}). Write it as a text.") from error

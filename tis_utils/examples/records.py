@@ -1,0 +1,277 @@
+"""Records of a source, whatever it is stored in: JSON lines or an array, CSV, Parquet, Arrow, folders, the Hub.
+
+Recognised by what a file holds; only CSV and TSV by their names. Compressed files (gz, bz2, xz, zst) are read through, up to
+a bound: a few kilobytes can hold terabytes of zeros.
+"""
+
+from __future__ import annotations
+
+import bz2
+import csv
+import gzip
+import io
+import json
+import lzma
+import re
+import shutil
+import sys
+import tempfile
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+from tis_utils.errors import InputError
+from tis_utils.examples import hub
+from tis_utils.examples.hub import ROWS
+from tis_utils.examples.formats import format_of
+from tis_utils.examples.json_lines import parse, parse_array
+
+PACKED = (".gz", ".bz2", ".xz", ".zst")
+LONGEST_LINE = 2**28  # bytes
+EXPANSION = 200  # times its size that a compressed file may hold, where that is more than LONGEST_LINE
+
+_PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+_FOREIGN = {
+    b"PK\x03\x04": "a ZIP archive or a spreadsheet",
+    b"\x89HDF": "an HDF5 file",
+    b"SQLite": "an SQLite data base",
+    b"\x80\x04": "a Python pickle",
+    b"\x80\x05": "a Python pickle",
+    b"%PDF": "a PDF",
+    b"7z\xbc\xaf": "a 7z archive",
+}
+_KINDS = "JSON lines, a JSON array, CSV, TSV, Parquet or Arrow, also compressed with gzip, bzip2, xz or zstd"
+_HUB = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record: where it stands ("line 3"), its keys, and the line's own bytes if it has a line to itself."""
+
+    place: str
+    number: int
+    values: Mapping[str, Any]
+    raw: bytes | None = None
+    mended: bool = False  # held NaN or Infinity, which became null
+
+
+def _without(name: str, suffixes: tuple[str, ...]) -> str:
+    return next((name.removesuffix(suffix) for suffix in suffixes if name.endswith(suffix)), name)
+
+
+class Source:
+    """A file, ``-`` for standard input, a pipe, a folder of `datasets`, or the name of a data set on the Hub.
+
+    Parameters
+    ----------
+    given : str or Path
+        What comes from a pipe is copied to a temporary file, so that it can be read again.
+
+    Attributes
+    ----------
+    name, stem : str
+        For people; the stem without suffixes.
+    path : Path or None
+        The file or folder; None for a pipe or the Hub.
+
+    Raises
+    ------
+    InputError
+        If there is no such thing.
+    """
+
+    def __init__(self, given: str | Path) -> None:
+        self.given, self.path = str(given), Path(given)
+        self._copy: BinaryIO | None = None
+        self.hub = not self.path.exists() and _HUB.fullmatch(self.given) is not None and not self.path.suffix
+        self.name = self.given if self.hub or self.path.is_dir() else self.path.name
+        self.stem = self.given if self.hub else Path(_without(self.path.name, PACKED)).stem
+        if self.given == "-":
+            self.name, self.stem, self._copy = "standard input", "stdin", _copied(sys.stdin.buffer)
+        elif not self.hub and not self.path.exists():
+            raise InputError(
+                f"{given} does not exist. Give the path of a file ({_KINDS}), a folder that `datasets` saved, '-' for "
+                "standard input, or the name of a data set on the Hub as in 'allenai/tulu-3-sft-mixture'."
+            )
+        elif not self.hub and not self.path.is_file() and not self.path.is_dir():
+            with self._opened() as stream:
+                self.name, self.stem, self._copy = "a pipe", "pipe", _copied(stream)
+
+    def __str__(self) -> str:
+        return self.name if self._copy else self.given
+
+    def records(self) -> Iterator[Record]:
+        """All records, in order; blank lines are none. Can be asked for again."""
+        if self.hub or self.path.is_dir():
+            rows = hub.rows(self.given, None, "train")
+            yield from (Record(f"row {i}", i, row) for i, row in enumerate(rows, start=1))
+            return
+        with self._opened() as stream:
+            yield from _of_stream(stream, self)
+
+    def schema(self) -> pa.Schema | None:
+        """Columns of a Parquet file; None for all else."""
+        if self._copy or not self.path.is_file():
+            return None
+        with self._opened() as stream:
+            return pq.ParquetFile(stream).schema_arrow if stream.read(4) == b"PAR1" else None
+
+    def _opened(self) -> BinaryIO:
+        if self._copy:
+            self._copy.seek(0)
+            return _Kept(self._copy)
+        try:
+            return self.path.open("rb")
+        except OSError as error:
+            raise InputError(f"{self.given} cannot be read: {error.strerror}. Check its permissions.") from error
+
+
+class _Kept(io.BufferedReader):
+    """A temporary file that outlives the blocks it is read in."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__(cast(io.RawIOBase, file))
+
+    def close(self) -> None:
+        if not self.closed:
+            self.detach()
+
+
+def _copied(stream: BinaryIO) -> BinaryIO:
+    copy = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as its source
+    shutil.copyfileobj(stream, copy)
+    return cast(BinaryIO, copy)
+
+
+def _of_stream(stream: BinaryIO, source: Source) -> Iterator[Record]:
+    head = _peek(stream, 8)
+    packed = next((name for magic, name in _PACKED.items() if head.startswith(magic)), None)
+    size = stream.seek(0, io.SEEK_END)
+    stream.seek(0)
+    try:
+        if packed:
+            with io.BufferedReader(_Bounded(_unpacked(stream, packed), size, source)) as inner:
+                yield from _of_text(inner, _peek(inner, 8), source)
+        elif head.startswith((b"PAR1", b"ARROW1", b"\xff\xff\xff\xff")):
+            yield from _of_table(stream, head, size, source)
+        else:
+            yield from _of_text(cast(io.BufferedReader, stream), head, source)
+    except (EOFError, OSError, zlib.error, lzma.LZMAError, pa.ArrowInvalid) as error:
+        kind = packed or "table"
+        raise InputError(f"{source}: this {kind} file is damaged or cut off ({error}). Fetch or write it again.") from error
+
+
+def _peek(stream: BinaryIO, count: int) -> bytes:
+    return cast(io.BufferedReader, stream).peek(count)[:count]
+
+
+def _unpacked(stream: BinaryIO, kind: str) -> BinaryIO:
+    if kind == "zstd":
+        return cast(BinaryIO, pa.CompressedInputStream(pa.PythonFile(stream), "zstd"))
+    openers = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
+    return cast(BinaryIO, openers[kind](stream, "rb"))
+
+
+class _Bounded(io.RawIOBase):
+    """What comes out of a decompressor, up to a bound."""
+
+    def __init__(self, stream: BinaryIO, size: int, source: Source) -> None:
+        self.stream, self.left, self.source = stream, max(LONGEST_LINE, EXPANSION * size), source
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        piece = self.stream.read(min(len(buffer), 2**20))
+        self.left -= len(piece)
+        _check_bound(self.left, self.source)
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
+def _check_bound(left: int, source: Source) -> None:
+    if left < 0:
+        raise InputError(
+            f"{source} holds more than {EXPANSION} times its own size once it is unpacked, more than texts do. If it is "
+            "sound, unpack it yourself and give the unpacked file."
+        )
+
+
+def _of_text(stream: io.BufferedReader, head: bytes, source: Source) -> Iterator[Record]:
+    if kind := next((name for magic, name in _FOREIGN.items() if head.startswith(magic)), None):
+        raise InputError(f"{source} is {kind}. What is read: {_KINDS}.")
+    if head.startswith((b"PAR1", b"ARROW1")):
+        raise InputError(f"{source} is a compressed Parquet or Arrow file. Unpack it: such files compress themselves.")
+    suffixes = {suffix.lower() for suffix in source.path.suffixes[-2:]}
+    if suffixes & {".csv", ".tsv"}:
+        yield from _of_csv(stream, source, "\t" if ".tsv" in suffixes else None)
+    elif head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"[":
+        for number, item in enumerate(parse_array(stream.read(), str(source)), start=1):
+            raw, values, mended = item
+            yield Record(f"item {number}", number, values, raw, mended)
+    else:
+        yield from _of_lines(stream, source)
+
+
+def _of_lines(stream: io.BufferedReader, source: Source) -> Iterator[Record]:
+    """Lines end at LF only, so U+2028 and its like stay inside texts."""
+    number = 0
+    while line := stream.readline(LONGEST_LINE + 1):
+        number += 1
+        where = f"{source}, line {number}"
+        if len(line) > LONGEST_LINE:
+            raise InputError(f"{where} is longer than {LONGEST_LINE // 2**20} MiB. Expected one example per line.")
+        raw = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+        if raw.strip():
+            sound, values, mended = parse(raw, where)
+            yield Record(f"line {number}", number, values, sound, mended)
+
+
+def _of_csv(stream: BinaryIO, source: Source, delimiter: str | None) -> Iterator[Record]:
+    """Rows under a header; an empty cell holds nothing if the others are an example without it."""
+    csv.field_size_limit(LONGEST_LINE)
+    with io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
+        try:
+            header = text.readline()
+            names = next(csv.reader([header], delimiter=delimiter or _delimiter(header)), [])
+            rows = csv.reader(text, delimiter=delimiter or _delimiter(header), strict=True)
+            for row in filter(None, rows):
+                place = f"line {rows.line_num + 1}"
+                if len(row) != len(names):
+                    raise InputError(f"{source}, {place}: {len(row)} cells, but the header has {len(names)}.")
+                values = dict(zip(names, row, strict=True))
+                filled = {name: cell for name, cell in values.items() if cell}
+                yield Record(place, rows.line_num + 1, filled if format_of(filled) else values)
+        except UnicodeDecodeError as error:
+            raise InputError(f"{source}: not UTF-8 (byte {error.object[error.start]:#04x}). Save it as UTF-8.") from error
+        except csv.Error as error:
+            raise InputError(f"{source}: no valid CSV ({error}). Quote cells that hold quotes or line breaks.") from error
+
+
+def _delimiter(header: str) -> str:
+    return max(",;\t", key=header.count)
+
+
+def _of_table(stream: BinaryIO, head: bytes, size: int, source: Source) -> Iterator[Record]:
+    number, left = 0, max(LONGEST_LINE, EXPANSION * size)
+    for batch in _batches(stream, head):
+        left -= batch.nbytes
+        _check_bound(left, source)
+        for row in batch.to_pylist():
+            number += 1
+            yield Record(f"row {number}", number, row)
+
+
+def _batches(stream: BinaryIO, head: bytes) -> Iterator[pa.RecordBatch]:
+    if head.startswith(b"PAR1"):
+        yield from pq.ParquetFile(stream).iter_batches(ROWS)
+    elif head.startswith(b"ARROW1"):
+        reader = pa.ipc.open_file(stream)
+        yield from (reader.get_batch(i) for i in range(reader.num_record_batches))
+    else:
+        yield from pa.ipc.open_stream(stream)
