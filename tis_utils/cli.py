@@ -29,6 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _debug = False
+DEFAULT_BUDGET = 500  # examples that `tis select` takes
 INTERRUPTED = 130  # typer's exit code for Ctrl-C
 
 
@@ -144,9 +145,22 @@ def measure(
 
 @app.command()
 def select(
-    pool: Annotated[Path, Option(help="JSONL file of candidates: chat, prompt/response or alpaca lines.")],
-    output: Annotated[Path, Option("--output", "-o", help="JSONL file of the subset; table and report go beside it.")],
-    queries: Annotated[Path | None, Option(help="JSONL file of your task; random and ila need none.")] = None,
+    pool: Annotated[
+        list[str],
+        Option(
+            help="Candidates: a file (JSON lines or array, CSV, Parquet, Arrow; gz, bz2, xz, zst), a folder of "
+            "`datasets`, a name on the Hub, or - for standard input; repeatable."
+        ),
+    ],
+    output: Annotated[
+        Path,
+        Option(
+            "--output", "-o", help="The subset: .jsonl, .jsonl.gz, .json or .parquet; table and report go beside it."
+        ),
+    ],
+    queries: Annotated[
+        list[str] | None, Option(help="Examples of your task, as --pool; repeatable. random and ila need none.")
+    ] = None,
     representation: Annotated[str, Option("--representation", "-R", help="embed, rds, less or lexical.")] = "embed",
     selector: Annotated[
         str,
@@ -157,7 +171,19 @@ def select(
             "a `family` or `source`; insta@3 takes three); ila (coverage and depth under --model).",
         ),
     ] = "round_robin",
-    budget: Annotated[int, Option("--budget", "-B", help="How many examples.")] = 500,
+    budget: Annotated[
+        str | None, Option("--budget", "-B", help="How many examples, or which share of the pool: 5%. Default: 500.")
+    ] = None,
+    tokens: Annotated[
+        str | None, Option(help="Instead of --budget: as many picks as hold so many tokens of the model: 200k, 1.5M.")
+    ] = None,
+    columns: Annotated[
+        str | None,
+        Option(metavar="OURS=YOURS,…", help="Your names of keys: prompt=question,response=answer; or a YAML file."),
+    ] = None,
+    balance: Annotated[
+        bool, Option("--balance/--pooled", help="Give every task of the queries an equal share, or pool all queries.")
+    ] = False,
     model: Annotated[
         str | None,
         Option("--model", "-M", help="Model (rds, less, ila) or embedder (embed, insta): name, folder or Hub name."),
@@ -170,22 +196,26 @@ def select(
     profile: ProfileName = "classroom",
 ) -> None:
     """Select examples from your own pool for your own task: a subset, a table of the picks, and a report."""
-    for path in filter(None, (pool, queries)):
-        paths.check_jsonl(path)
-    from tis_utils.own_data.select import outputs, save, select_files, settings_for
+    from tis_utils.examples.records import Source
+    from tis_utils.own_data.output import outputs, save
+    from tis_utils.own_data.select import select_files, settings_for
 
-    outputs(pool, queries, output)
+    sources = {"pool": [Source(each) for each in pool], "queries": [Source(each) for each in queries or ()]}
+    outputs(sources, output)
     result = select_files(
-        pool,
-        queries,
+        sources["pool"],
+        sources["queries"] or None,
         representation=representation,
         selector=selector,
-        budget=budget,
+        budget=budget or (None if tokens else DEFAULT_BUDGET),
+        tokens=tokens,
         settings=settings_for(profile, representation, selector, model),
         seed=seed,
         features=features,
+        columns=columns,
+        balance=balance,
     )
-    for what, path in save(result, pool, output).items():
+    for what, path in save(result, output).items():
         typer.echo(f"{what}: {path}")
 
 

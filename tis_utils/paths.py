@@ -53,13 +53,6 @@ def _check_above(path: Path, option: str) -> None:
         raise InputError(f"The folder {above} cannot be written to. Check its permissions or choose another {option}.")
 
 
-def check_jsonl(path: Path) -> None:
-    """Refuse a file of examples that is not there."""
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise InputError(f"{path} {what}. Give the path of a JSONL file (one JSON object per line).")
-
-
 def package_folder(module: str) -> Path | None:
     """Folder of an installed package, found without importing it."""
     spec = importlib.util.find_spec(module)

@@ -15,10 +15,11 @@ from tis_utils.errors import InputError
 from tis_utils.examples.jsonl import read_examples, read_queries
 from tis_utils.examples.shared_text import words
 from tis_utils.examples.text import chat_prompt, chat_text
-from tis_utils.own_data.checks import contaminated, duplicates, warnings
+from tis_utils.own_data.checks import contaminated, duplicates, units, warnings
+from tis_utils.own_data.output import save
 from tis_utils.own_data.report import facts, sources
 from tis_utils.own_data.result import Selection
-from tis_utils.own_data.select import save, select_files
+from tis_utils.own_data.select import select_files
 from tis_utils.profiles import load_profile
 from tis_utils.representations import Embed
 from tis_utils.selectors import select
@@ -86,7 +87,7 @@ def test_picks_and_distances_are_those_of_the_package_by_hand(folder: Path, resu
 
 
 def test_the_subset_is_lines_of_the_pool_best_first(folder: Path, result: Selection) -> None:
-    paths = save(result, folder / "pool.jsonl", folder / "out" / "subset.jsonl")
+    paths = save(result, folder / "out" / "subset.jsonl")
     pool = [json.loads(line) for line in (folder / "pool.jsonl").read_text(encoding="utf-8").splitlines()]
     subset = [json.loads(line) for line in paths["subset"].read_text(encoding="utf-8").splitlines()]
     assert subset == [pool[i] for i in result.picks]
@@ -107,7 +108,7 @@ def test_the_report_escapes_what_the_data_hold(folder: Path) -> None:
         settings=load_profile("smoke"),
         store=Store(folder / "cache"),
     )
-    page = save(everything, folder / "pool.jsonl", folder / "all.jsonl")["report"].read_text(encoding="utf-8")
+    page = save(everything, folder / "all.jsonl")["report"].read_text(encoding="utf-8")
     assert "&lt;i&gt;" in page
     assert "<script" not in page
     assert "<b>Slowly" not in page
@@ -160,7 +161,7 @@ def test_random_needs_no_queries(folder: Path) -> None:
     )
     assert chosen.picks.tolist() == select("random", np.zeros((1, 12)), 3, seed=5).tolist()
     assert chosen.S is None
-    page = save(chosen, folder / "pool.jsonl", folder / "random.jsonl")["report"].read_text(encoding="utf-8")
+    page = save(chosen, folder / "random.jsonl")["report"].read_text(encoding="utf-8")
     assert "How close it is" not in page
 
 
@@ -208,7 +209,7 @@ def test_features_of_your_own_replace_the_model(folder: Path, tmp_path: Path, mo
     unit = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (queries, pool)]
     np.testing.assert_allclose(chosen.S, unit[0] @ unit[1].T, atol=1e-6)
     assert chosen.picks.tolist() == select("round_robin", unit[0] @ unit[1].T, 4).tolist()
-    page = save(chosen, folder / "pool.jsonl", tmp_path / "own.jsonl")["report"].read_text(encoding="utf-8")
+    page = save(chosen, tmp_path / "own.jsonl")["report"].read_text(encoding="utf-8")
     assert "4 of 12 examples, selected with Round-robin on given" in page
 
 
@@ -235,7 +236,7 @@ def test_features_that_do_not_fit_are_refused(folder, tmp_path, pool, queries, m
 def test_the_pool_is_never_replaced(folder: Path, result: Selection) -> None:
     before = (folder / "pool.jsonl").read_bytes()
     with pytest.raises(InputError, match="would replace the pool"):
-        save(result, folder / "pool.jsonl", folder / "out" / ".." / "pool.jsonl")
+        save(result, folder / "out" / ".." / "pool.jsonl")
     assert (folder / "pool.jsonl").read_bytes() == before
 
 
@@ -302,9 +303,9 @@ def test_lexical_needs_no_model_and_names_queries_without_a_known_word(folder: P
 def test_a_table_of_somebody_elses_is_not_replaced(folder: Path, result: Selection, tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("prompt,response\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"The table would replace .*mine\.csv"):
-        save(result, folder / "pool.jsonl", tmp_path / "mine.jsonl")
-    save(result, folder / "pool.jsonl", tmp_path / "other.jsonl")
-    save(result, folder / "pool.jsonl", tmp_path / "other.jsonl")  # its own files may be replaced
+        save(result, tmp_path / "mine.jsonl")
+    save(result, tmp_path / "other.jsonl")
+    save(result, tmp_path / "other.jsonl")  # its own files may be replaced
 
 
 def test_every_warning_has_its_cause(result: Selection) -> None:
@@ -330,7 +331,7 @@ def test_every_warning_has_its_cause(result: Selection) -> None:
 
 def test_sources_add_up(result: Selection) -> None:
     many = [replace(e, source=f"s{i}") for i, e in enumerate(result.pool * 3)]
-    rows = sources(many, many[:2], "s1.jsonl")
+    rows = sources(many, many[:2], ["s1"])
     assert sum(row["pool"] for row in rows) == len(many)
     assert sum(row["subset"] for row in rows) == 2
     assert rows[-1]["name"] == f"{len(many) - 20} other sources"
@@ -348,3 +349,123 @@ def test_the_table_says_for_which_query_round_robin_picked(result: Selection) ->
         order = np.argsort(-result.S[own.index(name)], kind="stable")
         taken.append(next(j for j in order.tolist() if j not in taken))
     assert taken == result.picks.tolist()
+
+
+# --- tasks, tokens, windows, several files -----------------------------------------------------------
+
+
+def two_tasks(place: Path) -> Path:
+    tasks = [("sums", f"Add {i} and {i + 2}.") for i in range(9)] + [("cooking", "How do I fry an egg?")]
+    return lines(place / "tasks.jsonl", [{"prompt": text, "label": "So.", "task": name} for name, text in tasks])
+
+
+def test_tasks_are_pooled_or_have_equal_shares_and_the_report_says_which(folder: Path, tmp_path: Path) -> None:
+    options = {"representation": "lexical", "selector": "knn_uniform", "settings": load_profile("smoke")}
+    options |= {"store": Store(tmp_path / "cache"), "budget": "50%"}
+    pooled = select_files(folder / "pool.jsonl", two_tasks(tmp_path), **options)
+    balanced = select_files(folder / "pool.jsonl", tmp_path / "tasks.jsonl", balance=True, **options)
+    assert balanced.S is not None
+    own = {
+        name: select("knn_uniform", balanced.S[rows], 6, candidates=np.ones((12, 1))).tolist()
+        for name, rows in (("sums", slice(0, 9)), ("cooking", slice(9, 10)))
+    }
+    taken: list[int] = []
+    for k in range(6):
+        taken.append(next(j for j in own["cooking" if k % 2 else "sums"] if j not in taken))
+    assert balanced.picks.tolist() == taken
+    assert [balanced.pool[i].source for i in taken].count("sums") < [pooled.pool[i].source for i in pooled.picks].count(
+        "sums"
+    )
+    assert "sums (9 queries), cooking (1 queries); pooled" in str(pooled.settings["tasks"])
+    assert "equal share" in str(balanced.settings["tasks"])
+    with pytest.raises(InputError, match="insta does not pick query by query"):
+        select_files(
+            folder / "pool.jsonl", tmp_path / "tasks.jsonl", balance=True, **(options | {"selector": "insta@1"})
+        )
+
+
+def test_a_budget_in_tokens(folder: Path, tmp_path: Path) -> None:
+    options = {"representation": "lexical", "selector": "round_robin", "settings": load_profile("smoke")}
+    options |= {"store": Store(tmp_path / "cache")}
+    files = folder / "pool.jsonl", folder / "queries.jsonl"
+    chosen = select_files(*files, tokens=120, **options)
+    assert chosen.picks.tolist() == select_files(*files, budget=len(chosen.picks), **options).picks.tolist()
+    assert "tokens of at most 120, whole chats as tiny counts them" in str(chosen.settings["budget"])
+    for wrong in ({}, {"tokens": 9, "budget": 3}):
+        with pytest.raises(InputError, match="Give either a budget"):
+            select_files(*files, **options, **wrong)
+
+
+def test_answers_that_are_cut_away_are_counted(folder: Path, tmp_path: Path, caplog) -> None:
+    long = "peg and nut and bolt " * 200
+    pool = lines(
+        tmp_path / "pool.jsonl",
+        [
+            {"prompt": long, "response": "Gone."},
+            {"prompt": "List them.", "response": long},
+            {"prompt": "Say no.", "response": "No."},
+            {"prompt": long * 30, "response": "Gone too."},
+        ],
+    )
+    options = {"selector": "round_robin", "budget": 2, "store": Store(tmp_path / "cache")}
+    chosen = select_files(
+        pool, folder / "queries.jsonl", representation="embed", settings=load_profile("smoke"), **options
+    )
+    assert (chosen.cut, chosen.settings["longest text"]) == ((1, 2), "256 tokens")
+    assert "3 examples of the pool longer than" in caplog.text
+    assert any("1 in part and 2 not at all" in sentence for sentence in warnings(chosen))
+    words_ = select_files(
+        pool, folder / "queries.jsonl", representation="lexical", settings=load_profile("smoke"), **options
+    )
+    assert words_.cut == (0, 0)
+    assert "whole" in str(words_.settings["longest text"])
+
+
+def test_facts_say_which_features_were_used(folder: Path, tmp_path: Path) -> None:
+    options = {"representation": "lexical", "budget": 2, "settings": load_profile("smoke")}
+    options |= {"store": Store(tmp_path / "cache")}
+    chance = select_files(folder / "pool.jsonl", folder / "queries.jsonl", selector="random", **options).settings
+    assert chance["representation"] == "none: no text is looked at"
+    assert (chance["model"], chance["compared with the queries by"]) == ("none", "lexical")
+
+
+def test_several_pools_and_remarks_in_the_report(folder: Path, tmp_path: Path) -> None:
+    more = lines(
+        tmp_path / "pool.jsonl", [{"prompt": "Add 2 and 2.", "response": "4", "id": "=SUM(1)", "image": "x.png"}]
+    )
+    chosen = select_files(
+        [folder / "pool.jsonl", more],
+        folder / "queries.jsonl",
+        representation="lexical",
+        selector="round_robin",
+        budget=13,
+        settings=load_profile("smoke"),
+        store=Store(tmp_path / "cache"),
+    )
+    paths = save(chosen, tmp_path / "out.jsonl")
+    assert more.read_bytes() in paths["subset"].read_bytes()
+    page = paths["report"].read_text(encoding="utf-8")
+    assert "&#39;image&#39; (1 line)" in page
+    assert f"{more}</td>" in page
+    assert "'=SUM(1)" in paths["table"].read_text(encoding="utf-8")
+    with pytest.raises(InputError, match="name the same file"):
+        select_files(
+            [more, more], None, representation="embed", selector="random", budget=1, settings=load_profile("smoke")
+        )
+
+
+def test_units_of_scripts_without_spaces() -> None:
+    assert units("東京タワーは, 333 m") == (*"東京タワーは", "333", "m")
+    assert units("ไทย abc") == (*"ไทย", "abc")
+    text = "東京で一番高い建物の名前を教えてください"
+    pool = [
+        example("はい", prompt=f"質問です。{text}お願いします", name="a"),
+        example("いいえ", prompt="こんにちは", name="b"),
+    ]
+    assert contaminated(pool, [query("スカイツリー", prompt=text, name="q")]) == {0: 0}
+
+
+def test_examples_that_differ_in_an_image_are_not_repeated() -> None:
+    pool = [replace(example("A cat.", name=name), meta={"image": name}) for name in "ab"]
+    assert duplicates(pool) == []
+    assert duplicates([replace(e, meta={"stars": e.id}) for e in pool]) == [[0, 1]]

@@ -57,8 +57,8 @@ class Columns:
         """
         if self._missing:
             raise InputError(
-                f"--columns: no line has the key {', '.join(map(repr, sorted(self._missing)))}. Keys of the first line: "
-                f"{self._keys:.300}."
+                f"--columns: no line has the key {', '.join(map(repr, sorted(self._missing)))}. Keys of the first "
+                f"line: {self._keys:.300}."
             )
 
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from tis_utils.errors import InputError
 
-
 _PANDAS = ("NAType", "NaTType")
 
 

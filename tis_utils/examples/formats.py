@@ -14,10 +14,10 @@ query        ``prompt``, ``label`` (queries only)                     a :class:`
 text         ``text``                                                 one assistant turn
 ===========  =======================================================  =================================
 
-Where a text is expected after a request, a list of messages is read too (:mod:`tis_utils.examples.messages` says what a
-message may hold). Optional: ``id``, ``source`` or ``dataset``, ``task`` (queries), ``system``, ``history`` (earlier turns, in
-pairs or messages), ``reasoning``, ``label`` (false: an answer that was rejected, skipped), ``meta``. Keys with no meaning
-here go to ``meta`` and are counted as not read. Null and NaN count as absent.
+Request and answer may be lists of messages too (:mod:`tis_utils.examples.messages` says what a message may hold).
+Optional: ``id``, ``source`` or ``dataset``, ``task`` (queries), ``system``, ``history`` (earlier turns, in pairs or
+messages), ``reasoning``, ``label`` (false: an answer that was rejected, skipped), ``meta``. Keys with no meaning here
+go to ``meta`` and are counted as not read. Null and NaN count as absent.
 """
 
 from __future__ import annotations
@@ -128,7 +128,9 @@ def _format(fields: Fields) -> str:
             f"{fields.where}: unknown format, keys are {keys:.200}. Expected {formats}; --columns says which keys of "
             "yours these are."
         )
-    labels = [key for key in REJECTED if isinstance(fields.record.get(key), bool)] if kind not in ("query", "text") else []
+    labels = (
+        [key for key in REJECTED if isinstance(fields.record.get(key), bool)] if kind not in ("query", "text") else []
+    )
     if not all(map(fields.get, labels)):
         raise Skip("whose answer was rejected ('label' is false)")
     return kind
@@ -151,7 +153,9 @@ def _messages(fields: Fields, kind: str) -> _Turns:
         text = fields.record[keys[0]]
         turns = transcript(text) if kind == "chosen" and isinstance(text, str) else fields.listed(keys[0])
         if not turns:
-            raise InputError(f"{fields.where}: {keys[0]!r} must be a list of at least one {{\"role\", \"content\"}} object.")
+            raise InputError(
+                f'{fields.where}: {keys[0]!r} must be a list of at least one {{"role", "content"}} object.'
+            )
         messages = read_turns(turns, fields)
     elif kind == "text":
         messages = [{"role": "assistant", "content": fields.text("text")}]
@@ -191,7 +195,9 @@ def _history(fields: Fields) -> _Turns:
             turns += read_turns([pair], fields)
             continue
         if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(text, str) for text in pair):
-            raise InputError(f"{fields.where}: 'history' must be a list of pairs of request and answer, got {pair!r:.60}.")
+            raise InputError(
+                f"{fields.where}: 'history' must be a list of pairs of request and answer, got {pair!r:.60}."
+            )
         turns += [{"role": role, "content": text} for role, text in zip(("user", "assistant"), pair, strict=True)]
     return turns
 

@@ -100,7 +100,9 @@ def _saved(folder: str, split: str) -> Any:
     if isinstance(data, datasets.DatasetDict):
         names = list(data)
         if split not in names and len(names) != 1:
-            raise InputError(f"{folder} has no split {split!r}, it has {', '.join(names)}. Give the folder of one of them.")
+            raise InputError(
+                f"{folder} has no split {split!r}, it has {', '.join(names)}. Give the folder of one of them."
+            )
         data = data[split if split in names else names[0]]
     return (row for table in data.with_format("arrow").iter(ROWS) for row in table.to_pylist())
 

@@ -1,7 +1,7 @@
 """Your own data: files (and what else :mod:`tis_utils.examples.records` reads) of :mod:`tis_utils.examples.formats`.
 
-Without ``id``, file stem and line number make one; without ``source`` or ``task``, the file stem is it. What a line says and
-is not read is counted in the log.
+Without ``id``, file stem and line number make one; without ``source`` or ``task``, the file stem is it. What a line
+says and is not read is counted in the log.
 """
 
 from __future__ import annotations
@@ -134,13 +134,14 @@ def _read(sources: Sequence[Source], make: Callable[..., Read], columns: Columns
     ids: list[set[str]] = []
     for place, source in enumerate(sources):
         ids.append(_read_one(reading, place, source, make, columns))
-    columns.check()
     if sum(map(len, ids)) > len(set().union(*ids)):
         stems = [source.stem for source in sources]
         heads = [s.given if stems.count(s.stem) > 1 else s.stem for s in sources]
         pairs = zip(reading.items, reading.places, strict=True)
         reading.items = [replace(item, id=f"{heads[place]}/{item.id}") for item, (place, _) in pairs]
-        reading.remarks.append(f"Ids of {' and '.join(names)} repeat each other: the name of the file stands before each.")
+        reading.remarks.append(
+            f"Ids of {' and '.join(names)} repeat each other: the name of the file stands before each."
+        )
     for remark in reading.remarks:
         log.warning("%s", remark)
     return reading
@@ -184,7 +185,7 @@ def _read_one(
 
 def _check_any(source: Source, formats: Mapping[str, int], skipped: Counter[str]) -> None:
     if not formats and skipped.total():
-        raise InputError(f"{source}: all {skipped.total()} lines were {'; '.join(skipped)}. Give other data.")
+        raise InputError(f"{source}: all {skipped.total()} lines are {'; '.join(skipped)}. Give other data.")
     if not formats:
         raise InputError(f"{source} is empty. Expected one JSON object per line.")
 

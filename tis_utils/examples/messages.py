@@ -1,11 +1,12 @@
 """Turns of a chat as trainers and servers write them: their names for roles, parts, reasoning, tool calls, loss masks.
 
-A turn becomes ``{"role", "content"}``, all of it text: reasoning stands in ``<think>`` before the answer, a call of a tool as
-JSON in ``<tool_call>`` behind it, as open models write them. A turn that must not be learnt has ``"loss": False``.
+A turn becomes ``{"role", "content"}``, all of it text: reasoning stands in ``<think>`` before the answer, a call of a
+tool as JSON in ``<tool_call>`` behind it, as open models write them. A turn not to be learnt has ``"loss": False``.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -52,7 +53,7 @@ def _turn(value: Any, number: int, fields: Fields) -> dict[str, Any]:
     if content is None and not calls and not reasoning:
         kind = type(turn.record.get(keys[1])).__name__
         raise InputError(f"{where}: content must be a string (or a list of parts), got {kind}.")
-    message = {"role": role, "content": reasoning + "\n".join(filter(None, [content, *calls]))}
+    message: dict[str, Any] = {"role": role, "content": reasoning + "\n".join(filter(None, [content, *calls]))}
     if not _loss(turn):
         message |= {"loss": False} if role == "assistant" else {}
     elif role != "assistant" and any(turn.get(key) for key in LOSS):
@@ -121,10 +122,8 @@ def _call(call: Any) -> str:
     if isinstance(call, Mapping):
         arguments = call.get("arguments", {})
         if isinstance(arguments, str):
-            try:
+            with contextlib.suppress(ValueError):  # not JSON: the model's own words
                 arguments = json.loads(arguments)
-            except ValueError:  # not JSON: the model's own words
-                pass
         said = {key: value for key, value in call.items() if value is not None and key not in PAPERWORK}
         call = json.dumps({**said, "arguments": arguments}, ensure_ascii=False, default=str)
     return f"<tool_call>\n{call}\n</tool_call>"

@@ -1,7 +1,7 @@
 """Records of a source, whatever it is stored in: JSON lines or an array, CSV, Parquet, Arrow, folders, the Hub.
 
-Recognised by what a file holds; only CSV and TSV by their names. Compressed files (gz, bz2, xz, zst) are read through, up to
-a bound: a few kilobytes can hold terabytes of zeros.
+Recognised by what a file holds; only CSV and TSV by their names. Compressed files (gz, bz2, xz, zst) are read through,
+up to a bound: a few kilobytes can hold terabytes of zeros.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import bz2
 import csv
 import gzip
 import io
-import json
 import lzma
 import re
 import shutil
@@ -20,15 +19,15 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeAlias, cast
 
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from tis_utils.errors import InputError
 from tis_utils.examples import hub
-from tis_utils.examples.hub import ROWS
 from tis_utils.examples.formats import format_of
+from tis_utils.examples.hub import ROWS
 from tis_utils.examples.json_lines import parse, parse_array
 
 PACKED = (".gz", ".bz2", ".xz", ".zst")
@@ -46,6 +45,7 @@ _FOREIGN = {
     b"7z\xbc\xaf": "a 7z archive",
 }
 _KINDS = "JSON lines, a JSON array, CSV, TSV, Parquet or Arrow, also compressed with gzip, bzip2, xz or zstd"
+_Reader: TypeAlias = "io.BufferedReader[Any]"
 _HUB = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
 
@@ -131,7 +131,7 @@ class Source:
             raise InputError(f"{self.given} cannot be read: {error.strerror}. Check its permissions.") from error
 
 
-class _Kept(io.BufferedReader):
+class _Kept(io.BufferedReader):  # type: ignore[type-arg]
     """A temporary file that outlives the blocks it is read in."""
 
     def __init__(self, file: BinaryIO) -> None:
@@ -160,20 +160,22 @@ def _of_stream(stream: BinaryIO, source: Source) -> Iterator[Record]:
         elif head.startswith((b"PAR1", b"ARROW1", b"\xff\xff\xff\xff")):
             yield from _of_table(stream, head, size, source)
         else:
-            yield from _of_text(cast(io.BufferedReader, stream), head, source)
+            yield from _of_text(cast("_Reader", stream), head, source)
     except (EOFError, OSError, zlib.error, lzma.LZMAError, pa.ArrowInvalid) as error:
         kind = packed or "table"
-        raise InputError(f"{source}: this {kind} file is damaged or cut off ({error}). Fetch or write it again.") from error
+        raise InputError(
+            f"{source}: this {kind} file is damaged or cut off ({error}). Fetch or write it again."
+        ) from error
 
 
 def _peek(stream: BinaryIO, count: int) -> bytes:
-    return cast(io.BufferedReader, stream).peek(count)[:count]
+    return cast("_Reader", stream).peek(count)[:count]
 
 
 def _unpacked(stream: BinaryIO, kind: str) -> BinaryIO:
     if kind == "zstd":
         return cast(BinaryIO, pa.CompressedInputStream(pa.PythonFile(stream), "zstd"))
-    openers = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
+    openers: dict[str, Any] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
     return cast(BinaryIO, openers[kind](stream, "rb"))
 
 
@@ -197,12 +199,12 @@ class _Bounded(io.RawIOBase):
 def _check_bound(left: int, source: Source) -> None:
     if left < 0:
         raise InputError(
-            f"{source} holds more than {EXPANSION} times its own size once it is unpacked, more than texts do. If it is "
-            "sound, unpack it yourself and give the unpacked file."
+            f"{source} holds more than {EXPANSION} times its own size once it is unpacked, more than texts do. If it "
+            "is sound, unpack it yourself and give the unpacked file."
         )
 
 
-def _of_text(stream: io.BufferedReader, head: bytes, source: Source) -> Iterator[Record]:
+def _of_text(stream: _Reader, head: bytes, source: Source) -> Iterator[Record]:
     if kind := next((name for magic, name in _FOREIGN.items() if head.startswith(magic)), None):
         raise InputError(f"{source} is {kind}. What is read: {_KINDS}.")
     if head.startswith((b"PAR1", b"ARROW1")):
@@ -218,7 +220,7 @@ def _of_text(stream: io.BufferedReader, head: bytes, source: Source) -> Iterator
         yield from _of_lines(stream, source)
 
 
-def _of_lines(stream: io.BufferedReader, source: Source) -> Iterator[Record]:
+def _of_lines(stream: _Reader, source: Source) -> Iterator[Record]:
     """Lines end at LF only, so U+2028 and its like stay inside texts."""
     number = 0
     while line := stream.readline(LONGEST_LINE + 1):
@@ -248,9 +250,13 @@ def _of_csv(stream: BinaryIO, source: Source, delimiter: str | None) -> Iterator
                 filled = {name: cell for name, cell in values.items() if cell}
                 yield Record(place, rows.line_num + 1, filled if format_of(filled) else values)
         except UnicodeDecodeError as error:
-            raise InputError(f"{source}: not UTF-8 (byte {error.object[error.start]:#04x}). Save it as UTF-8.") from error
+            raise InputError(
+                f"{source}: not UTF-8 (byte {error.object[error.start]:#04x}). Save it as UTF-8."
+            ) from error
         except csv.Error as error:
-            raise InputError(f"{source}: no valid CSV ({error}). Quote cells that hold quotes or line breaks.") from error
+            raise InputError(
+                f"{source}: no valid CSV ({error}). Quote cells that hold quotes or line breaks."
+            ) from error
 
 
 def _delimiter(header: str) -> str:

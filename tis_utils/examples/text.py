@@ -144,7 +144,7 @@ def turns(example: Example, *roles: str) -> str:
 
 
 def request(item: Example | Query) -> str:
-    """What is asked, without role headers: all turns of a candidate that are no answers, the whole prompt of a query."""
+    """What is asked, without role headers: a candidate's turns that are no answers, the whole prompt of a query."""
     return _HEADER.sub("", item.prompt).strip() if isinstance(item, Query) else turns(item, "system", "user", "tool")
 
 

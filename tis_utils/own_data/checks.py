@@ -2,48 +2,61 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from tis_utils.examples.shared_text import runs, words
 from tis_utils.examples.text import Example, Query, answer, as_query, request
 from tis_utils.own_data.result import Selection
+from tis_utils.representations.lexical import UNSPACED
 
 FEW_QUERIES = 10
 N_GRAM = 13  # words in a row that two texts share by accident only rarely
 
 
-def _words(*texts: str) -> tuple[str, ...]:
-    return words("\n".join(texts), signs=True)
+_UNIT = re.compile(rf"[{UNSPACED}]|[^{UNSPACED}]+")
+CONTENT = ("image", "images", "video", "videos", "audio", "audios", "tools", "parts")  # what no text shows
+
+
+def units(*texts: str) -> tuple[str, ...]:
+    """Words and signs of texts; in scripts that put no space between words, characters."""
+    pieces = words("\n".join(texts), signs=True)
+    return tuple(unit for piece in pieces for unit in (_UNIT.findall(piece) if not piece.isascii() else [piece]))
 
 
 def duplicates(pool: Sequence[Example]) -> list[list[int]]:
-    """Groups of places whose request and answer have the same words, each sorted, at least two long."""
-    groups: dict[tuple[tuple[str, ...], tuple[str, ...]], list[int]] = defaultdict(list)
+    """Groups of places whose request and answer have the same words, each sorted, at least two long.
+
+    Two that differ in what is no text (images, tools) are not the same.
+    """
+    groups: dict[tuple[Any, ...], list[int]] = defaultdict(list)
     for place, example in enumerate(pool):
-        groups[_words(request(example)), _words(answer(example))].append(place)
+        besides = str([(key, example.meta[key]) for key in CONTENT if key in example.meta])
+        groups[units(request(example)), units(answer(example)), besides].append(place)
     return [places for places in groups.values() if len(places) > 1]
 
 
 def contaminated(pool: Sequence[Example], queries: Sequence[Query], n: int = N_GRAM) -> dict[int, int]:
-    """Places of candidates that share `n` words in a row with a query, and of the first such query.
+    """Places of candidates that share `n` words (:func:`units`) in a row with a query, and of the first such query.
 
     A query of fewer words counts when its whole request is the candidate's.
     """
     known: dict[tuple[str, ...], int] = {}
     whole: dict[tuple[str, ...], int] = {}
     for place, query in enumerate(queries):
-        text = _words(request(query), query.label)
+        text = units(request(query), query.label)
         for run in runs(text, n):
             known.setdefault(run, place)
         if len(text) < n:
-            whole.setdefault(_words(request(query)), place)
+            whole.setdefault(units(request(query)), place)
     matches = {}
     for place, example in enumerate(pool):
-        hits = [known[run] for run in runs(_words(request(example), answer(example)), n) & known.keys()]
-        before = _words(request(as_query(example, "")))
+        hits = [known[run] for run in runs(units(request(example), answer(example)), n) & known.keys()]
+        before = units(request(as_query(example, "")))
         if not hits and before in whole:
             hits = [whole[before]]
         if hits:
@@ -67,7 +80,7 @@ def _about_sizes(result: Selection) -> Iterator[str]:
             f"Few queries: {queries}. A handful of examples shows a task poorly; with {FEW_QUERIES} or more the "
             "selection depends less on which ones they are."
         )
-    if result.settings["selector"] == "round_robin" and picks < queries:
+    if result.settings["selector"] == "round_robin" and picks < queries and not result.balanced:
         yield (
             f"Fewer picks than queries: round-robin serves the {queries} queries in the order of their file, so the "
             f"last {queries - picks} got no turn. Take at least {queries}, or fewer queries."
@@ -105,12 +118,24 @@ def _about_texts(result: Selection) -> Iterator[str]:
         )
 
 
+def about_cut(result: Selection) -> Iterator[str]:
+    """How many answers lie behind the end of what is read of a text."""
+    if any(result.cut):
+        read = " and ".join(f"{n:,} {how}" for n, how in zip(result.cut, ("in part", "not at all"), strict=True) if n)
+        yield (
+            f"Answers cut away: {_examples(sum(result.cut))} of the pool longer than what is read of a text "
+            f"({result.settings['longest text']}); their answers were read {read}. Allow longer texts, or remove such "
+            "examples: they are judged by their beginning."
+        )
+
+
 def _about_features(result: Selection) -> Iterator[str]:
     if result.lost:
         yield (
             f"Could not be represented: {_examples(result.lost)} (no answer within the longest text, no word, or a "
             "loss that is not a number). They come last, whatever the method."
         )
+    yield from about_cut(result)
     if result.mute:
         yield (
             f"Could not be represented: {len(result.mute)} of the queries (for instance {result.mute[0]}). Every "

@@ -11,11 +11,10 @@ import numpy as np
 from jinja2 import Environment, PackageLoader
 
 from tis_utils.examples.formats import FORMATS
-from tis_utils.examples.shared_text import words
 from tis_utils.examples.text import Example, answer, one_line, request
 from tis_utils.experiments.subset import CHOOSERS
 from tis_utils.labels import label
-from tis_utils.own_data.checks import warnings
+from tis_utils.own_data.checks import units, warnings
 from tis_utils.own_data.result import Selection
 from tis_utils.storage.manifests import write_atomically
 
@@ -42,10 +41,12 @@ def facts(result: Selection) -> dict[str, Any]:
         "count": {"pool": len(result.pool), "queries": len(result.queries), "subset": len(chosen)},
         "formats": {
             file: [(" and ".join(FORMATS[kind]), number) for kind, number in kinds.items()]
-            for file, kinds in result.formats.items()
+            for reading in (result.reading, result.targets)
+            for file, kinds in reading.formats.items()
         },
+        "remarks": result.remarks,
         "warnings": warnings(result),
-        "sources": sources(result.pool, chosen, str(result.settings["pool"])),
+        "sources": sources(result.pool, chosen, [source.stem for source in result.reading.sources]),
         "lengths": lengths(result.pool, chosen),
         "overlaps": [(label(name), np.isin(result.picks, other).mean()) for name, other in result.others.items()],
         "distance": result.distance,
@@ -62,15 +63,14 @@ def method(settings: Mapping[str, object]) -> str:
     return label(selector) if alone else f"{label(selector)} on {label(representation)}"
 
 
-def sources(pool: Sequence[Example], chosen: Sequence[Example], file: str) -> list[dict[str, Any]]:
+def sources(pool: Sequence[Example], chosen: Sequence[Example], stems: Sequence[str]) -> list[dict[str, Any]]:
     """Count and share (per cent) of every source in pool and subset, most picked first, the tail in one row.
 
-    Candidates without a source have the name of the pool's file as theirs.
+    Candidates without a source have the name of their file as theirs, one of `stems`.
     """
     before, after = Counter(e.source for e in pool), Counter(e.source for e in chosen)
     names = sorted(before, key=lambda name: (-after[name], -before[name], name))
-    unnamed = Path(file).stem
-    groups = [(f"{name} (no source given)" if name == unnamed else name, [name]) for name in names[:SOURCES]]
+    groups = [(f"{name} (no source given)" if name in stems else name, [name]) for name in names[:SOURCES]]
     if len(names) > SOURCES:
         groups.append((f"{len(names) - SOURCES} other sources", names[SOURCES:]))
     rows = []
@@ -82,11 +82,14 @@ def sources(pool: Sequence[Example], chosen: Sequence[Example], file: str) -> li
 
 
 def lengths(pool: Sequence[Example], chosen: Sequence[Example]) -> list[tuple[str, list[int]]]:
-    """10 %, 50 % and 90 % quantiles of words in requests and answers, for pool and subset."""
+    """10 %, 50 % and 90 % quantiles of words in requests and answers, for pool and subset.
+
+    In scripts without spaces a character is counted as a word.
+    """
     rows = []
     for what, text in (("request", request), ("answer", answer)):
         for where, examples in (("pool", pool), ("subset", chosen)):
-            counts = [len(words(text(e), signs=True)) for e in examples]
+            counts = [len(units(text(e))) for e in examples]
             rows.append((f"{what}, {where}", [int(q) for q in np.percentile(counts, QUANTILES)]))
     return rows
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
+from tis_utils.examples.jsonl import Reading
+from tis_utils.examples.records import Source
 from tis_utils.examples.text import Example, Query
 
 
@@ -16,8 +19,11 @@ class Selection:
 
     Attributes
     ----------
-    pool, queries
-        As read; `formats` counts the formats of their lines by file.
+    settings : dict of str to object
+        What was asked for, as the report lists it.
+    reading, targets
+        Where pool and queries come from, with remarks on what was not read.
+    pool, queries : list of Example, list of Query
     picks : ndarray, int64 of shape (B,)
         Places in the pool, best first.
     S : ndarray, float32 of shape (M, N), or None
@@ -26,6 +32,10 @@ class Selection:
         What other selectors pick from the same similarities.
     lost : int
         Candidates that could not be represented.
+    cut : pair of int
+        Candidates whose answer was read in part, and not at all, because the text is longer than what reads it.
+    balanced : bool
+        Whether every task of the queries had an equal share of the picks.
     mute : list of str
         Ids of queries that could not be represented.
     distance, by_chance : float and list of float
@@ -35,17 +45,30 @@ class Selection:
     """
 
     settings: dict[str, object]
+    reading: Reading[Example]
+    targets: Reading[Query]
     pool: list[Example]
     queries: list[Query]
-    formats: dict[str, dict[str, int]]
     picks: np.ndarray
     S: np.ndarray | None = None
     lost: int = 0
+    cut: tuple[int, int] = (0, 0)
+    balanced: bool = False
     mute: list[str] = field(default_factory=list)
     others: dict[str, np.ndarray] = field(default_factory=dict)
     distance: float = float("nan")
     by_chance: list[float] = field(default_factory=list)
     seconds: float = 0.0
+
+    @property
+    def sources(self) -> dict[str, Sequence[Source]]:
+        """What was read, by role."""
+        return {"pool": self.reading.sources, "queries": self.targets.sources}
+
+    @property
+    def remarks(self) -> list[str]:
+        """What was not read, skipped or changed."""
+        return [*self.reading.remarks, *self.targets.remarks]
 
     @property
     def subset(self) -> list[Example]:
@@ -55,14 +78,15 @@ class Selection:
     def table(self) -> pd.DataFrame:
         """One row per pick: rank, place in the pool (from 1), id, source, nearest query and similarity to it.
 
-        Round-robin also says for which query: they take turns, so pick k was made for query k modulo M.
+        Round-robin also says for which query: they take turns, so pick k was made for query k modulo M (unless each
+        task had its own turns).
         """
         chosen = self.subset
         rows = pd.DataFrame({"rank": np.arange(1, len(chosen) + 1), "place": self.picks + 1})
         rows = rows.assign(id=[example.id for example in chosen], source=[example.source for example in chosen])
         if self.S is None:
             return rows
-        if self.settings["selector"] == "round_robin":
+        if self.settings["selector"] == "round_robin" and not self.balanced:
             rows["picked_for"] = [self.queries[k % len(self.queries)].id for k in range(len(chosen))]
         near = self.S[:, self.picks].argmax(axis=0)
         similarity = self.S[near, self.picks].round(4)

@@ -1,9 +1,13 @@
-"""Select from your own files: a pool and queries in, a subset, a table and a report out (``tis select``)."""
+"""Select from your own data (``tis select``): pool and queries in, a `Selection` out."""
 
 from __future__ import annotations
 
+import functools
+import logging
 import time
 import warnings
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,27 +16,33 @@ import numpy as np
 import tis_utils.neighbours  # noqa: F401  makes INSTA and ILA known
 from tis_utils.errors import InputError, check_choice
 from tis_utils.examples import jsonl
+from tis_utils.examples.columns import Columns
 from tis_utils.examples.load import Data
-from tis_utils.examples.text import Example, Query
+from tis_utils.examples.records import Source
+from tis_utils.examples.text import Example, Query, encode_all
 from tis_utils.experiments.run_spec import NONE, RunSpec
 from tis_utils.experiments.study import Study
 from tis_utils.experiments.subset import CHOOSERS
+from tis_utils.own_data import budget as budgets
+from tis_utils.own_data.balance import TASK, groups_of, in_turns
+from tis_utils.own_data.checks import about_cut
 from tis_utils.own_data.features import read_features
-from tis_utils.own_data.report import report
 from tis_utils.own_data.result import Selection
-from tis_utils.paths import check_file, same_file
+from tis_utils.own_data.windows import Window, window_of
+from tis_utils.paths import same_file
 from tis_utils.profiles import Profile, load_profile
 from tis_utils.representations import REPRESENTATIONS
 from tis_utils.selectors import SELECTORS
 from tis_utils.selectors.wasserstein import w1
 from tis_utils.storage.cache import Store
-from tis_utils.storage.manifests import write_table
+
+log = logging.getLogger(__name__)
 
 GIVEN = "given"  # features from files
-TASK = "target"  # all queries of the file together
 UNTARGETED = ("random", "ila")  # selectors that look at no query
 W1_LIMIT = 5_000  # examples up to which the exact distance is computed (memory grows with examples × queries)
 DRAWS = 5  # random subsets that the distance is compared with
+Given = str | Path | Source
 
 
 def settings_for(profile: str, representation: str, selector: str, model: str | None) -> Profile:
@@ -42,36 +52,46 @@ def settings_for(profile: str, representation: str, selector: str, model: str | 
 
 
 def select_files(
-    pool: Path,
-    queries: Path | None,
+    pool: Given | Sequence[Given],
+    queries: Given | Sequence[Given] | None,
     *,
     representation: str,
     selector: str,
-    budget: int,
     settings: Profile,
+    budget: int | str | None = None,
+    tokens: int | str | None = None,
     seed: int = 0,
     store: Store | None = None,
     features: tuple[Path, Path] | None = None,
+    columns: str | None = None,
+    balance: bool = False,
 ) -> Selection:
     """Select from a file for the task that another file shows.
 
     Parameters
     ----------
-    pool, queries : Path
-        JSONL files, see :mod:`tis_utils.examples.jsonl`. Random and ILA need no queries.
+    pool, queries : path or Source, or several of them
+        See :class:`tis_utils.examples.records.Source`. Random and ILA need no queries.
     representation : {"embed", "rds", "less", "lexical"}
     selector : str
         A name of `SELECTORS`, or ``insta``/``ila`` with settings after ``@`` (:mod:`tis_utils.neighbours`).
-    budget : int
-        How many examples.
     settings : Profile
         Models, LESS settings and the longest text; its data are not used.
+    budget : int or str
+        How many examples, or which share of the pool ("5%").
+    tokens : int or str
+        In the place of a budget: as many picks as hold at most so many tokens ("200k"), counted on whole chats by the
+        tokenizer of the model.
     seed : int
         For what draws: Random, INSTA, ILA.
     store : Store, optional
         Where features are kept for the next selection.
     features : pair of Path, optional
-        ``.npy`` files with features of the pool (N, D) and of the queries (M, D), one row per line.
+        ``.npy`` files with features of the pool (N, D) and of the queries (M, D), one row per example.
+    columns : str, optional
+        See :class:`tis_utils.examples.columns.Columns`.
+    balance : bool
+        Give every task of the queries an equal share of the picks; else all queries are one pool.
 
     Raises
     ------
@@ -79,85 +99,127 @@ def select_files(
         For unknown names, unreadable files, missing queries, features that do not fit, or a budget above the pool.
     """
     start = time.perf_counter()
-    _check(representation, selector, queries, budget)
-    candidates, targets = _read(pool, queries, budget)
-    study = _study(settings, candidates, targets, store)
+    _check(representation, selector, queries is not None)
+    reading, targets = _read(_sources(pool), _sources(queries), columns)
+    candidates, examples = reading.items, targets.items
+    if (budget is None) == (tokens is None):
+        raise InputError("Give either a budget (a number of examples, or a share as in 5%) or a number of tokens.")
+    count = len(candidates) if budget is None else budgets.examples(budget, len(candidates))
+    study = _study(settings, candidates, examples, store)
     if features:
         if queries is None:
             raise InputError("--features needs --queries: the second file holds one row for each of them.")
-        rows = read_features(features, (pool, queries), (len(candidates), len(targets)))
+        rows = read_features(features, (str(reading.sources[0]), str(targets.sources[0])), (candidates, examples))
         representation = GIVEN
         study.add_features(GIVEN, rows[0], {TASK: rows[1]})
     method = selector.partition("@")[0]
     alone = method == "random" or method in CHOOSERS
-    spec = RunSpec(TASK, NONE if alone else representation, selector, budget, seed)
+    spec = RunSpec(TASK, NONE if alone else representation, selector, count, seed)
+    groups = groups_of(examples) if balance else {}
+    if balance and method in CHOOSERS:
+        raise InputError(f"{method} does not pick query by query, so --balance cannot give each task its share.")
+    if tokens is None:
+        picks = in_turns(study, spec, groups)
+    else:
+        sizes = np.array([len(text.ids) for text in encode_all(candidates, study.model.tokenizer, settings.max_length)])
+        limit = budgets.tokens(tokens)
+        picks = budgets.within(limit, sizes, lambda count: in_turns(study, replace(spec, budget=count), groups))
+        spec = replace(spec, budget=len(picks))
+    window = window_of(study, representation, selector)
     result = Selection(
-        settings=_facts(pool, queries, representation, spec, settings),
+        settings=_facts(reading, targets, representation, spec, settings, window, balance),
+        reading=reading,
+        targets=targets,
         pool=candidates,
-        queries=targets,
-        formats={path.name: jsonl.count_formats(path) for path in (pool, queries) if path},
-        picks=study.picks(spec),
+        queries=examples,
+        picks=picks,
+        cut=window.cut(candidates),
+        balanced=len(groups) > 1,
     )
-    if targets:
-        _compare(result, study, representation, spec)
+    if tokens is not None:
+        amount = f"{int(sizes[picks].sum()):,} tokens of at most {limit:,}, whole chats as {settings.model} counts them"
+        result.settings["budget"] = f"{len(picks)} examples ({amount})"
+    for sentence in about_cut(result):
+        log.warning("%s", sentence)
+    if examples:
+        _compare(result, study, representation, spec, groups)
     result.seconds = time.perf_counter() - start
     return result
 
 
-def _check(representation: str, selector: str, queries: Path | None, budget: int) -> None:
+def _sources(given: Given | Sequence[Given] | None) -> list[Source]:
+    several = [given] if isinstance(given, str | Path | Source) else list(given or ())
+    return [item if isinstance(item, Source) else Source(item) for item in several]
+
+
+def _check(representation: str, selector: str, targeted: bool) -> None:
     method = selector.partition("@")[0]
     check_choice("selector", method if method in CHOOSERS else selector, (*SELECTORS, *CHOOSERS))
     check_choice("representation", representation, REPRESENTATIONS)
-    if queries is None and method not in UNTARGETED:
+    if not targeted and method not in UNTARGETED:
         raise InputError(
-            f"{selector} selects for a task, so it needs --queries: a JSONL file with some examples of the task, the "
+            f"{selector} selects for a task, so it needs --queries: a file with some examples of the task, the "
             f"wanted answers included. Only {' and '.join(UNTARGETED)} do without."
         )
-    if budget < 1:
-        raise InputError(f"The budget must be a positive number of examples; got {budget}.")
 
 
-def _read(pool: Path, queries: Path | None, budget: int) -> tuple[list[Example], list[Query]]:
-    if queries and pool.exists() and queries.exists() and same_file(pool, queries):
-        raise InputError(
-            f"--pool and --queries are the same file, {queries}: every candidate would be its own nearest query. Give "
-            "--queries a file with other examples of your task."
-        )
-    candidates = jsonl.read_examples(pool)
-    targets = jsonl.read_queries(queries) if queries else []
-    jsonl.check_answers(pool, candidates)
+def _read(
+    pool: list[Source], queries: list[Source], columns: str | None
+) -> tuple[jsonl.Reading[Example], jsonl.Reading[Query]]:
+    names = Columns(columns)
+    for i, a in enumerate([*pool, *queries]):
+        for b in [*pool, *queries][:i]:
+            if a.path.exists() and b.path.exists() and same_file(a.path, b.path):
+                raise InputError(
+                    f"--pool and --queries name the same file, {a}, twice: every candidate would be its own nearest "
+                    "query, or a repetition of itself. Give --queries other examples of the task, --pool each file once."
+                )
+    reading, targets = jsonl.read_pool(pool, names), jsonl.read_targets(queries, names)
+    names.check()
+    jsonl.check_answers(" and ".join(map(str, pool)), reading.items)
     if queries:
-        jsonl.check_answers(queries, targets)
-    if budget > len(candidates):
-        count = f"{len(candidates)} example{'s' * (len(candidates) != 1)}"
-        raise InputError(f"Budget {budget} is larger than the pool: {pool} holds {count}. Lower --budget.")
-    return candidates, targets
+        jsonl.check_answers(" and ".join(map(str, queries)), targets.items)
+    return reading, targets
 
 
 def _study(settings: Profile, pool: list[Example], queries: list[Query], store: Store | None) -> Study:
     """A study of these data; a candidate's task, which INSTA asks for, is its source unless it says otherwise."""
     candidates = [replace(e, meta={"family": e.source, **e.meta}) for e in pool]
     data = Data(candidates, {TASK: [replace(q, task=TASK) for q in queries]}, {TASK: []})
-    return Study(settings.model_copy(update={"name": "select", "tasks": (TASK,)}), store, data=data, live=True)
+    study = Study(settings.model_copy(update={"name": "select", "tasks": (TASK,)}), store, data=data, live=True)
+    study.__dict__["representation"] = functools.cache(study.representation)  # loaded once
+    return study
 
 
 def _facts(
-    pool: Path, queries: Path | None, representation: str, spec: RunSpec, settings: Profile
+    reading: jsonl.Reading[Example],
+    targets: jsonl.Reading[Query],
+    representation: str,
+    spec: RunSpec,
+    settings: Profile,
+    window: Window,
+    balance: bool,
 ) -> dict[str, object]:
-    models = {"embed": settings.embedder, "lexical": "none (words are compared)", GIVEN: "none (features from files)"}
+    tasks = Counter(query.task for query in targets.items)
+    how = "each with an equal share of the picks" if balance else "pooled: every query counts the same"
+    listed = ", ".join(f"{name} ({count} queries)" for name, count in tasks.items())
     return {
-        "pool": pool.name,
-        "queries": queries.name if queries else "none",
-        "representation": representation,
+        "pool": ", ".join(reading.names),
+        "queries": ", ".join(targets.names) or "none",
+        **({"tasks": f"{listed}; {how}"} if len(tasks) > 1 else {}),
+        "representation": window.features,
         "selector": spec.selector,
         "budget": spec.budget,
-        "model": models.get(representation, settings.model),
-        "longest text": f"{settings.max_length} tokens",
+        "model": window.model,
+        "longest text": window.words,
         "seed": spec.seed,
+        **({"compared with the queries by": representation} if targets.items and spec.representation == NONE else {}),
     }
 
 
-def _compare(result: Selection, study: Study, representation: str, spec: RunSpec) -> None:
+def _compare(
+    result: Selection, study: Study, representation: str, spec: RunSpec, groups: dict[str, np.ndarray]
+) -> None:
     """Fill in what other selectors would have taken, and how far all is from the queries."""
     candidates, queries = study.features(representation)
     result.S = study.similarity(representation, TASK)
@@ -168,47 +230,9 @@ def _compare(result: Selection, study: Study, representation: str, spec: RunSpec
         if other != spec:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # about methods that nobody asked for
-                result.others[name] = study.picks(other)
+                result.others[name] = in_turns(study, other, groups)
     if spec.budget <= W1_LIMIT:
         targets = queries[TASK]
         result.distance = w1(candidates[result.picks], targets)
         draws = (replace(spec, selector="random", representation=NONE, seed=s) for s in range(DRAWS))
         result.by_chance = [w1(candidates[study.picks(draw)], targets) for draw in draws]
-
-
-def save(result: Selection, pool: Path, output: Path) -> dict[str, Path]:
-    """Write the subset (lines of the pool as they are, best first) and beside it a table and a report.
-
-    Raises
-    ------
-    InputError
-        If the subset would replace the pool.
-    RunError
-        If a file cannot be written.
-    """
-    paths = outputs(pool, None, output)
-    jsonl.copy_lines(pool, output, result.picks.tolist())
-    write_table(paths["table"], result.table())
-    report(result, paths["report"])
-    return paths
-
-
-def outputs(pool: Path, queries: Path | None, output: Path) -> dict[str, Path]:
-    """The files that :func:`save` writes; an InputError where one could not be written or would replace another."""
-    if output.suffix in (".csv", ".html"):
-        raise InputError(
-            f"{output} is the name of the table or the report that are written beside the subset. Give --output a name "
-            "that ends in .jsonl."
-        )
-    paths = {"subset": output, "table": output.with_suffix(".csv"), "report": output.with_suffix(".html")}
-    for what, path in paths.items():
-        check_file(path)
-        if what != "subset" and path.exists() and not output.exists():
-            raise InputError(
-                f"The {what} would replace {path}, which does not belong to an earlier {output.name}. Choose another "
-                "name after --output."
-            )
-        for role, given in (("pool", pool), ("queries", queries)):
-            if given is not None and same_file(path, given):
-                raise InputError(f"The {what} would replace the {role} {given}: choose another name after --output.")
-    return paths
