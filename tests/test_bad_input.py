@@ -410,7 +410,7 @@ LINES: dict[str, tuple[list[str], list[str]]] = {
     "a grid's table below a file": (["grid", "budgets", "-P", "smoke", "-o", "pool.jsonl/x.csv"], ["pool.jsonl"]),
     "no pool": (["select", "-o", "x.jsonl"], ["Missing option", "--pool"]),
     "a pool that is not there": ([*SELECT, "--pool", "nothing.jsonl"], ["nothing.jsonl does not exist"]),
-    "a folder as pool": ([*SELECT, "--pool", "."], ["is a folder", "JSONL"]),
+    "a folder as pool": ([*SELECT, "--pool", "."], ["is a folder", "Give its files"]),
     "no queries": (["select", "--pool", "pool.jsonl", "-o", "x.jsonl", "-B", "1"], ["needs --queries"]),
     "queries that are not there": ([*SELECT, "--queries", "nothing.jsonl"], ["nothing.jsonl does not exist"]),
     "the pool as queries": ([*SELECT, "--queries", "pool.jsonl"], ["--queries", "pool.jsonl", "same file"]),

@@ -63,7 +63,8 @@ LAYOUTS: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
         {"messages": [Q, {"role": "assistant", "content": None, "tool_calls": [CALL]},
                       {"role": "tool", "tool_call_id": "1", "content": "5.2"}, A]},
         [PLAIN[0], ("assistant", CALL_TEXT), ("tool", "5.2"), PLAIN[1]]),
-    "a call after words": ({"messages": [Q, {**A, "tool_calls": [CALL]}]}, [PLAIN[0], ("assistant", f"5.2 m.\n{CALL_TEXT}")]),
+    "a call after words": ({"messages": [Q, {**A, "tool_calls": [CALL]}]},
+                           [PLAIN[0], ("assistant", f"5.2 m.\n{CALL_TEXT}")]),
     "the old call": ({"messages": [Q, {"role": "assistant", "content": None, "function_call": CALL["function"]},
                                    {"role": "function", "content": "5.2"}]},
                      [PLAIN[0], ("assistant", CALL_TEXT), ("tool", "5.2")]),
@@ -169,5 +170,5 @@ def test_columns_from_a_file_and_names_that_no_line_has(tmp_path) -> None:
     (tmp_path / "names.yaml").write_text("prompt: question\nresponse: reply\n", encoding="utf-8")
     columns = Columns(str(tmp_path / "names.yaml"))
     columns.rename({"question": "q", "answer": "a"})
-    with pytest.raises(InputError, match="no line has the key 'reply'. Keys of the first line: question, answer"):
+    with pytest.raises(InputError, match=r"no line has the key 'reply'\. Keys of the first line: question, answer"):
         columns.check()

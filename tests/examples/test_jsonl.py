@@ -189,7 +189,7 @@ def test_mistakes_in_query_files(write: Callable[..., Path], record: dict[str, A
 def test_missing_file_and_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nope\.jsonl does not exist"):
         jsonl.read_examples(tmp_path / "nope.jsonl")
-    with pytest.raises(RunError, match="Check that the folder holds"):
+    with pytest.raises(InputError, match="is a folder"):
         jsonl.read_queries(tmp_path)
 
 

@@ -150,7 +150,7 @@ def _chat(fields: Fields, messages: _Turns, default_id: str, source: str) -> Exa
 def _messages(fields: Fields, kind: str) -> _Turns:
     keys = FORMATS[kind]
     if kind in _CHATS:
-        text = fields.record[keys[0]]
+        text = fields.get(keys[0])
         turns = transcript(text) if kind == "chosen" and isinstance(text, str) else fields.listed(keys[0])
         if not turns:
             raise InputError(

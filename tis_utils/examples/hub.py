@@ -74,14 +74,14 @@ def rows(name: str, config: str | None, split: str, limit: int | None = None) ->
     import pyarrow  # type: ignore[import-untyped]
 
     local = Path(name).is_dir()
-    arguments: dict[str, Any] = {"path": name, "name": config}
+    arguments: dict[str, Any] = {"path": str(Path(name).absolute()) if local else name, "name": config}
     file = Path(name)
     if local and config and not (file / "README.md").exists():
         file = _task_file(file, config, split)
     if file.is_file():
         arguments = {"path": "parquet" if file.suffix == ".parquet" else "json", "data_files": {split: str(file)}}
     try:
-        if any((Path(name) / part).is_file() for part in ("dataset_dict.json", "state.json")):
+        if is_saved(Path(name)):
             return list(itertools.islice(_saved(name, split), limit))
         data = datasets.load_dataset(**arguments, split=split, streaming=limit is not None)
         return list(itertools.islice(data, limit))  # a streamed file is only read, and found broken, here
@@ -90,6 +90,11 @@ def rows(name: str, config: str | None, split: str, limit: int | None = None) ->
         raise RunError(f"Data set {name!r} could not be loaded: {error}. {advice}") from error
     except ValueError as error:  # unknown split or configuration; the text lists the known ones
         raise InputError(f"Data set {name!r}: {error} Choose another task or split.") from error
+
+
+def is_saved(folder: Path) -> bool:
+    """Whether ``save_to_disk`` wrote a folder."""
+    return any((folder / name).is_file() for name in ("dataset_dict.json", "state.json"))
 
 
 def _saved(folder: str, split: str) -> Any:

@@ -98,7 +98,12 @@ class Source:
                 f"{given} does not exist. Give the path of a file ({_KINDS}), a folder that `datasets` saved, '-' for "
                 "standard input, or the name of a data set on the Hub as in 'allenai/tulu-3-sft-mixture'."
             )
-        elif not self.hub and not self.path.is_file() and not self.path.is_dir():
+        elif self.path.is_dir():
+            if not hub.is_saved(self.path):
+                raise InputError(
+                    f"{given} is a folder, and none that `datasets` saved (save_to_disk). Give its files one by one."
+                )
+        elif not self.hub and not self.path.is_file():
             with self._opened() as stream:
                 self.name, self.stem, self._copy = "a pipe", "pipe", _copied(stream)
 

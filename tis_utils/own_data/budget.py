@@ -27,7 +27,7 @@ def examples(budget: int | str, pool: int) -> int:
         return max(1, round(pool * float(share[1]) / 100))
     if not re.fullmatch(r"[+-]?\d+", text):
         raise InputError(
-            f"The budget {budget!r} is neither a number of examples, as in 500, nor a share of the pool, as in 5%. "
+            f"--budget {budget!r} is neither a number of examples, as in 500, nor a share of the pool, as in 5%. "
             "--tokens takes a number of tokens."
         )
     if int(text) < 1:

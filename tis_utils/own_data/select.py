@@ -172,7 +172,7 @@ def _read(
             if a.path.exists() and b.path.exists() and same_file(a.path, b.path):
                 raise InputError(
                     f"--pool and --queries name the same file, {a}, twice: every candidate would be its own nearest "
-                    "query, or a repetition of itself. Give --queries other examples of the task, --pool each file once."
+                    "query, or a repetition of itself. Give --queries other examples of your task."
                 )
     reading, targets = jsonl.read_pool(pool, names), jsonl.read_targets(queries, names)
     names.check()
