@@ -22,7 +22,8 @@ import yaml
 from tis_utils import cli
 from tis_utils.errors import InputError
 from tis_utils.examples import hub
-from tis_utils.own_data.select import save, select_files
+from tis_utils.own_data.output import save
+from tis_utils.own_data.select import select_files
 from tis_utils.profiles import load_profile
 from tis_utils.storage.cache import Store
 
@@ -208,7 +209,7 @@ def test_ids_sources_and_tasks_of_data_never_become_paths(tmp_path: Path) -> Non
     options = {"representation": "embed", "selector": "random", "budget": 3, "settings": load_profile("smoke")}
     before = {path for path in tmp_path.rglob("*")}
     chosen = select_files(desk / "pool.jsonl", None, store=Store(desk / "cache"), **options)
-    written = save(chosen, desk / "pool.jsonl", desk / "out" / "subset.jsonl")
+    written = save(chosen, desk / "out" / "subset.jsonl")
     new = {path for path in tmp_path.rglob("*") if path.is_file()} - before
     assert new == set(written.values())
     assert all(path.parent == desk / "out" for path in new)
@@ -262,7 +263,7 @@ def pages(tmp_path_factory) -> list[Path]:
         folder / f"pool{name}", folder / f"queries{name}", representation="embed", selector="round_robin",
         budget=len(HOSTILE) - 1, settings=load_profile("smoke"), store=Store(folder / "cache"),
     )  # fmt: skip
-    report = save(chosen, folder / f"pool{name}", folder / f"subset{name}")["report"]
+    report = save(chosen, folder / f"subset{name}")["report"]
     shutil.copy(report, folder / "report.html")
     everything = "".join(HOSTILE)
     drawn = go.Figure(go.Scatter(x=HOSTILE, y=[1] * len(HOSTILE), text=HOSTILE, name=everything))

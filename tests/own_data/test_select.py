@@ -360,13 +360,13 @@ def two_tasks(place: Path) -> Path:
 
 
 def test_tasks_are_pooled_or_have_equal_shares_and_the_report_says_which(folder: Path, tmp_path: Path) -> None:
-    options = {"representation": "lexical", "selector": "knn_uniform", "settings": load_profile("smoke")}
+    options = {"representation": "lexical", "selector": "doubly_greedy", "settings": load_profile("smoke")}
     options |= {"store": Store(tmp_path / "cache"), "budget": "50%"}
     pooled = select_files(folder / "pool.jsonl", two_tasks(tmp_path), **options)
     balanced = select_files(folder / "pool.jsonl", tmp_path / "tasks.jsonl", balance=True, **options)
     assert balanced.S is not None
     own = {
-        name: select("knn_uniform", balanced.S[rows], 6, candidates=np.ones((12, 1))).tolist()
+        name: select("doubly_greedy", balanced.S[rows], 6).tolist()
         for name, rows in (("sums", slice(0, 9)), ("cooking", slice(9, 10)))
     }
     taken: list[int] = []
