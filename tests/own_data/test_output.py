@@ -15,7 +15,6 @@ from tis_utils.errors import InputError
 from tis_utils.examples.jsonl import read_examples, read_pool
 from tis_utils.examples.records import Source
 from tis_utils.own_data.output import defused, outputs, write_subset
-from tis_utils.storage.manifests import write_atomically
 
 LINES = [b'{"prompt":"p%d",  "response":"r", "big":1e400}' % i for i in range(4)]
 
@@ -99,12 +98,12 @@ def test_what_stands_beside_the_subset(tmp_path: Path) -> None:
         outputs({}, tmp_path / "folder.jsonl")
 
 
-def test_a_link_is_followed_and_a_device_is_left_alone(tmp_path: Path) -> None:
+def test_a_link_is_followed_and_a_device_is_left_alone(pool: Path, tmp_path: Path) -> None:
     (tmp_path / "real.jsonl").write_bytes(b"old")
     (tmp_path / "link.jsonl").symlink_to(tmp_path / "real.jsonl")
-    write_atomically(tmp_path / "link.jsonl", b"new")
+    write_subset(read_pool([Source(pool)]), [0], tmp_path / "link.jsonl")
     assert (tmp_path / "link.jsonl").is_symlink()
-    assert (tmp_path / "real.jsonl").read_bytes() == b"new"
+    assert (tmp_path / "real.jsonl").read_bytes() == LINES[0] + b"\n"
     (tmp_path / "null.jsonl").symlink_to("/dev/null")
     with pytest.raises(InputError, match="no ordinary file"):
         outputs({}, tmp_path / "null.jsonl")
