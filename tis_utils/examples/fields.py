@@ -10,6 +10,7 @@ import numpy as np
 
 from tis_utils.errors import InputError
 
+_SIMPLE = (str, int, float, bool, type(None))
 _PANDAS = ("NAType", "NaTType")
 
 
@@ -19,6 +20,8 @@ class Skip(Exception):
 
 def plain(value: Any) -> Any:
     """Lists for the arrays and numbers for the scalars that tables hold in their cells."""
+    if type(value) in _SIMPLE:
+        return value
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, Mapping):
@@ -88,12 +91,12 @@ class Fields:
                 value = json.loads(value)
             except ValueError as error:
                 raise InputError(f"{self.where}: the text of {key!r} is no JSON list ({error}).") from error
-        if value is not None and (isinstance(value, str) or not isinstance(value, Sequence)):
+        if value not in (None, "") and (isinstance(value, str) or not isinstance(value, Sequence)):
             raise InputError(f"{self.where}: {key!r} must be a list, got {type(value).__name__}.")
         return list(value or ())
 
     def rest(self) -> dict[str, Any]:
         """What nothing has read so far, and from now on is counted as not read."""
         rest = {key: value for key, value in self.record.items() if key not in self._read}
-        self.unread |= {repr(key) for key in rest}
+        self.unread |= {repr(key) for key, value in rest.items() if value not in ("", [], {})}
         return rest

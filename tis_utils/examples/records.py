@@ -31,7 +31,7 @@ from tis_utils.examples.hub import ROWS
 from tis_utils.examples.json_lines import parse, parse_array
 
 PACKED = (".gz", ".bz2", ".xz", ".zst")
-LONGEST_LINE = 2**28  # bytes
+LONGEST_LINE = 2**26  # bytes
 EXPANSION = 200  # times its size that a compressed file may hold, where that is more than LONGEST_LINE
 
 _PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}

@@ -136,6 +136,8 @@ def select_files(
         cut=window.cut(candidates),
         balanced=len(groups) > 1,
     )
+    if columns:
+        result.settings["columns"] = columns
     if tokens is not None:
         amount = f"{int(sizes[picks].sum()):,} tokens of at most {limit:,}, whole chats as {settings.model} counts them"
         result.settings["budget"] = f"{len(picks)} examples ({amount})"
