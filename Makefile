@@ -11,7 +11,7 @@ export PYTHONUTF8 := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book sphinx test check bench mutate clean tiny-model mini-model lock
+.PHONY: help setup book sphinx test check bench gpu mutate clean tiny-model mini-model lock
 
 help: ## Show this list
 	@echo "Usage: make TARGET [PROFILE=classroom] [PYTHON=python3]"; echo
@@ -63,6 +63,9 @@ test: check ## Check everything: units, slow tests, notebooks executed twice, th
 
 bench: setup ## Time the fast code against plain baselines, as ratios
 	@for script in tests/benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+gpu: setup ## The GPU kit: equal numbers, speed, SmolLM2's grids; without a GPU a rehearsal with tiny shapes
+	@$(BIN)/python tests/benchmarks/gpu.py $$($(BIN)/python -c 'import torch; print("run" if torch.cuda.is_available() else "rehearse")') build/gpu-pack build/gpu
 
 mutate: setup ## Which small changes of MODULE=tis_utils/... does no test notice? (half a minute each, 60 at most)
 	@$(BIN)/python tests/mutate.py $(MODULE)

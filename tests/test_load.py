@@ -17,6 +17,7 @@ from tis_utils.storage.parallel import run_all
 
 STATM = Path("/proc/self/statm")
 RUNS = 500
+SHORT = 5  # runs of workers that joblib replaced, all together
 GROWTH = 0.03  # of resident memory, between the second and the last fifth of the runs
 
 
@@ -50,9 +51,13 @@ def test_resident_memory_stays_flat_over_five_hundred_runs(tmp_path: Path, rando
     done = run_all(watched, tasks, jobs=2)
     assert len({loss for _, _, loss in done}) > 1  # the order of the examples follows the seed
     assert len(list((tmp_path / "cache" / "runs").glob("*.csv"))) == RUNS
-    workers = {pid: [size for owner, size, _ in done if owner == pid] for pid, _, _ in done}
-    assert len(workers) == 2
-    for sizes in workers.values():
+    owners = [pid for pid, _, _ in done]
+    # joblib may replace a worker after its first run; one that it replaces later has grown by 300 MB
+    lasting = [pid for pid in dict.fromkeys(owners) if owners.count(pid) > SHORT]
+    assert len(lasting) == 2
+    assert RUNS - sum(map(owners.count, lasting)) <= SHORT
+    for pid in lasting:
+        sizes = [size for owner, size, _ in done if owner == pid]
         fifth = len(sizes) // 5
         early, late = np.mean(sizes[fifth : 2 * fifth]), np.mean(sizes[-fifth:])
         print(f"{len(sizes)} runs: {early / 2**20:.1f} MiB early, {late / 2**20:.1f} MiB late")

@@ -29,6 +29,7 @@ METRICS = {
     "query_loss": "Query loss",
     "test_loss": "Held-out loss",
     "exact_match": "Exact match",
+    "acc": "Accuracy",
     "downstream": "Downstream metric",
 }
 TASKS = {

@@ -18,7 +18,7 @@ import torch
 
 from tis_utils.examples.load import load_data
 from tis_utils.examples.text import Encoded, encode_all
-from tis_utils.models.batching import batches, example_losses
+from tis_utils.models.batching import Batch, each_batch, example_losses
 from tis_utils.models.load import LanguageModel, load_model
 from tis_utils.profiles import load_profile
 from tis_utils.representations import LESS
@@ -61,24 +61,31 @@ def one_by_one(less: LESS, encoded: list[Encoded], point: Checkpoint) -> np.ndar
     m, v = (torch.cat([part[name].flatten() for name in factors]) for part in (point.m, point.v))
     rows = []
     for e in encoded:
-        ids, labels = (torch.from_numpy(a)[None] for a in (e.ids, e.labels))
+        ids, labels = (torch.from_numpy(a)[None].to(less.lm.device) for a in (e.ids, e.labels))
         grads = torch.autograd.grad(model(input_ids=ids, labels=labels).loss, list(factors.values()))
         flat = torch.cat([g.flatten() for g in grads])[None]
-        rows.append(torch.nn.functional.normalize(less.sketch.apply(adam_direction(flat, m, v)), dim=1)[0].numpy())
+        rows.append(
+            torch.nn.functional.normalize(less.sketch.apply(adam_direction(flat, m, v)), dim=1)[0].cpu().numpy()
+        )
     return np.stack(rows)
 
 
 def bare(less: LESS, encoded: list[Encoded]) -> None:
     """Forward and backward of the base model alone, batched: what no batched method can go below."""
     model = less.model.eval().requires_grad_(False)
-    with model.disable_adapter():
-        for batch in batches(encoded, less.lm.pad_id, less.lm.device, less.batch_tokens):
-            root: list[torch.Tensor] = []
-            hook = model.get_input_embeddings().register_forward_hook(
-                lambda module, args, out, root=root: root.append(out.requires_grad_())
-            )
+
+    def work(batch: Batch) -> None:
+        root: list[torch.Tensor] = []
+        hook = model.get_input_embeddings().register_forward_hook(
+            lambda module, args, out: root.append(out.requires_grad_())
+        )
+        try:
             torch.autograd.grad(example_losses(model, batch).sum(), root)
+        finally:
             hook.remove()
+
+    with model.disable_adapter():
+        each_batch(work, encoded, less.lm.pad_id, less.lm.device, less.batch_tokens)
 
 
 def bench_less(count: int) -> None:

@@ -145,6 +145,27 @@ def test_codex_seed_decides_which_problems_are_queries() -> None:
         assert not {q.id for q in asked} & {q.id for q in rest}
 
 
+def test_choices_are_those_of_the_prompt_and_the_label_tells_the_right_one() -> None:
+    found = {task: [benchmarks.choices_of(q) for q in benchmarks.queries(task)] for task in benchmarks.TASKS}
+    assert not any(found["gsm8k"] + found["codex"])
+    assert Counter(len(choices) for choices, _ in found["mmlu"]) == {4: 281, 5: 1}
+    for q, (choices, right) in zip(benchmarks.queries("mmlu"), found["mmlu"], strict=True):
+        assert q.label.endswith(f"The answer is {choices[right]}.")
+    asked = {q.meta["subject"] for q, choices in zip(benchmarks.queries("bbh"), found["bbh"], strict=True) if choices}
+    assert {"navigate", "boolean_expressions", "date_understanding", "formal_fallacies"} <= asked
+    assert not asked & {"dyck_languages", "object_counting", "word_sorting", "multistep_arithmetic_two"}
+
+
+def test_gsm_symbolic_ends_in_the_number_and_names_no_template_markup() -> None:
+    problems = list(benchmarks.gsm_symbolic())
+    assert len({q.prompt for q in problems}) > 0.95 * len(problems) == 0.95 * 200
+    assert problems == list(benchmarks.gsm_symbolic())
+    for q in problems:
+        assert re.search(r"\nThe answer is -?[\d.,/]+\.$", q.label), q.label
+        assert "####" not in q.label
+        assert "Do not include units" not in q.prompt
+
+
 @pytest.mark.parametrize("task", sorted(set(benchmarks.TASKS) - {"codex"}))
 def test_only_codex_has_held_out_examples(task: str) -> None:
     assert benchmarks.held_out(task) == []

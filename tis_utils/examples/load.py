@@ -54,7 +54,14 @@ def _pool(profile: Profile, queries: Queries, test: Queries, seed: int) -> list[
         from tis_utils.examples import natural  # likewise
 
         reserved = [query for part in (queries, test) for task in profile.tasks for query in part[task]]
-        return natural.load_pool(profile.pool_size, tasks=profile.tasks, reserved=reserved, seed=seed)
+        return natural.load_pool(
+            profile.pool_size,
+            tasks=profile.tasks,
+            reserved=reserved,
+            without=set(profile.held_out.values()),
+            shuffled=profile.shuffled,
+            seed=seed,
+        )
     return load_examples(profile.pool, profile.pool_size)
 
 
@@ -70,6 +77,8 @@ def _queries(profile: Profile) -> tuple[Queries, Queries]:
     test: Queries = {}
     for task in profile.tasks:
         everything, held_out = _of_task(profile.queries, task)
+        if task in profile.held_out:
+            held_out = list(benchmarks.gsm_symbolic())
         queries[task] = spread(everything, profile.n_queries)
         test[task] = spread(held_out or unused(everything, queries[task]), profile.n_test)
     return queries, test

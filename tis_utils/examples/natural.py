@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from itertools import count, islice
 
+import numpy as np
 from reasoning_gym.factory import create_dataset
 
 from tis_utils.errors import InputError
@@ -23,11 +24,18 @@ MAX_CHARACTERS = 1600  # question and answer together: about 500 tokens
 
 
 def load_pool(
-    size: int, *, tasks: Collection[str] = (), reserved: Iterable[Query] = (), seed: int = 0
+    size: int,
+    *,
+    tasks: Collection[str] = (),
+    reserved: Iterable[Query] = (),
+    without: Collection[str] = (),
+    shuffled: bool = False,
+    seed: int = 0,
 ) -> list[Example]:
     """Draw `size` natural candidates; no prompt or MMLU subject of a `reserved` query is among them.
 
-    MMLU is kept out as well when it is one of the `tasks` and no query of it is reserved.
+    MMLU is kept out as well when it is one of the `tasks` and no query of it is reserved; so are the families
+    `without`. Unless `shuffled`, sources follow one another, and the earlier wins where similarities are equal.
     """
     if size < 1:
         raise InputError(f"size = {size}: a pool needs at least one candidate.")
@@ -37,9 +45,10 @@ def load_pool(
     pool = [*_benchmark("codex", taken)]
     if subjects or "mmlu" not in tasks:
         pool += [e for e in _benchmark("mmlu", taken) if e.meta["family"] not in subjects]
-    streams = [_family(name, seed, taken) for name in FAMILIES]
+    streams = [_family(name, seed, taken) for name in FAMILIES if name not in without]
     rounds = (next(stream) for _ in count() for stream in streams)
-    return [*pool[:size], *islice(rounds, max(0, size - len(pool)))]
+    pool = [*pool[:size], *islice(rounds, max(0, size - len(pool)))]
+    return [pool[i] for i in np.random.default_rng(seed).permutation(size)] if shuffled else pool
 
 
 def _benchmark(task: str, taken: set[str]) -> Iterator[Example]:

@@ -86,7 +86,9 @@ def _train_and_evaluate(task: RunTask) -> pd.DataFrame:
             "test_loss": mean_loss(tuned, task.test, max_length=task.max_length) if task.test else np.nan,
         }
         if task.metric != "none":
-            values[short_name(task.metric)] = measure(tuned, task.metric, task.test, seed=task.seed)
+            values[short_name(task.metric)] = measure(
+                tuned, task.metric, task.test, seed=task.seed, max_length=task.max_length
+            )
     rows = [(metric, value, _status(metric, value, task)) for metric, value in values.items()]
     return pd.DataFrame(rows, columns=["metric", "value", "status"])
 

@@ -11,7 +11,7 @@ import torch
 from peft import PeftModel
 from torch import Tensor, nn
 
-from tis_utils.errors import InputError
+from tis_utils.errors import InputError, RunError
 from tis_utils.examples.text import IGNORE, Encoded
 from tis_utils.storage.keys import step
 from tis_utils.storage.parallel import progress
@@ -66,6 +66,42 @@ def batches(
     groups = length_batches([len(e.ids) for e in encoded], batch_tokens)
     for index in progress(groups, len(groups), what, show_progress):
         yield collate(encoded, index, pad_id, device)
+
+
+def each_batch(
+    work: Callable[[Batch], None],
+    encoded: Sequence[Encoded],
+    pad_id: int,
+    device: torch.device,
+    batch_tokens: int,
+    what: str = "",
+    show_progress: bool = False,
+) -> None:
+    """Hand every batch of :func:`batches` to `work`; where the device has no memory for one, this and later are halved.
+
+    RunError if a single text does not fit.
+    """
+    groups = length_batches([len(e.ids) for e in encoded], batch_tokens)
+    most = max(map(len, groups), default=1)  # rows
+    for group in progress(groups, len(groups), what, show_progress):
+        waiting = [group]
+        while waiting:
+            index = waiting.pop(0)
+            if len(index) > most:
+                waiting[:0] = [index[:most], index[most:]]
+                continue
+            try:
+                work(collate(encoded, index, pad_id, device))
+            except torch.OutOfMemoryError as error:
+                if len(index) == 1:
+                    raise RunError(
+                        f"A single text of {len(encoded[index[0]].ids)} tokens does not fit into the memory of "
+                        f"{device}. Lower max_length, take dtype bfloat16 or a smaller model."
+                    ) from error
+                most = len(index) // 2
+                waiting.insert(0, index)
+            if most < len(index):
+                torch.cuda.empty_cache()  # outside the handler, which keeps the failed call's tensors alive
 
 
 def example_losses(model: nn.Module, batch: Batch) -> Tensor:

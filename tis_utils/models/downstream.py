@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tis_utils.errors import InputError
 from tis_utils.examples.text import Query
-from tis_utils.models.evaluation import exact_match, padding
+from tis_utils.models.evaluation import choice_accuracy, exact_match, padding
 from tis_utils.models.harness import harness
 from tis_utils.models.load import LanguageModel
 from tis_utils.models.pass_at_k import pass_at_k
@@ -24,7 +24,9 @@ def short_name(metric: str) -> str:
     return match["of_harness"] or metric.partition(":")[0]
 
 
-def measure(model: LanguageModel, metric: str, test: Sequence[Query], *, seed: int = 0) -> float:
+def measure(
+    model: LanguageModel, metric: str, test: Sequence[Query], *, seed: int = 0, max_length: int = 2048
+) -> float:
     """Value of a metric, a share between 0 and 1; NaN for ``none``, and where there are no held-out examples."""
     name, options = short_name(metric), options_of(metric)
     if metric.startswith("lm_eval:"):
@@ -33,4 +35,6 @@ def measure(model: LanguageModel, metric: str, test: Sequence[Query], *, seed: i
         return float("nan")
     if name == "exact_match":
         return exact_match(padding(model), test)
+    if name == "acc":
+        return choice_accuracy(model, test, max_length=max_length)
     return pass_at_k(model, test, k=int(name.partition("@")[2]), seed=seed, **options)

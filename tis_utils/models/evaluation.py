@@ -11,12 +11,15 @@ import numpy as np
 import torch
 
 from tis_utils.errors import InputError
-from tis_utils.examples.text import Query, encode_query
+from tis_utils.examples.benchmarks import choices_of
+from tis_utils.examples.text import IGNORE, Encoded, Query, encode_query
 from tis_utils.models.batching import batches, example_losses
 from tis_utils.models.load import LanguageModel
 from tis_utils.storage.keys import step
 
 VERSION = step("evaluation", 1)
+
+ANSWER = "The answer is"  # how the worked examples of MMLU and BBH introduce their choice
 
 
 @torch.no_grad()
@@ -39,7 +42,7 @@ def query_losses(
     """
     if not queries:
         raise InputError("There are no queries to evaluate on; give at least one.")
-    batch_tokens = batch_tokens or (1024 if model.device.type == "cpu" else 16384)
+    batch_tokens = batch_tokens or _batch_tokens(model)
     encoded = [encode_query(query, model.tokenizer, max_length) for query in queries]
     result = np.empty(len(encoded))  # (M,)
     for batch in batches(encoded, model.pad_id, model.device, batch_tokens):
@@ -91,3 +94,35 @@ def exact_match(model: LanguageModel, queries: Sequence[Query], *, max_new_token
     """Share of queries whose greedy answer equals the label, up to surrounding white space."""
     given = answers(model, queries, max_new_tokens=max_new_tokens)
     return float(np.mean([text.strip() == query.label.strip() for text, query in zip(given, queries, strict=True)]))
+
+
+@torch.no_grad()
+def choice_accuracy(model: LanguageModel, queries: Sequence[Query], *, max_length: int = 2048) -> float:
+    """Share of multiple-choice questions whose right choice has the highest log-likelihood (lm-eval's ``acc``).
+
+    Each choice is scored as the continuation of the prompt and "The answer is". NaN where no query is such a question,
+    see :func:`tis_utils.examples.benchmarks.choices_of`.
+    """
+    asked = [(query, *found) for query in queries if (found := choices_of(query))]
+    if not asked:
+        return float("nan")
+    texts = [_choice(query, choice, model, max_length) for query, choices, _ in asked for choice in choices]
+    scores = np.empty(len(texts))
+    for batch in batches(texts, model.pad_id, model.device, _batch_tokens(model)):
+        counts = (batch.labels[:, 1:] != IGNORE).sum(1)
+        scores[batch.index] = -(example_losses(model.model, batch) * counts).double().cpu().numpy()
+    ends = np.cumsum([len(choices) for _, choices, _ in asked])
+    likeliest = [int(part.argmax()) for part in np.split(scores, ends[:-1])]
+    return float(np.mean([best == right for best, (_, _, right) in zip(likeliest, asked, strict=True)]))
+
+
+def _choice(query: Query, choice: str, model: LanguageModel, max_length: int) -> Encoded:
+    """One choice with the loss on its tokens only; a prompt that is too long loses its start."""
+    asked = replace(query, prompt=f"{query.prompt}{ANSWER}", label=f" {choice}")
+    whole = encode_query(asked, model.tokenizer, max_length + 1)
+    return Encoded(whole.ids[:-1], whole.labels[:-1])  # without the EOS: lm-eval scores the choice alone
+
+
+def _batch_tokens(model: LanguageModel) -> int:
+    """Rows × tokens of a batch: on a CPU larger ones are slower."""
+    return 1024 if model.device.type == "cpu" else 16384

@@ -119,6 +119,8 @@ class Profile(_Strict):
     proxy               smaller language model whose LESS features select for `model`, or None
     pool                where candidates come from: ``classroom``, ``natural``, a JSONL file, or a Hub name
     warmup_set          what LESS warms up on, as `pool`, or None for a random share of the pool
+    shuffled            natural pool in a seeded order instead of source by source
+    held_out            ``{gsm8k: gsm_symbolic}`` holds GSM-Symbolic out for GSM8K and takes it out of the natural pool
     queries             where queries come from: ``classroom``, ``benchmarks`` (in installed wheels), or a Hub name
     pool_size           number of candidates
     n_queries, n_test   numbers of queries and of held-out examples per task
@@ -145,6 +147,8 @@ class Profile(_Strict):
     embed_prompt: str | None = None
     pool: str = "classroom"
     warmup_set: str | None = None
+    shuffled: bool = False
+    held_out: dict[Literal["gsm8k"], Literal["gsm_symbolic"]] = {}
     queries: str = "classroom"
     pool_size: PositiveInt
     n_queries: PositiveInt

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tis_utils.errors import InputError, check_choice
 from tis_utils.examples.text import Encoded, Example, Query, encode_all
-from tis_utils.models.batching import Batch, batches
+from tis_utils.models.batching import Batch, each_batch
 from tis_utils.models.load import LanguageModel, add_lora, load_model, shared_copy
 from tis_utils.representations import gradients, warmup
 from tis_utils.representations.gradients import lora_parameters
@@ -60,7 +60,8 @@ class LESS:
         What the code released with the paper does: dropout stays on while gradients are taken; gradients are rounded
         to half precision before projection; a warm-up step's loss is the mean over tokens, its gradient clipped to 1.
     max_length, batch_tokens : int, int
-        Tokens per text; rows × tokens per batch (by default 2,048 on the CPU, 8,192 on a GPU).
+        Tokens per text; rows × tokens per batch (by default 2,048 on the CPU, 32,768 on a GPU). A
+        batch that does not fit into the GPU's memory is halved.
 
     Attributes
     ----------
@@ -107,9 +108,10 @@ class LESS:
         if not 0 < warmup_fraction <= 1:
             raise InputError(f"warmup_fraction must lie in (0, 1], not {warmup_fraction}.")
         self.lm = model if isinstance(model, LanguageModel) else load_model(model)
-        self.batch_tokens = batch_tokens or (2048 if self.lm.device.type == "cpu" else 8192)
+        self.batch_tokens = batch_tokens or (2048 if self.lm.device.type == "cpu" else 32768)
         self.as_released = sorted(as_released)
-        self.recipe = Recipe(epochs, lr, batch_size, warmup_ratio, self.batch_tokens, seed, "token_loss" in as_released)
+        few = min(self.batch_tokens, 8192)  # of a step's gradients; they are added up
+        self.recipe = Recipe(epochs, lr, batch_size, warmup_ratio, few, seed, "token_loss" in as_released)
         self.lora: dict[str, Any] = {"r": rank, "alpha": alpha, "dropout": dropout, "targets": targets}
         self.model = self._attach()
         self.sketch: Sketch = make_sketch(sketch, self.parameters, dim, seed)
@@ -260,8 +262,11 @@ class LESS:
         bar = (what, self.show_progress)
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)  # of dropout, where it is on
-            for batch in batches(data, self.lm.pad_id, self.lm.device, self.batch_tokens, *bar):
+
+            def keep(batch: Batch) -> None:
                 out[batch.index] = self._sketch_batch(batch, direction).cpu().numpy()
+
+            each_batch(keep, data, self.lm.pad_id, self.lm.device, self.batch_tokens, *bar)
         return out
 
     def _sketch_batch(self, batch: Batch, direction: Direction) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tis_utils.examples.text import IGNORE, Encoded, Example, Query, chat_text, encode_query
-from tis_utils.models.batching import batches
+from tis_utils.models.batching import Batch, each_batch
 from tis_utils.models.load import LanguageModel, load_model
 from tis_utils.storage.keys import step
 
@@ -30,8 +30,9 @@ class RDS:
         The untuned base model, or its name for :func:`tis_utils.models.load.load_model`.
     max_length : int
         Texts are cut to this many tokens (2,048 for Tulu, 4,096 for Dolci).
-    batch_tokens : int
-        Upper limit of rows × tokens per batch; only speed and memory depend on it.
+    batch_tokens : int, optional
+        Upper limit of rows × tokens per batch, by default 8,192 on the CPU and 65,536 on a GPU; only speed and memory
+        depend on it. A batch that does not fit into the GPU's memory is halved.
     """
 
     def __init__(
@@ -39,11 +40,12 @@ class RDS:
         model: str | LanguageModel,
         *,
         max_length: int = 2048,
-        batch_tokens: int = 8192,
+        batch_tokens: int | None = None,
         show_progress: bool = True,
     ) -> None:
         self.lm = model if isinstance(model, LanguageModel) else load_model(model)
-        self.max_length, self.batch_tokens, self.show_progress = max_length, batch_tokens, show_progress
+        self.batch_tokens = batch_tokens or (8192 if self.lm.device.type == "cpu" else 65536)
+        self.max_length, self.show_progress = max_length, show_progress
 
     def candidates(self, examples: Sequence[Example]) -> np.ndarray:
         """Features of candidates, float32 of shape (N, hidden size), rows of length 1."""
@@ -76,11 +78,14 @@ class RDS:
         encoded = [self._encode(item) for item in items]
         out = np.zeros((len(encoded), self.lm.model.config.hidden_size), dtype=np.float32)  # (N, H)
         bar = ("RDS+", self.show_progress)
-        for batch in batches(encoded, self.lm.pad_id, self.lm.device, self.batch_tokens, *bar):
-            # the body without the output head: its last hidden state is hidden_states[-1] of the whole model
-            body = self.lm.model.base_model
+        # the body without the output head: its last hidden state is hidden_states[-1] of the whole model
+        body = self.lm.model.base_model
+
+        def keep(batch: Batch) -> None:
             hidden = body(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).last_hidden_state
             out[batch.index] = weighted_mean(hidden, batch.mask).cpu().numpy()
+
+        each_batch(keep, encoded, self.lm.pad_id, self.lm.device, self.batch_tokens, *bar)
         return out
 
 

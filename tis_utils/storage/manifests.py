@@ -113,7 +113,7 @@ def npy_bytes(array: np.ndarray) -> bytes:
 def describe(path: Path, checksum: str | Mapping[str, str], facts: Mapping[str, Any]) -> None:
     """Write the manifest ``<stem>.json`` beside a file or folder; written last, it says that all is there."""
     manifest = {**{name: plain(value) for name, value in facts.items()}, "sha256": checksum}
-    text = json.dumps({**manifest, "environment": environment()}, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    text = json.dumps({"environment": environment(), **manifest}, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
     write_atomically(path.with_suffix(".json"), text.encode("utf-8"))
 
 

@@ -57,8 +57,13 @@ def unit_rows(rows: np.ndarray) -> np.ndarray:
     return np.divide(rows, length, out=rows, where=length > 0)
 
 
-def write_features(profile: str, name: str, key: Mapping[str, Any], rows: np.ndarray, seconds: float) -> Path:
-    """Store features (N + M, D) rotated to at most N + M coordinates, in half precision; `seconds` they took."""
+def write_features(
+    profile: str, name: str, key: Mapping[str, Any], rows: np.ndarray, seconds: float, **facts: Any
+) -> Path:
+    """Store features (N + M, D) rotated to at most N + M coordinates, in half precision; `seconds` they took.
+
+    More `facts` go into the manifest, for instance the ``environment`` where it was not this machine.
+    """
     kept = rotated(np.asarray(rows)).astype(np.float16)
     error = inner_product_error(np.asarray(rows), kept)
     if error > 2e-3:
@@ -66,7 +71,7 @@ def write_features(profile: str, name: str, key: Mapping[str, Any], rows: np.nda
             f"Stored {name} features would be off by {error:.4f} in an inner product, more than 0.002: not written."
         )
     path = feature_file(profile, name)
-    facts = {
+    facts |= {
         "key": key,
         "shape": kept.shape,
         "computed_shape": rows.shape,
@@ -121,10 +126,13 @@ def _read_runs(path: Path) -> pd.DataFrame:
     )
 
 
-def write_runs(profile: str, name: str, rows: pd.DataFrame, seconds: float) -> Path:
-    """Store the rows of one grid, with a digest of each run's ``subset`` and its ``key``; `seconds` of all together."""
+def write_runs(profile: str, name: str, rows: pd.DataFrame, seconds: float, **facts: Any) -> Path:
+    """Store the rows of one grid, with a digest of each run's ``subset`` and its ``key``; `seconds` of all together.
+
+    `facts` as for :func:`write_features`.
+    """
     path = table_file(profile, name)
-    facts = {"runs": rows["key"].nunique(), "rows": len(rows), "seconds": round(seconds)}
+    facts |= {"runs": rows["key"].nunique(), "rows": len(rows), "seconds": round(seconds)}
     describe(path, write_table(path, eight_digits(rows)), facts)
     return path
 
