@@ -65,7 +65,7 @@ def w1_correlation_table(frame: pd.DataFrame, *, n_boot: int = 1000, seed: int =
 
 
 def losses_with_w1(
-    study: Study, specs: Sequence[RunSpec], spaces: Sequence[str] = ("embed", "rds", "less")
+    study: Study, specs: Sequence[RunSpec], spaces: Sequence[str] = ("embed", "rds", "less", "lexical")
 ) -> pd.DataFrame:
     """One row per fine-tuned run: its settings, its losses, and W1 to the queries in every space."""
     trained = [spec for spec in specs if spec.budget > 0]
