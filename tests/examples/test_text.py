@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers.processors import TemplateProcessing
 
-from tests_support import byte_tokenizer
+from tests_support import byte_tokenizer, example, query
 from tis_utils.errors import InputError
 from tis_utils.examples.text import (
     IGNORE,
@@ -18,6 +19,7 @@ from tis_utils.examples.text import (
     encode_example,
     encode_query,
     request,
+    tokens,
     turns,
 )
 
@@ -105,3 +107,20 @@ def test_the_last_turn_of_a_candidate_can_be_asked_for() -> None:
     assert (query.id, query.label, query.task, query.meta) == ("c", "Austen", "trivia", {})
     assert query.prompt + "Austen\n" == chat_text(CHAT)
     assert request(query) == "\n".join(text for _, text in SPOKEN)
+
+
+@pytest.mark.parametrize("template", ["$A <eos>", "<pad> $A", "<pad> $A <eos>", "$A"])
+def test_the_end_of_text_stands_where_we_put_it_whatever_the_tokenizer_adds(template: str) -> None:
+    tokenizer = byte_tokenizer()
+    plain = [encode_example(example("a"), tokenizer, 99), encode_query(query("a"), tokenizer, 99)]
+    known = [(token, tokenizer.convert_tokens_to_ids(token)) for token in ("<eos>", "<pad>")]
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single=template, special_tokens=known)
+    front = [tokenizer.pad_token_id] if template.startswith("<pad>") else []
+    for encode, item, before in ((encode_example, example("a"), plain[0]), (encode_query, query("a"), plain[1])):
+        after = encode(item, tokenizer, 99)
+        assert after.ids.tolist() == [*front, *before.ids]
+        assert after.labels.tolist() == [IGNORE] * len(front) + before.labels.tolist()
+    assert tokens("", tokenizer)[0].tolist() == front
+    assert (
+        tokens("abc", tokenizer, 2)[0].tolist() == (front + tokenizer("abc", add_special_tokens=False)["input_ids"])[:2]
+    )

@@ -113,8 +113,9 @@ def test_code_of_a_model_folder_is_never_run(folder: Path, tmp_path: Path) -> No
     edit_config(
         folder, model_type="unheard_of", auto_map={"AutoConfig": "evil.Evil", "AutoModelForCausalLM": "evil.Evil"}
     )
-    with pytest.raises(RunError):
+    with pytest.raises(InputError, match="unheard_of.*never done here") as caught:
         load_model(folder)
+    assert "trust_remote_code" not in str(caught.value)  # no advice to run it after all
     assert not witness.exists()
 
 
@@ -272,6 +273,15 @@ def test_lora_targets_by_family(folder: Path, recwarn: pytest.WarningsRecorder) 
 def test_impossible_lora_is_explained(folder: Path, options: dict) -> None:
     with pytest.raises(InputError, match="LoRA"):
         add_lora(shared_copy(load_model(folder).model), **options)
+
+
+def test_dropout_that_a_layer_does_not_take_is_what_the_message_is_about(folder: Path, monkeypatch) -> None:
+    def refuse(*_: object) -> None:
+        raise ValueError("lora.ParamWrapper does not work with lora_dropout != 0.")
+
+    monkeypatch.setattr("tis_utils.models.load.get_peft_model", refuse)
+    with pytest.raises(InputError, match=r"Set dropout to 0.*Linear layers of this model: .*q_proj"):
+        add_lora(shared_copy(load_model(folder).model))
 
 
 def test_a_folder_that_another_run_has_just_written_is_kept_or_replaced(tmp_path: Path) -> None:

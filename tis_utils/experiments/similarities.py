@@ -11,7 +11,7 @@ import torch
 
 from tis_utils.errors import InputError, RunError
 from tis_utils.examples.load import Data, load_data, load_examples
-from tis_utils.examples.text import IGNORE, Example, encode_all
+from tis_utils.examples.text import IGNORE, Example
 from tis_utils.experiments.run_spec import NONE
 from tis_utils.models.load import LanguageModel, load_model
 from tis_utils.profiles import Profile
@@ -173,7 +173,7 @@ class Similarities:
     @functools.cached_property
     def answer_tokens(self) -> np.ndarray:
         """Tokens of each candidate that carry a loss, int64 (N,)."""
-        encoded = encode_all(self.data.pool, self.model.tokenizer, self.profile.max_length)
+        encoded = self.model.encode(self.data.pool, self.profile.max_length)
         return np.array([(text.labels != IGNORE).sum() for text in encoded])
 
     def feature_recipe(self, name: str) -> Any:

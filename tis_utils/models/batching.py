@@ -117,6 +117,22 @@ def example_losses(model: nn.Module, batch: Batch) -> Tensor:
     return loss.view(targets.shape).sum(1) / (targets != IGNORE).sum(1)
 
 
+def unit(rows: Tensor) -> Tensor:
+    """Rows (B, D) scaled to length 1; rows of zeros stay zero, NaN and infinity become NaN.
+
+    Where squares would leave the range of the type, a row is divided by its largest entry first, in double precision.
+    """
+    length = rows.norm(dim=1, keepdim=True)
+    odd = ~((length > 1e-10) & torch.isfinite(length))[:, 0]
+    out = nn.functional.normalize(rows, dim=1)
+    if odd.any():
+        wide = rows[odd].double()
+        largest = wide.abs().amax(dim=1, keepdim=True)
+        wide = wide / torch.where(largest == 0, 1, largest)
+        out[odd] = nn.functional.normalize(wide, dim=1).to(rows.dtype)
+    return out
+
+
 def _takes_logits_to_keep(model: nn.Module) -> bool:
     base = model.get_base_model() if isinstance(model, PeftModel) else model
     forward: Callable = base.forward

@@ -43,7 +43,7 @@ def query_losses(
     if not queries:
         raise InputError("There are no queries to evaluate on; give at least one.")
     batch_tokens = batch_tokens or _batch_tokens(model)
-    encoded = [encode_query(query, model.tokenizer, max_length) for query in queries]
+    encoded = model.encode(queries, max_length)
     result = np.empty(len(encoded))  # (M,)
     for batch in batches(encoded, model.pad_id, model.device, batch_tokens):
         result[batch.index] = example_losses(model.model, batch).double().cpu().numpy()

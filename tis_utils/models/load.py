@@ -6,25 +6,40 @@ Weights come from safetensors (or GGUF, converted once); nothing is unpickled, n
 from __future__ import annotations
 
 import copy
+import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.pytorch_utils import Conv1D
 
-from tis_utils.errors import InputError, RunError, check_choice
-from tis_utils.models.files import find_folder, fingerprint, quiet, smollm2_file, unpacked_gguf
-from tis_utils.storage.keys import file_digest, step
+from tis_utils.errors import InputError, RunError, TisError, check_choice, is_exhausted
+from tis_utils.examples.text import Encoded, Example, Query, encode_all
+from tis_utils.models import adapters, soundness
+from tis_utils.models.files import (
+    TOKENIZER_FILES,
+    find_folder,
+    fingerprint,
+    model_weights,
+    quiet,
+    smollm2_file,
+    unpacked_gguf,
+)
+from tis_utils.storage.keys import digest, file_digest, step
 
 VERSION = step("load", 1)
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
+log = logging.getLogger(__name__)
+
 LLAMA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
 
 
@@ -52,9 +67,26 @@ class LanguageModel:
 
     @property
     def pad_id(self) -> int:
-        """Token that fills batches. It is always masked, so any valid id will do."""
+        """Token that fills batches. It is always masked, so any that has an embedding will do."""
+        rows = soundness.vocabulary(self.model)
         known = (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id)
-        return int(next((token for token in known if token is not None), 0))
+        return int(next((token for token in known if token is not None and token < rows), 0))
+
+    def longest(self, max_length: int) -> int:
+        """`max_length`, or the number of positions that the model knows, if that is smaller."""
+        return min(max_length, soundness.positions(self.model) or max_length)
+
+    def encode(self, items: Iterable[Example | Query], max_length: int) -> list[Encoded]:
+        """Tokenise candidates or queries, in order, to at most `max_length` tokens and no more than the model knows.
+
+        Raises
+        ------
+        InputError
+            If the tokenizer makes a token that the model has no embedding for.
+        """
+        encoded = encode_all(items, self.tokenizer, self.longest(max_length))
+        soundness.check_ids(self.name, (text.ids for text in encoded), soundness.vocabulary(self.model))
+        return encoded
 
 
 def load_model(name: str | Path, *, device: str = "auto", dtype: str = "float32") -> LanguageModel:
@@ -85,18 +117,38 @@ def load_model(name: str | Path, *, device: str = "auto", dtype: str = "float32"
     check_choice("dtype", dtype, DTYPES)
     gguf = _gguf(name)
     folder = unpacked_gguf(gguf) if gguf else find_folder(name)
-    model, tokenizer = _read_folder(folder, place, DTYPES[dtype])
     # a GGUF file is known by itself, so its fingerprint does not depend on who converted it
-    return LanguageModel(name, model, tokenizer, file_digest(gguf) if gguf else fingerprint(folder))
+    mark = file_digest(gguf) if gguf else fingerprint(folder)
+    if not adapters.has_adapter(folder):
+        return LanguageModel(name, _read_model(folder, place, DTYPES[dtype]), _read_tokenizer(folder), mark)
+    return _with_adapter(name, folder, place, dtype, mark)
+
+
+def _with_adapter(name: str, folder: Path, device: torch.device, dtype: str, mark: str) -> LanguageModel:
+    """A LoRA adapter merged into its base model, whose tokenizer is used where the adapter brings none."""
+    base = adapters.base_of(folder)
+    if base is None:
+        lm = LanguageModel(name, _read_model(folder, device, DTYPES[dtype]), _read_tokenizer(folder), "")
+    else:
+        log.warning("%s is a LoRA adapter: it is merged into its base model, %s.", name, base)
+        lm = load_model(base, device=str(device), dtype=dtype)
+    tokenizer = _read_tokenizer(folder) if (folder / "tokenizer_config.json").is_file() else lm.tokenizer
+    settings = (folder / adapters.ADAPTER).read_text(encoding="utf-8")
+    model = adapters.merged(lm.model, folder).eval()
+    return LanguageModel(name, model, tokenizer, digest(lm.fingerprint, mark, settings))
 
 
 def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a model without its weights; names and errors as for :func:`load_model`."""
     gguf = _gguf(str(name))
-    with quiet():
-        if gguf:
+    if gguf:
+        with quiet():
             return AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name, trust_remote_code=False)
-        return AutoTokenizer.from_pretrained(find_folder(str(name)), trust_remote_code=False)
+    folder = find_folder(str(name))
+    base = adapters.base_of(folder) if adapters.has_adapter(folder) else None
+    if base and not (folder / "tokenizer_config.json").is_file():
+        return load_tokenizer(base)
+    return _read_tokenizer(folder)
 
 
 def _gguf(name: str) -> Path | None:
@@ -121,6 +173,7 @@ def add_lora(
         targets = LLAMA_TARGETS if model.config.model_type == "llama" else "all-linear"
     modules = targets if isinstance(targets, str) else list(targets)
     transposed = any(isinstance(m, Conv1D) for m in model.modules())  # GPT-2 keeps weights as (in, out)
+    linear = sorted({n.rpartition(".")[2] for n, m in model.named_modules() if isinstance(m, nn.Linear | Conv1D)})
     try:
         # peft reads an attribute that transformers has renamed; nothing a reader could do about it
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
@@ -134,9 +187,14 @@ def add_lora(
         )
         return get_peft_model(model, config)
     except ValueError as error:
+        remedy = (
+            "Set dropout to 0 (--less.dropout 0), or name layers that take it as targets"
+            if "dropout" in str(error) and 0 < dropout < 1
+            else "Use targets='all-linear' or names of the model's linear layers, r >= 1 and 0 <= dropout < 1"
+        )
         raise InputError(
-            f"LoRA could not be attached with r={r}, dropout={dropout}, targets={modules!r}: {error} "
-            "Use targets='all-linear' or names of the model's linear layers, r >= 1 and 0 <= dropout < 1."
+            f"LoRA could not be attached with r={r}, dropout={dropout}, targets={modules!r}: {error} {remedy}. Linear "
+            f"layers of this model: {', '.join(linear) or 'none'}."
         ) from error
 
 
@@ -154,19 +212,59 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _read_folder(
-    folder: Path, device: torch.device, dtype: torch.dtype
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    with quiet():  # without the explicit refusal of remote code, transformers would stop and ask
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-            model = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=dtype, use_safetensors=True, trust_remote_code=False
-            )
-        except (SafetensorError, OSError, ValueError, KeyError) as error:
-            raise RunError(
-                f"The model files in {folder} could not be read ({type(error).__name__}: {error}). They may "
-                "be incomplete or of an unknown kind: fetch or write them again."
-            ) from error
-    model.to(device)  # type: ignore[arg-type]  # transformers wraps `to` without its types
-    return model.eval(), tokenizer
+def _read_model(folder: Path, device: torch.device, dtype: torch.dtype) -> PreTrainedModel:
+    """A whole, causal model in evaluation mode; without the refusal of remote code, transformers would stop and ask."""
+    options: dict[str, Any] = {"dtype": dtype, "use_safetensors": True, "trust_remote_code": False}
+    source: Path | None = folder
+    with quiet(), _readable(folder):
+        config = soundness.causal_config(folder)
+        if adapters.has_adapter(folder):  # transformers would put it on by itself, and not merge it
+            weights = [load_file(path) for path in model_weights(folder)]
+            source, options["state_dict"] = None, {name: t for part in weights for name, t in part.items()}
+        kind = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+        model, info = kind.from_pretrained(source, config=config, output_loading_info=True, **options)
+        soundness.check_weights(folder, info)
+        model.to(device)
+        soundness.check_causal(folder, model)
+    return model.eval()
+
+
+def _read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    if not any(path for pattern in TOKENIZER_FILES for path in folder.glob(pattern)):
+        raise InputError(f"There is no tokenizer in {folder}: write it there with its save_pretrained.")
+    with quiet(), _readable(folder):
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    if not tokenizer.is_fast:
+        raise InputError(
+            f"The tokenizer in {folder} ({type(tokenizer).__name__}) cannot say which characters a token stands for, so "
+            "answers cannot be told from requests. Save it with a tokenizer.json (AutoTokenizer of a newer transformers "
+            "converts most)."
+        )
+    if tokenizer.eos_token_id is None:
+        log.warning("The tokenizer in %s names no end-of-text token (EOS): answers end without one.", folder)
+    return tokenizer
+
+
+@contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    """Turn what transformers raises while it reads a folder into one sentence."""
+    try:
+        yield
+    except TisError:
+        raise
+    except ImportError as error:  # quantised weights, sentencepiece, …
+        raise InputError(
+            f"The model in {folder} needs a package that is not installed here: {_brief(error)} Install it, or give the "
+            "model in a form that does without (weights that are not quantised, a tokenizer.json)."
+        ) from error
+    except Exception as error:  # the kinds are many and differ from version to version
+        if is_exhausted(error):
+            raise
+        raise RunError(
+            f"The model files in {folder} could not be read ({type(error).__name__}: {_brief(error)}). They may be "
+            "incomplete, damaged, or of a kind that cannot be used here: fetch or write them again."
+        ) from error
+
+
+def _brief(error: Exception) -> str:
+    return f"{' '.join(str(error).split()):.300}"

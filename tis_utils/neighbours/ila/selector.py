@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from tis_utils.errors import InputError
-from tis_utils.examples.text import IGNORE, Encoded, Example, encode_all, turns
+from tis_utils.examples.text import IGNORE, Encoded, Example, turns
 from tis_utils.experiments.run_spec import RunSpec
 from tis_utils.experiments.study import Study
 from tis_utils.models.batching import batches, example_losses
@@ -165,7 +165,7 @@ def _losses(study: Study, tuning: Ints, seed: int) -> Floats:
     """Mean loss per response token before and after tuning, and response tokens, float64 (3, N)."""
     pool = study.data.pool
     tuned = tuned_model(study, [pool[i] for i in tuning], seed)
-    encoded = encode_all(pool, study.model.tokenizer, study.profile.max_length)
+    encoded = study.model.encode(pool, study.profile.max_length)
     tokens = [(text.labels[1:] != IGNORE).sum() for text in encoded]
     return np.array([_candidate_losses(study.model, encoded), _candidate_losses(tuned, encoded), tokens])
 
