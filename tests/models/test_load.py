@@ -113,7 +113,7 @@ def test_code_of_a_model_folder_is_never_run(folder: Path, tmp_path: Path) -> No
     edit_config(
         folder, model_type="unheard_of", auto_map={"AutoConfig": "evil.Evil", "AutoModelForCausalLM": "evil.Evil"}
     )
-    with pytest.raises(InputError, match="unheard_of.*never done here") as caught:
+    with pytest.raises(InputError, match=r"unheard_of.*never done here") as caught:
         load_model(folder)
     assert "trust_remote_code" not in str(caught.value)  # no advice to run it after all
     assert not witness.exists()

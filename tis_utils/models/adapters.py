@@ -33,8 +33,8 @@ def base_of(folder: Path) -> str | None:
     base = about.get("base_model_name_or_path")
     if not base or not isinstance(base, str):
         raise InputError(
-            f"The folder {folder} holds an adapter without its base model: {ADAPTER} names none. Write the base model's "
-            "name or folder there (base_model_name_or_path), or merge both and give the whole model."
+            f"The folder {folder} holds an adapter without its base model: {ADAPTER} names none. Write the base "
+            "model's name or folder there (base_model_name_or_path), or merge both and give the whole model."
         )
     beside = folder / base  # a relative path means the place where training was started, or the adapter's folder
     return str(beside) if beside.is_dir() and not Path(base).is_dir() else base

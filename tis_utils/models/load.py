@@ -221,7 +221,7 @@ def _read_model(folder: Path, device: torch.device, dtype: torch.dtype) -> PreTr
         if adapters.has_adapter(folder):  # transformers would put it on by itself, and not merge it
             weights = [load_file(path) for path in model_weights(folder)]
             source, options["state_dict"] = None, {name: t for part in weights for name, t in part.items()}
-        kind = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+        kind: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
         model, info = kind.from_pretrained(source, config=config, output_loading_info=True, **options)
         soundness.check_weights(folder, info)
         model.to(device)
@@ -236,9 +236,8 @@ def _read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     if not tokenizer.is_fast:
         raise InputError(
-            f"The tokenizer in {folder} ({type(tokenizer).__name__}) cannot say which characters a token stands for, so "
-            "answers cannot be told from requests. Save it with a tokenizer.json (AutoTokenizer of a newer transformers "
-            "converts most)."
+            f"The tokenizer in {folder} ({type(tokenizer).__name__}) cannot say which characters a token stands for: "
+            "answers could not be told from requests. Save it with a tokenizer.json; AutoTokenizer converts most."
         )
     if tokenizer.eos_token_id is None:
         log.warning("The tokenizer in %s names no end-of-text token (EOS): answers end without one.", folder)
@@ -254,8 +253,8 @@ def _readable(folder: Path) -> Iterator[None]:
         raise
     except ImportError as error:  # quantised weights, sentencepiece, …
         raise InputError(
-            f"The model in {folder} needs a package that is not installed here: {_brief(error)} Install it, or give the "
-            "model in a form that does without (weights that are not quantised, a tokenizer.json)."
+            f"The model in {folder} needs a package that is not installed here: {_brief(error)} Install it, or give "
+            "the model in a form that does without (weights that are not quantised, a tokenizer.json)."
         ) from error
     except Exception as error:  # the kinds are many and differ from version to version
         if is_exhausted(error):

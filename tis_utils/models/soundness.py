@@ -22,7 +22,7 @@ UNUSED = ("pooler.",)  # heads that some encoders carry and no representation re
 
 
 def causal_config(folder: Path) -> PretrainedConfig:
-    """Configuration of a model folder, if it is that of a causal language model that can be had without foreign code."""
+    """Configuration of a model folder, if it is that of a causal language model that needs no foreign code."""
     raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     kind = str(raw.get("model_type", "none"))
     if kind not in transformers.CONFIG_MAPPING:
@@ -79,7 +79,8 @@ def check_causal(name: str | Path, model: PreTrainedModel) -> None:
 
 def vocabulary(model: PreTrainedModel) -> int:
     """Number of tokens that a model has an embedding for."""
-    return int(model.get_input_embeddings().weight.shape[0])
+    weight: Any = model.get_input_embeddings().weight
+    return int(weight.shape[0])
 
 
 def positions(model: PreTrainedModel) -> int | None:

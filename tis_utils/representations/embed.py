@@ -186,7 +186,8 @@ def _check_whole(name: str, encoder: Any) -> None:
     model = getattr(encoder[0], "auto_model", None)
     if isinstance(model, PreTrainedModel) and not hasattr(model, "peft_config"):
         place = model.config.name_or_path
-        _, info = type(model).from_pretrained(
+        kind: Any = type(model)
+        _, info = kind.from_pretrained(
             place, output_loading_info=True, device_map="meta", use_safetensors=True, trust_remote_code=False
         )
         check_weights(name, info, UNUSED)

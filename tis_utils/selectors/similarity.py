@@ -93,12 +93,12 @@ def real_matrix(values: ArrayLike, name: str) -> NDArray[Any]:
 
 
 def plain_array(values: ArrayLike, name: str) -> NDArray[Any]:
-    """See an array, nested lists or a PyTorch tensor as a NumPy array; what is masked has no value, so it is refused."""
+    """See an array, nested lists or a PyTorch tensor as a NumPy array; masked values are none, so they are refused."""
     if np.ma.is_masked(values):
         raise InputError(
-            f"{name.capitalize()} are a masked array with {np.ma.count_masked(values)} masked values, and a masked value "
-            "is none. Say what is meant: leave those columns out, or fill them, for instance S.filled(-1) for candidates "
-            "that a query must not take while others are left."
+            f"{name.capitalize()} are a masked array with {np.ma.count_masked(values)} masked values, and a masked "
+            "value is none. Say what is meant: leave those columns out, or fill them, for instance S.filled(-1) for "
+            "candidates that a query must not take while others are left."
         )
     tensor: Any = values
     if hasattr(tensor, "detach") and hasattr(tensor, "cpu"):  # part of a graph, on a GPU, or in a type NumPy lacks
