@@ -66,7 +66,7 @@ def window_of(study: Study, representation: str, selector: str) -> Window:
     if method == "random":
         return Window("none: no text is looked at", "none", "no text was read to select")
     if method == "ila":
-        limit = settings.max_length
+        limit = study.model.longest(settings.max_length)
         name = "ILA's own: losses before and after tuning, and a map of EMBED's features"
         return Window(name, settings.model, f"{limit} tokens", study.model.tokenizer, limit)
     if method == "insta":
@@ -79,6 +79,5 @@ def window_of(study: Study, representation: str, selector: str) -> Window:
     if isinstance(reader, Embed):
         size = reader.window
         return Window("embed", settings.embedder, f"{size} tokens", reader.encoder.tokenizer, size)
-    return Window(
-        representation, settings.model, f"{settings.max_length} tokens", study.model.tokenizer, settings.max_length
-    )
+    size = study.model.longest(settings.max_length)
+    return Window(representation, settings.model, f"{size} tokens", study.model.tokenizer, size)
