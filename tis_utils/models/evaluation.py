@@ -119,8 +119,10 @@ def choice_accuracy(model: LanguageModel, queries: Sequence[Query], *, max_lengt
 def _choice(query: Query, choice: str, model: LanguageModel, max_length: int) -> Encoded:
     """One choice with the loss on its tokens only; a prompt that is too long loses its start."""
     asked = replace(query, prompt=f"{query.prompt}{ANSWER}", label=f" {choice}")
-    whole = encode_query(asked, model.tokenizer, max_length + 1)
-    return Encoded(whole.ids[:-1], whole.labels[:-1])  # without the EOS: lm-eval scores the choice alone
+    end = int(model.tokenizer.eos_token_id is not None)
+    whole = encode_query(asked, model.tokenizer, model.longest(max_length) + end)
+    kept = slice(len(whole.ids) - end)  # without the EOS: lm-eval scores the choice alone
+    return Encoded(whole.ids[kept], whole.labels[kept])
 
 
 def _batch_tokens(model: LanguageModel) -> int:
