@@ -20,6 +20,7 @@ from unittest import mock
 import numpy as np
 import torch
 
+from tis_utils.examples import benchmarks
 from tis_utils.examples.load import Data
 from tis_utils.examples.text import Encoded, Example, Query, chat_text, encode_all
 from tis_utils.experiments import subset as subsets
@@ -304,6 +305,7 @@ def downstream() -> Outputs:
     with answers, mock.patch.dict("os.environ", TIS_RUN_CODE="1"):
         outputs["pass@2"] = pass_at_k.pass_at_k(mini(), [problem], k=2, samples=len(texts))
     outputs["exact match"] = downstream_metrics.measure(mini(), "exact_match", data().test["pick"])
+    outputs["acc"] = downstream_metrics.measure(mini(), "acc", benchmarks.queries("bbh")[:24], max_length=128)
     return outputs
 
 
