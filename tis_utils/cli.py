@@ -207,7 +207,7 @@ def select(
         sources["queries"] or None,
         representation=representation,
         selector=selector,
-        budget=budget or (None if tokens else DEFAULT_BUDGET),
+        budget=DEFAULT_BUDGET if budget is None and tokens is None else budget,
         tokens=tokens,
         settings=settings_for(profile, representation, selector, model),
         seed=seed,

@@ -164,3 +164,11 @@ def test_a_data_set_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nobody\.jsonl does not exist.*standard input"):
         Source(tmp_path / "nobody.jsonl")
     assert Source("nobody/nothing").hub
+
+
+def test_errors_name_the_id_of_a_row(tmp_path: Path) -> None:
+    pq.write_table(
+        pa.table({"prompt": ["a", "b"], "response": ["c", None], "id": ["x", "y"]}), tmp_path / "pool.parquet"
+    )
+    with pytest.raises(InputError, match=r"row 2 \(id 'y'\): unknown format"):
+        read_examples(tmp_path / "pool.parquet")

@@ -376,7 +376,7 @@ def test_tasks_are_pooled_or_have_equal_shares_and_the_report_says_which(folder:
     assert set(taken) != set(pooled.picks.tolist())
     assert "sums (9 queries), cooking (1 queries); pooled" in str(pooled.settings["tasks"])
     assert "equal share" in str(balanced.settings["tasks"])
-    with pytest.raises(InputError, match="insta does not pick query by query"):
+    with pytest.raises(InputError, match="insta does not pick by queries"):
         select_files(
             folder / "pool.jsonl", tmp_path / "tasks.jsonl", balance=True, **(options | {"selector": "insta@1"})
         )
@@ -446,6 +446,9 @@ def test_several_pools_and_remarks_in_the_report(folder: Path, tmp_path: Path) -
     assert "&#39;image&#39; (1 line)" in page
     assert f"{more}</td>" in page
     assert "'=SUM(1)" in paths["table"].read_text(encoding="utf-8")
+    assert chosen.table().loc[lambda rows: rows["id"] == "=SUM(1)", ["file", "line", "place"]].values.tolist() == [
+        [str(more), 1, 13]
+    ]
     with pytest.raises(InputError, match="name the same file"):
         select_files(
             [more, more], None, representation="embed", selector="random", budget=1, settings=load_profile("smoke")

@@ -81,6 +81,8 @@ class Fields:
         value = self.get(key)
         if isinstance(value, Mapping | list):
             raise InputError(f"{self.where}: {key!r} must be a text or a number, got {type(value).__name__}.")
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)  # a column of whole numbers with gaps
         return "" if value is None else str(value)
 
     def listed(self, key: str) -> list[Any]:

@@ -23,7 +23,7 @@ ROWS = 32  # of a table that are held at a time
 _OF_FOLDERS = "Check that the folder holds parquet or JSON files and that they open."
 _OF_THE_HUB = (
     "Check the spelling and the network (the Hub may be unreachable or HF_HUB_OFFLINE set). On a machine without "
-    "network, copy the data set's files to a folder and pass that folder instead."
+    "network, copy the data set's files here and pass them, or their folder instead."
 )
 
 

@@ -156,7 +156,7 @@ def _read_one(
     unread: Counter[str] = Counter()
     skipped: Counter[str] = Counter()
     for record in source.records():
-        where = f"{source}, {record.place}"
+        where = f"{source}, {record.called}"
         default = f"{source.stem}:{record.number}"
         try:
             read = make(columns.rename(record.values), where=where, name=source.stem, default_id=default)

@@ -121,12 +121,17 @@ def _calls(turn: Fields) -> Iterator[str]:
 
 
 def _call(call: Any) -> str:
-    """One call; arguments that are JSON in a text, as servers send them, become JSON like all else."""
+    """One call; arguments that are JSON in a text, as servers send them, become JSON like all else.
+
+    Other arguments that are null are absent: tables give all calls the arguments of each.
+    """
     if isinstance(call, Mapping):
         arguments = call.get("arguments", {})
         if isinstance(arguments, str):
             with contextlib.suppress(ValueError):  # not JSON: the model's own words
                 arguments = json.loads(arguments)
+        elif isinstance(arguments, Mapping):
+            arguments = {key: value for key, value in arguments.items() if value is not None}
         said = {key: value for key, value in call.items() if value is not None and key not in PAPERWORK}
         call = json.dumps({**said, "arguments": arguments}, ensure_ascii=False, default=str)
     return f"<tool_call>\n{call}\n</tool_call>"

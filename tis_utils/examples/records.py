@@ -59,6 +59,12 @@ class Record:
     raw: bytes | None = None
     mended: bool = False  # held NaN or Infinity, which became null
 
+    @property
+    def called(self) -> str:
+        """Place and id, as errors name it: nobody sees the rows of a table."""
+        name = self.values.get("id")
+        return f"{self.place} (id {name!r:.60})" if isinstance(name, str | int) else self.place
+
 
 def _without(name: str, suffixes: tuple[str, ...]) -> str:
     return next((name.removesuffix(suffix) for suffix in suffixes if name.endswith(suffix)), name)
@@ -76,8 +82,10 @@ class Source:
     ----------
     name, stem : str
         For people; the stem without suffixes.
-    path : Path or None
-        The file or folder; None for a pipe or the Hub.
+    path : Path
+        The file or folder, if it is one.
+    hub : bool
+        Whether it is a name on the Hub.
 
     Raises
     ------
@@ -88,12 +96,13 @@ class Source:
     def __init__(self, given: str | Path) -> None:
         self.given, self.path = str(given), Path(given)
         self._copy: BinaryIO | None = None
+        there = bool(self.given) and self.path.exists()
         self.hub = not self.path.exists() and _HUB.fullmatch(self.given) is not None and not self.path.suffix
         self.name = self.given if self.hub or self.path.is_dir() else self.path.name
         self.stem = self.given if self.hub else Path(_without(self.path.name, PACKED)).stem
         if self.given == "-":
             self.name, self.stem, self._copy = "standard input", "stdin", _copied(sys.stdin.buffer)
-        elif not self.hub and not self.path.exists():
+        elif not self.hub and not there:
             raise InputError(
                 f"{given} does not exist. Give the path of a file ({_KINDS}), a folder that `datasets` saved, '-' for "
                 "standard input, or the name of a data set on the Hub as in 'allenai/tulu-3-sft-mixture'."
@@ -256,7 +265,7 @@ def _of_csv(stream: BinaryIO, source: Source, delimiter: str | None) -> Iterator
                 yield Record(place, rows.line_num + 1, filled if format_of(filled) else values)
         except UnicodeDecodeError as error:
             raise InputError(
-                f"{source}: not UTF-8 (byte {error.object[error.start]:#04x}). Save it as UTF-8."
+                f"{source}: not UTF-8 (byte {error.object[error.start]:#04x}). Save the file in UTF-8 encoding."
             ) from error
         except csv.Error as error:
             raise InputError(

@@ -78,12 +78,17 @@ class Selection:
     def table(self) -> pd.DataFrame:
         """One row per pick: rank, place in the pool (from 1), id, source, nearest query and similarity to it.
 
+        Several files of candidates are one pool; where there are several, file and number of the line follow.
+
         Round-robin also says for which query: they take turns, so pick k was made for query k modulo M (unless each
         task had its own turns).
         """
         chosen = self.subset
         rows = pd.DataFrame({"rank": np.arange(1, len(chosen) + 1), "place": self.picks + 1})
         rows = rows.assign(id=[example.id for example in chosen], source=[example.source for example in chosen])
+        if len(self.reading.sources) > 1:
+            places = [self.reading.places[i] for i in self.picks]
+            rows = rows.assign(file=[self.reading.names[k] for k, _ in places], line=[number for _, number in places])
         if self.S is None:
             return rows
         if self.settings["selector"] == "round_robin" and not self.balanced:

@@ -116,8 +116,8 @@ def select_files(
     alone = method == "random" or method in CHOOSERS
     spec = RunSpec(TASK, NONE if alone else representation, selector, count, seed)
     groups = groups_of(examples) if balance else {}
-    if balance and method in CHOOSERS:
-        raise InputError(f"{method} does not pick query by query, so --balance cannot give each task its share.")
+    if balance and alone:
+        raise InputError(f"{method} does not pick by queries, so --balance cannot give each task its share.")
     if tokens is None:
         picks = in_turns(study, spec, groups)
     else:
