@@ -42,7 +42,7 @@ GOALS = {
 }
 STRENGTHS = {
     "strong": "its lead over Random is shown: zero is outside the 95 % interval over models",
-    "leaning": "ahead of Random on average and in at least three of four cells (model, task, pool)",
+    "leaning": "ahead of Random on average and in at least three of four cases (model, task, pool)",
     "unknown": "best on average, but neither of these: another model may well decide otherwise",
 }
 
@@ -84,10 +84,12 @@ class Answer:
     def reason(self) -> str:
         """What it rests on, in two sentences."""
         random, zero_shot = next((r, z) for method, r, z in self.evidence if method == self.method)
-        ahead = f"Lead over Random {random.text()} {self.unit}, in {self.ahead} of {self.cells} cells."
+        ahead = (
+            f"Lead over Random {random.text()} {self.unit}, in {self.ahead} of {self.cells} cases (model, task, pool)."
+        )
         if self.method == RANDOM:
             ahead = "Nothing that you can afford was better than Random on average."
-        worth = f"Lead over the untuned model {zero_shot.text()} {self.unit}, worse in {self.below:.0%} of the cells."
+        worth = f"Lead over the untuned model {zero_shot.text()} {self.unit}, worse in {self.below:.0%} of the cases."
         return ahead if self.method == ZERO_SHOT else f"{ahead} {worth}"
 
 
