@@ -44,7 +44,7 @@ def _options(
         limits.limit(memory)
 
 
-for _command in (commands.book, commands.run, commands.sweep, commands.student):
+for _command in (commands.book, commands.run, commands.sweep, commands.student, commands.grade):
     app.command()(_command)
 
 

@@ -128,14 +128,56 @@ def sweep(
 
 
 def student(
-    notebook: Annotated[list[str] | None, Argument(help="Paths, names or numbers. Default: all chapters.")] = None,
+    notebook: Annotated[list[str] | None, Argument(help="Paths, names or numbers. Default: all of them.")] = None,
     into: Annotated[Path, Option(help="Folder of the copies.", show_default="build/student")] = paths.BUILD / "student",
 ) -> None:
     """Write copies for a class: without solutions and answers, and with them in `solutions/`."""
-    from tis_utils.book.parameters import chapters, find_notebook
+    from tis_utils.book.parameters import assignments, chapters, find_notebook
     from tis_utils.book.student import write_copies
 
     if paths.inside(into, paths.NOTEBOOKS):
         raise InputError(f"{into} lies in {paths.NOTEBOOKS}: the copies would be chapters. Choose another folder.")
-    written = write_copies([find_notebook(name) for name in notebook or []] or chapters(), into)
+    written = write_copies([find_notebook(name) for name in notebook or []] or [*chapters(), *assignments()], into)
     typer.echo(f"{len(written) // 2} notebooks are in {into}, with solutions in {into / 'solutions'}.")
+
+
+def grade(
+    files: Annotated[list[Path], Argument(metavar="FILE...", help="Notebooks that were handed in.")],
+    assigned: Annotated[
+        list[str] | None, Option("--parameter", "-p", metavar="NAME VALUE", help="What was prescribed; repeatable.")
+    ] = None,
+    profile: ProfileName = "classroom",
+    assignment: Annotated[str, Option(help="Notebook with solutions; a path or a name.")] = "assignment",
+    minutes: Annotated[float, Option(min=0.1, help="Longest time of a run.")] = 60,
+    gib: Annotated[float, Option(min=0.5, help="Most memory of a process, in GiB.")] = 4,
+    output: Annotated[Path, Option("--output", "-o", help="CSV file.", show_default="build/grades.csv")] = paths.BUILD
+    / "grades.csv",
+) -> None:
+    """Check handed-in assignments: run their parameters again, compare numbers, leave a table for the rest."""
+    from tis_utils.book.confined import can_shut_in
+    from tis_utils.book.grade import Grader, table
+    from tis_utils.book.parameters import find_notebook
+    from tis_utils.storage.manifests import write_table
+
+    for path in files:
+        if not path.is_file():
+            raise InputError(f"{path} is no file. Give the notebooks that were handed in.")
+        if paths.same_file(path, output):
+            raise InputError(f"The table would replace {path}: choose another name after --output.")
+    paths.check_file(output)
+    given = {name: parse_value(text) for name, text in split_pairs(assigned or []).items()}
+    given.setdefault("profile", from_here(profile))
+    cache = paths.BUILD / "grading"
+    grader = Grader(find_notebook(assignment), given, minutes=minutes, gib=gib, cache=cache)
+    if not can_shut_in():
+        typer.echo("This system cannot shut programs in: the submissions' own code is not run, only their parameters.")
+    grades = []
+    for path in files:
+        grades.append(grader.grade(path))
+        write_table(output, frame := table(grades, grader.defaults))  # what is done stays when it is stopped
+        row = frame.iloc[-1]
+        state = f"{row['points']} of {row['of']} answers right" if grades[-1].right else "not graded"
+        remarks = [f"its code stops: {row['runs']}"] * bool(grades[-1].runs) + [row["notes"]] * bool(row["notes"])
+        typer.echo(f"{row['file']}: {state}" + "".join(f"\n  {remark}" for remark in remarks))
+    typer.echo(f"The table is {output}")
+    raise typer.Exit(int(not all(one.right for one in grades)))

@@ -31,11 +31,16 @@ def chapters() -> list[Path]:
     return notebooks
 
 
+def assignments() -> list[Path]:
+    """Notebooks for a class that are no chapters."""
+    return sorted(paths.NOTEBOOKS.glob("teaching/*.ipynb"))
+
+
 def find_notebook(name: str) -> Path:
     """Accept a path, a file name, the start of one (``06``, ``06_budgets``), or a chapter's number (``6``)."""
     if Path(name).is_file():
         return Path(name)
-    known = chapters()
+    known = [*chapters(), *assignments()]
     name = name.zfill(2) if name.isdecimal() else name
     matches = [path for path in known if path.name == Path(name).name or path.stem.startswith(Path(name).stem)]
     if len(matches) == 1:
