@@ -1,7 +1,7 @@
 """Sphinx extension for teachers: table of needs and exercises, slides and figure pack beside the pages.
 
-``{tis-exercises}`` takes the names of chapters, one a line. When the pages are done, ``_static/slides`` gets a page for each
-plan of ``slides.yaml``, and ``_static/figures.zip`` all figures.
+``{tis-exercises}`` and ``{tis-expected}`` stand on the page for teachers. When the pages are done, ``_static/slides`` gets
+a page for each plan of ``slides.yaml``, and ``_static/figures.zip`` all figures.
 """
 
 from __future__ import annotations
@@ -14,8 +14,12 @@ from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from tis_utils import Study, label, load_profile
 from tis_utils.book.executed import exercises, figure_pack, minutes, needs, read_cells
 from tis_utils.book.slides import deck, plans, read_slides
+from tis_utils.experiments import NONE, grid
+
+BUDGET = 50  # of the assignment
 
 
 class Exercises(SphinxDirective):
@@ -35,6 +39,32 @@ class Exercises(SphinxDirective):
         return [holder]
 
 
+class Expected(SphinxDirective):
+    """``{tis-expected}``: what the assignment's answers are for the stored seeds of the classroom."""
+
+    def run(self) -> list[nodes.Node]:
+        """Write the table as Markdown and let the parser read it."""
+        holder = nodes.container(classes=["tis-expected"])
+        self.state.nested_parse(StringList(expected(), self.env.docname), self.content_offset, holder)
+        return [holder]
+
+
+def expected() -> list[str]:
+    """Lines of a Markdown table: per task the best method by held-out loss, its loss and lead, from least to most."""
+    settings = load_profile("classroom")
+    names = [name for name in settings.representations if name != "lexical"]
+    specs = grid(settings.tasks, [(name, "round_robin") for name in names], [BUDGET], settings.seeds)
+    rows = Study(settings, compute=False).stored(specs).query("metric == 'test_loss' and budget == @BUDGET")
+    lines = ["| Task | `best` | `loss`, by seed | `lead` in %, by seed |", "| :-- | :-- | :-- | :-- |"]
+    for task, part in rows.groupby("task", sort=False):
+        losses = part.pivot(index="representation", columns="seed", values="value")
+        best = losses.mean(axis=1).idxmin()
+        own, lead = losses.loc[best], 100 * (1 - losses.loc[best] / losses.loc[NONE])
+        text = f"{lead.min():.0f} to {lead.max():.0f}".replace("-", "−")
+        lines.append(f"| {task} | {label(best)} | {own.min():.2f} to {own.max():.2f} | {text} |")
+    return lines
+
+
 def write_kit(app: Sphinx, error: Exception | None) -> None:
     """Slides and figure pack, from the chapters that the pages were made of."""
     if error is not None or app.builder.format != "html":
@@ -51,5 +81,6 @@ def write_kit(app: Sphinx, error: Exception | None) -> None:
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect to Sphinx."""
     app.add_directive("tis-exercises", Exercises)
+    app.add_directive("tis-expected", Expected)
     app.connect("build-finished", write_kit)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
