@@ -32,7 +32,13 @@ LOCK = {
     if line and not line.startswith("#")
 }
 # Where the name that is imported is not the name of the distribution.
-DISTRIBUTIONS = {"bs4": "beautifulsoup4", "ot": "pot", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+DISTRIBUTIONS = {
+    "bs4": "beautifulsoup4",
+    "markdown_it": "markdown-it-py",
+    "ot": "pot",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
 OURS = {"tis_utils", "recipe"}
 # Declared although no import names them, and why.
 NOT_IMPORTED = {

@@ -1,7 +1,7 @@
 """Sphinx extension for teachers: table of needs and exercises, slides and figure pack beside the pages.
 
-``{tis-exercises}`` and ``{tis-expected}`` stand on the page for teachers. When the pages are done, ``_static/slides`` gets
-a page for each plan of ``slides.yaml``, and ``_static/figures.zip`` all figures.
+``{tis-needs}``, ``{tis-exercises}`` and ``{tis-expected}`` stand on the page for teachers. When the pages are done,
+``_static/slides`` gets a page for each plan of ``slides.yaml``, and ``_static/figures.zip`` all figures.
 """
 
 from __future__ import annotations
@@ -12,14 +12,65 @@ from typing import Any
 from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
 from tis_utils import Study, label, load_profile
-from tis_utils.book.executed import exercises, figure_pack, minutes, needs, read_cells
+from tis_utils.book.executed import Cells, exercises, figure_pack, minutes, needs, read_cells
 from tis_utils.book.slides import deck, plans, read_slides
 from tis_utils.experiments import NONE, grid
 
 BUDGET = 50  # of the assignment
+
+
+WIDTH, HEIGHT, COLUMN, ROW = 112, 56, 150, 68  # of a box of the map, and from box to box, px
+
+
+def built(env: BuildEnvironment) -> dict[str, Cells]:
+    """The executed chapters by name; the page is written again when one changes."""
+    paths = sorted(Path(env.srcdir, "chapters").glob("*.ipynb"))
+    for path in paths:
+        env.note_dependency(str(path))
+    return {path.stem: read_cells(path) for path in paths}
+
+
+class Needs(SphinxDirective):
+    """``{tis-needs}``: a map of the chapters, each to the right of those it needs."""
+
+    def run(self) -> list[nodes.Node]:
+        """Draw."""
+        before = {name: needs(cells) for name, cells in built(self.env).items()}
+        return [nodes.raw("", needs_map(before), format="html")]
+
+
+def needs_map(before: dict[str, list[str]]) -> str:
+    """An SVG of boxes and lines, from the chapters that each one needs."""
+    columns: dict[str, int] = {}
+    while missing := [name for name in before if name not in columns]:
+        ready = [name for name in missing if all(other in columns for other in before[name])]
+        if not ready:
+            raise ExtensionError(f"Chapters that need each other, or one that is not there: {', '.join(missing)}.")
+        columns |= {name: 1 + max((columns[other] for other in before[name]), default=-1) for name in ready}
+    places = {}
+    for column in range(1 + max(columns.values())):
+        for row, name in enumerate(name for name in columns if columns[name] == column):
+            places[name] = (column * COLUMN + 4, row * ROW + 4)
+    lines, boxes = [], []
+    for name, (x, y) in places.items():
+        for other in before[name]:
+            u, v = places[other][0] + WIDTH, places[other][1] + HEIGHT / 2
+            lines.append(f'<path d="M {u} {v} C {u + 20} {v}, {x - 20} {y + HEIGHT / 2}, {x} {y + HEIGHT / 2}"/>')
+        words = [name[:2], *name[3:].replace("_", " ").split(" ", 1)]
+        texts = (f'<text x="{x + WIDTH / 2}" y="{y + 17 + 16 * i}">{word}</text>' for i, word in enumerate(words))
+        box = f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="6"/>'
+        boxes.append(f'<a href="chapters/{name}.html">{box}{"".join(texts)}</a>')
+    width, height = (max(place[i] for place in places.values()) for i in (0, 1))
+    return (
+        f'<div class="tis-needs"><svg role="group" aria-label="Map of the chapters; the table below says the same" '
+        f'width="{width + WIDTH + 4}" viewBox="0 0 {width + WIDTH + 4} {height + HEIGHT + 4}">'
+        f"<g>{''.join(lines)}</g>{''.join(boxes)}</svg></div>"
+    )
 
 
 class Exercises(SphinxDirective):
@@ -27,13 +78,16 @@ class Exercises(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Write the table as Markdown and let the parser read it."""
-        lines = ["| Chapter | Needs | To read | Exercises: level, minutes |", "| :-- | :-- | --: | :-- |"]
-        for path in sorted(Path(self.env.srcdir, "chapters").glob("*.ipynb")):
-            self.env.note_dependency(str(path))
-            cells = read_cells(path)
-            before = ", ".join(f"[{name[:2]}](chapters/{name})" for name in needs(cells)) or "–"
-            tasks = "; ".join(f"{number} {title}: {level}, {time}" for number, title, level, time in exercises(cells))
-            lines.append(f"| [](chapters/{path.stem}) | {before} | {minutes(cells)} | {tasks} |")
+        lines = [
+            "| Chapter | Needs | Minutes to read | Exercises (level) and their minutes |",
+            "| :-- | :-- | --: | :-- |",
+        ]
+        for name, cells in built(self.env).items():
+            before = ", ".join(f"[{other[:2]}](chapters/{other})" for other in needs(cells)) or "–"
+            tasks = "; ".join(
+                f"{number} {title} ({level}, {time} min)" for number, title, level, time in exercises(cells)
+            )
+            lines.append(f"| [](chapters/{name}) | {before} | {minutes(cells)} min | {tasks} |")
         holder = nodes.container(classes=["tis-exercises"])
         self.state.nested_parse(StringList(lines, self.env.docname), self.content_offset, holder)
         return [holder]
@@ -80,6 +134,7 @@ def write_kit(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect to Sphinx."""
+    app.add_directive("tis-needs", Needs)
     app.add_directive("tis-exercises", Exercises)
     app.add_directive("tis-expected", Expected)
     app.connect("build-finished", write_kit)

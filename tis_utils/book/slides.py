@@ -18,7 +18,7 @@ FIELDS = {"title", "text", "figure", "notes", "minutes", "finding"}
 
 
 def read_slides(path: Path) -> list[dict[str, Any]]:
-    """The slides in order, each a mapping of :data:`FIELDS`; ``minutes`` says in which plans it stands, for how long."""
+    """The slides in order, mappings of :data:`FIELDS`; ``minutes`` says in which plans one stands, for how long."""
     slides = yaml.safe_load(path.read_text(encoding="utf-8"))
     for number, slide in enumerate(slides, start=1):
         if unknown := set(slide) - FIELDS:
@@ -45,22 +45,19 @@ def deck(slides: list[dict[str, Any]], plan: int, chapters: Mapping[str, Cells])
             clock = f"Minutes {start} to {start + length}."
             pages.append(_page(slide, clock, chapters))
             start += length
-    environment = jinja2.Environment(loader=jinja2.PackageLoader("tis_utils.book", ""), autoescape=True)
+    environment = jinja2.Environment(autoescape=True, loader=jinja2.PackageLoader("tis_utils.book", ""))
     return environment.get_template("slides.html").render(minutes=plan, pages=pages)
 
 
-def _page(slide: Mapping[str, Any], clock: str, chapters: Mapping[str, Cells]) -> dict[str, str]:
-    """HTML of the parts of a slide."""
-    parts: dict[str, Callable[[str], str]] = {
-        "figure": lambda place: _figure(place, chapters),
-        "text": _markdown,
-    }
+def _page(slide: Mapping[str, Any], clock: str, chapters: Mapping[str, Cells]) -> tuple[str, str, str]:
+    """HTML of a slide's title, body and notes; Markdown that holds tags is shown as it is written."""
+    parts: dict[str, Callable[[str], str]] = {"figure": lambda place: _figure(place, chapters), "text": _markdown}
     body = "".join(parts[name](slide[name]) for name in ("text", "figure") if name in slide)
     notes = f"<p><strong>{clock}</strong></p>{_markdown(slide['notes'])}"
     if "finding" in slide:
         sentence = finding(_cells(slide["finding"], chapters))
         notes += f"<p><strong>What this build says</strong></p>{_markdown(sentence)}"
-    return {"title": _markdown(slide["title"], inline=True), "body": body, "notes": notes}
+    return _markdown(slide["title"], inline=True), body, notes
 
 
 def _markdown(text: str, *, inline: bool = False) -> str:
