@@ -146,7 +146,7 @@ def grade(
     assigned: Annotated[
         list[str] | None, Option("--parameter", "-p", metavar="NAME VALUE", help="What was prescribed; repeatable.")
     ] = None,
-    profile: ProfileName = "classroom",
+    profile: OwnProfile = None,
     assignment: Annotated[str, Option(help="Notebook with solutions; a path or a name.")] = "assignment",
     minutes: Annotated[float, Option(min=0.1, help="Longest time of a run.")] = 60,
     gib: Annotated[float, Option(min=0.5, help="Most memory of a process, in GiB.")] = 4,
@@ -156,7 +156,7 @@ def grade(
     """Check handed-in assignments: run their parameters again, compare numbers, leave a table for the rest."""
     from tis_utils.book.confined import can_shut_in
     from tis_utils.book.grade import Grader, table
-    from tis_utils.book.parameters import find_notebook
+    from tis_utils.book.parameters import find_notebook, read_values
     from tis_utils.storage.manifests import write_table
 
     for path in files:
@@ -165,10 +165,9 @@ def grade(
         if paths.same_file(path, output):
             raise InputError(f"The table would replace {path}: choose another name after --output.")
     paths.check_file(output)
-    given = {name: parse_value(text) for name, text in split_pairs(assigned or []).items()}
-    given.setdefault("profile", from_here(profile))
-    cache = paths.BUILD / "grading"
-    grader = Grader(find_notebook(assignment), given, minutes=minutes, gib=gib, cache=cache)
+    notebook, cache = find_notebook(assignment), paths.BUILD / "grading"
+    given = _profile(profile) | read_values(notebook, assigned or [])
+    grader = Grader(notebook, given, minutes=minutes, gib=gib, cache=cache)
     if not can_shut_in():
         typer.echo("This system cannot shut programs in: the submissions' own code is not run, only their parameters.")
     grades = []

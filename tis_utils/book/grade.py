@@ -68,7 +68,7 @@ class Grader:
     assignment : Path
         Notebook with solutions: one cell tagged ``parameters``, and one tagged ``answers`` that prints a JSON object.
     assigned : mapping
-        Parameters that the teacher has prescribed, by name.
+        Parameters that the teacher has prescribed, by name; the profile is that of the assignment if not given.
     minutes, gib : float
         Limits on each run.
     cache : Path
@@ -76,7 +76,8 @@ class Grader:
     """
 
     def __init__(self, assignment: Path, assigned: Mapping[str, Any], *, minutes: float, gib: float, cache: Path):
-        self.path, self.assigned, self.defaults = assignment, dict(assigned), parameters(assignment)
+        self.path, self.defaults = assignment, parameters(assignment)
+        self.assigned = {name: value for name, value in self.defaults.items() if name == "profile"} | dict(assigned)
         check_parameters(assignment, assigned)
         self.notebook = nbformat.read(assignment, as_version=4)
         if _tagged(self.notebook, "answers") is None:
@@ -165,9 +166,10 @@ def submitted_parameters(notebook: NotebookNode) -> dict[str, Any]:
     for cell in cells:
         try:
             for line in ast.parse(cell.source).body:
-                if not isinstance(line, ast.Assign) or not isinstance(line.targets[0], ast.Name):
+                target = line.targets[0] if isinstance(line, ast.Assign) else getattr(line, "target", None)
+                if not isinstance(target, ast.Name) or len(getattr(line, "targets", "1")) > 1:
                     raise InputError(f"line {line.lineno} of its parameters is no assignment of a plain value")
-                values[line.targets[0].id] = ast.literal_eval(line.value)
+                values[target.id] = ast.literal_eval(line.value or "None")
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             raise InputError(f"its parameters are not plain values ({' '.join(str(error).split()):.100})") from error
     return values
