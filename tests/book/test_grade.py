@@ -83,7 +83,7 @@ def test_parameters_are_read_and_never_executed(tmp_path):
         with pytest.raises(InputError, match="plain value"):
             submitted_parameters(made({"parameters": source}))
     assert not written.exists()
-    injected = made({"parameters": PARAMETERS, "more": "seeds = [\n  7,\n]"})
+    injected = made({"parameters": PARAMETERS, "more": "seeds: list[int] = [\n  7,\n]"})
     injected.cells[1].metadata["tags"] = ["injected-parameters"]
     assert submitted_parameters(injected) == {"profile": "smoke", "task": "words", "seeds": [7]}
 

@@ -166,10 +166,11 @@ def submitted_parameters(notebook: NotebookNode) -> dict[str, Any]:
     for cell in cells:
         try:
             for line in ast.parse(cell.source).body:
-                target = line.targets[0] if isinstance(line, ast.Assign) else getattr(line, "target", None)
-                if not isinstance(target, ast.Name) or len(getattr(line, "targets", "1")) > 1:
+                targets = getattr(line, "targets", [getattr(line, "target", None)])
+                plain = isinstance(line, ast.Assign | ast.AnnAssign) and len(targets) == 1
+                if not plain or not isinstance(targets[0], ast.Name):
                     raise InputError(f"line {line.lineno} of its parameters is no assignment of a plain value")
-                values[target.id] = ast.literal_eval(line.value or "None")
+                values[targets[0].id] = ast.literal_eval(line.value or "None")
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             raise InputError(f"its parameters are not plain values ({' '.join(str(error).split()):.100})") from error
     return values
