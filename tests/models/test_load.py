@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 from tis_utils import paths
 from tis_utils.errors import InputError, RunError
 from tis_utils.models import files as model_files
+from tis_utils.models import load
 from tis_utils.models.files import fingerprint, replace_folder
 from tis_utils.models.load import add_lora, load_model, load_tokenizer, shared_copy
 from tis_utils.paths import cache_root
@@ -325,3 +328,13 @@ def test_a_tokenizer_needs_no_weights(folder: Path) -> None:
     alone = load_tokenizer(folder)
     assert alone.get_vocab() == whole.get_vocab()
     assert alone("hello hello")["input_ids"] == whole("hello hello")["input_ids"] == [2, 2]
+
+
+def test_a_model_that_does_not_fit_or_whose_type_is_unknown_there_is_refused(random_model, monkeypatch) -> None:
+    model = copy.deepcopy(random_model.model)
+    monkeypatch.setattr(model, "to", mock.Mock(side_effect=torch.OutOfMemoryError))
+    with pytest.raises(RunError, match=r"too large for cpu: its weights alone take 0\.\d GB in torch.float32\. Take"):
+        load._move(model, torch.device("cpu"), Path("folder"))
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
+    with pytest.raises(InputError, match="has no bfloat16: take dtype float16"):
+        load._move(model.bfloat16(), torch.device("cuda"), Path("folder"))

@@ -224,9 +224,23 @@ def _read_model(folder: Path, device: torch.device, dtype: torch.dtype) -> PreTr
         kind: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
         model, info = kind.from_pretrained(source, config=config, output_loading_info=True, **options)
         soundness.check_weights(folder, info)
-        model.to(device)
+        _move(model, device, folder)
         soundness.check_causal(folder, model)
     return model.eval()
+
+
+def _move(model: PreTrainedModel, device: torch.device, folder: Path) -> None:
+    """Put the weights where they shall be; say so where the device has no room for them, or not their type."""
+    size = sum(p.numel() * p.element_size() for p in model.parameters()) / 1e9
+    if model.dtype == torch.bfloat16 and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+        raise InputError(f"The device {device} has no bfloat16: take dtype float16 or float32.")
+    try:
+        model.to(device)  # type: ignore[arg-type]  # transformers wraps `to` without its types
+    except torch.OutOfMemoryError as error:
+        raise RunError(
+            f"The model in {folder} is too large for {device}: its weights alone take {size:.1f} GB in {model.dtype}. "
+            "Take dtype bfloat16, a smaller model, or device 'cpu'."
+        ) from error
 
 
 def _read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
