@@ -134,6 +134,7 @@ def test_turns_that_are_not_learnt_carry_no_loss(flag: str) -> None:
     "record",
     [
         {"prompt": "p", "completion": "c", "label": False},
+        {"prompt": "p", "completion": "c", "label": "False"},
         {"messages": [Q, A], "kto_tag": False},
         {"messages": [Q, {**A, "train": False}]},
     ],

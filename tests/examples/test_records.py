@@ -147,6 +147,8 @@ def test_mistakes_in_tables(content: bytes, message: str, tmp_path: Path) -> Non
 def test_empty_cells_hold_nothing_where_formats_are_mixed(tmp_path: Path) -> None:
     (tmp_path / "pool.csv").write_text("prompt,response,instruction,output\n,,i,o\np,,,\n", encoding="utf-8")
     assert [e.messages[-1]["content"] for e in read_examples(tmp_path / "pool.csv")] == ["o", ""]
+    first, _ = Source(tmp_path / "pool.csv").records()
+    assert json.loads(first.raw or b"") == {"prompt": "", "response": "", "instruction": "i", "output": "o"}
 
 
 def test_ids_of_several_files_and_names_of_equal_ones(tmp_path: Path) -> None:

@@ -470,3 +470,5 @@ def test_examples_that_differ_in_an_image_are_not_repeated() -> None:
     pool = [replace(example("A cat.", name=name), meta={"image": name}) for name in "ab"]
     assert duplicates(pool) == []
     assert duplicates([replace(e, meta={"stars": e.id}) for e in pool]) == [[0, 1]]
+    turn = pool[0].messages[1]
+    assert duplicates([pool[0], replace(pool[0], messages=[pool[0].messages[0], {**turn, "loss": False}])]) == []

@@ -128,10 +128,8 @@ def _format(fields: Fields) -> str:
             f"{fields.where}: unknown format, keys are {keys:.200}. Expected {formats}; --columns says which keys of "
             "yours these are."
         )
-    labels = (
-        [key for key in REJECTED if isinstance(fields.record.get(key), bool)] if kind not in ("query", "text") else []
-    )
-    if not all(map(fields.get, labels)):
+    labels = [key for key in REJECTED if str(fields.record.get(key)).lower() in ("true", "false")]
+    if kind not in ("query", "text") and any(str(fields.get(key)).lower() == "false" for key in labels):
         raise Skip("whose answer was rejected ('label' is false)")
     return kind
 

@@ -10,6 +10,7 @@ import bz2
 import csv
 import gzip
 import io
+import json
 import lzma
 import re
 import shutil
@@ -262,7 +263,8 @@ def _of_csv(stream: BinaryIO, source: Source, delimiter: str | None) -> Iterator
                     raise InputError(f"{source}, {place}: {len(row)} cells, but the header has {len(names)}.")
                 values = dict(zip(names, row, strict=True))
                 filled = {name: cell for name, cell in values.items() if cell}
-                yield Record(place, rows.line_num + 1, filled if format_of(filled) else values)
+                raw = json.dumps(values, ensure_ascii=False).encode() + b"\n"
+                yield Record(place, rows.line_num + 1, filled if format_of(filled) else values, raw)
         except UnicodeDecodeError as error:
             raise InputError(
                 f"{source}: not UTF-8 (byte {error.object[error.start]:#04x}). Save the file in UTF-8 encoding."

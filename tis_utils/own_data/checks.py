@@ -29,14 +29,15 @@ def units(*texts: str) -> tuple[str, ...]:
 
 
 def duplicates(pool: Sequence[Example]) -> list[list[int]]:
-    """Groups of places whose request and answer have the same words, each sorted, at least two long.
+    """Groups of places whose turns have the same words, each sorted, at least two long.
 
-    Two that differ in what is no text (images, tools) are not the same.
+    Two that differ in what is no text (images, tools), or in what is to be learnt, are not the same.
     """
     groups: dict[tuple[Any, ...], list[int]] = defaultdict(list)
     for place, example in enumerate(pool):
         besides = str([(key, example.meta[key]) for key in CONTENT if key in example.meta])
-        groups[units(request(example)), units(answer(example)), besides].append(place)
+        said = tuple((turn["role"], units(turn["content"]), turn.get("loss", True)) for turn in example.messages)
+        groups[said, besides].append(place)
     return [places for places in groups.values() if len(places) > 1]
 
 
