@@ -31,10 +31,14 @@ from tis_utils.experiments.cost_estimate import plan
 from tis_utils.experiments.grids import specs_of
 from tis_utils.profiles import load_profile
 
-ADVISED = (2500, 5000)  # examples: the budgets that the home page recommends
+ADVISED = (2500, 5000)  # examples: the budgets at which choosing pays most
 METHODS = {EMBED: "embed", RDS: "rds", LESS: "less", ZERO_SHOT: "zero_shot"}
 SHORT = 60  # characters: "It does." is no answer without the sentence behind it
-PANELS = {"query_loss": "Loss on the queries, %", "test_loss": "Loss on new examples, %", "downstream": "Score, points"}
+PANELS = {
+    "query_loss": "Loss on the queries: % lower",
+    "test_loss": "Loss on new examples: % lower",
+    "downstream": "Score: points higher",
+}
 ALT = (
     "Three panels: how far EMBED, RDS+, LESS and the untuned model are ahead of randomly chosen examples at budgets "
     "500 to 10,000, by query loss, held-out loss and score, with bands. LESS is far ahead by query loss, "
@@ -61,8 +65,11 @@ def numbers() -> dict[str, str]:
         "least_budget": f"{score.budgets[0]:,}",
         "most_budget": f"{score.budgets[-1]:,}",
         "less_score": _text(score, advised),
+        "less_score_all": _text(score),
         "less_score_most": _text(score, [-1]),
-        "less_score_untuned": _text(score, advised, over=ZERO_SHOT),
+        "less_untuned_most": _text(score, [-1], over=ZERO_SHOT),
+        "less_untuned_least": _text(score, [0], over=ZERO_SHOT),
+        "rds_new": _text(new, of=RDS),
         "less_over_rds": _text(score, advised, over=RDS),
         "rds_score": _text(score, advised, of=RDS),
         "embed_score": _text(score, advised, of=EMBED),
