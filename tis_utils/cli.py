@@ -192,13 +192,35 @@ def select(
         tuple[Path, Path] | None,
         Option(metavar="POOL.npy QUERIES.npy", help="Features of your own, one row per line of each file."),
     ] = None,
+    max_length: Annotated[
+        int | None, Option(min=1, help="Longest text in tokens (rds, less, ila). Default: 2048.")
+    ] = None,
+    dtype: Annotated[str | None, Option(help="Weights of the model: float32 or bfloat16.")] = None,
+    batch_tokens: Annotated[
+        int | None, Option(min=1, help="Rows × tokens at a time: lower where memory is short.")
+    ] = None,
+    chat_template: Annotated[
+        str | None, Option(help="How rds and less write chats: tulu (<|user|> …), or model, the model's own template.")
+    ] = None,
+    embed_prompt: Annotated[
+        str | None, Option(help="In front of queries for embed: a text, or the name of one that the embedder knows.")
+    ] = None,
+    less: Annotated[
+        list[str] | None,
+        Option(
+            metavar="KEY=VALUE", help="A setting of LESS (--less rank=16 or --less.rank 16), or a YAML; repeatable."
+        ),
+    ] = None,
     seed: Annotated[int, Option(help="For what draws: random, insta, ila.", min=0)] = 0,
-    profile: ProfileName = "classroom",
+    profile: Annotated[
+        str | None, Option("--profile", "-P", help="Settings from a profile or .yaml file. Default: smollm2's models.")
+    ] = None,
 ) -> None:
     """Select examples from your own pool for your own task: a subset, a table of the picks, and a report."""
     from tis_utils.examples.records import Source
     from tis_utils.own_data.output import outputs, save
-    from tis_utils.own_data.select import select_files, settings_for
+    from tis_utils.own_data.select import select_files
+    from tis_utils.own_data.settings import settings_for
 
     sources = {"pool": [Source(each) for each in pool], "queries": [Source(each) for each in queries or ()]}
     outputs(sources, output)
@@ -209,7 +231,18 @@ def select(
         selector=selector,
         budget=DEFAULT_BUDGET if budget is None and tokens is None else budget,
         tokens=tokens,
-        settings=settings_for(profile, representation, selector, model),
+        settings=settings_for(
+            profile,
+            representation,
+            selector,
+            model,
+            less=less or (),
+            max_length=max_length,
+            dtype=dtype,
+            batch_tokens=batch_tokens,
+            chat_template=chat_template,
+            embed_prompt=embed_prompt,
+        ),
         seed=seed,
         features=features,
         columns=columns,
@@ -238,7 +271,7 @@ def main() -> None:
     if cache := os.environ.get("TIS_CACHE"):
         os.environ["TIS_CACHE"] = str(Path(cache).absolute())  # notebooks run in a folder of their own
     try:
-        app(join_pairs(sys.argv[1:]))
+        app(join_pairs(dotted(sys.argv[1:])))
     except Exception as error:
         if _debug:
             raise
@@ -247,6 +280,17 @@ def main() -> None:
         if end.code != INTERRUPTED:
             raise
         _stop("stopped; finished work is kept and the next run continues from it.", 1)
+
+
+def dotted(arguments: list[str]) -> list[str]:
+    """Turn ``--less.rank 16`` into ``--less rank=16``."""
+    words: list[str] = []
+    for word in arguments:
+        if words and (key := words[-1]).startswith("--less."):
+            words[-1:] = ["--less", f"{key.removeprefix('--less.')}={word}"]
+        else:
+            words.append(word)
+    return words
 
 
 def _stop(message: str, code: int) -> None:

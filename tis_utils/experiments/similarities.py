@@ -68,23 +68,32 @@ class Similarities:
     @functools.cached_property
     def model(self) -> LanguageModel:
         """The untuned base model."""
-        return load_model(self.profile.model, dtype=self.profile.dtype)
+        return self._loaded(self.profile.model)
+
+    def _loaded(self, name: str) -> LanguageModel:
+        lm = load_model(name, dtype=self.profile.dtype)
+        return lm.with_own_template() if self.profile.chat_template == "model" else lm
 
     def representation(self, name: str) -> Embed | RDS | LESS | Lexical:
         """Build a representation with this profile's settings."""
-        profile, less = self.profile, self.profile.less
+        profile = self.profile
         if name == "embed":
             size = 64 if torch.cuda.is_available() else 16  # of a batch; only speed depends on it
             return Embed(profile.embedder, prompt=profile.embed_prompt, batch_size=size, show_progress=False)
         if name == "lexical":
             return Lexical()
         if name == "rds":
-            return RDS(self.model, max_length=profile.max_length)
+            return RDS(self.model, max_length=profile.max_length, batch_tokens=profile.batch_tokens)
         if name == "less":
-            return LESS(self.model, max_length=profile.max_length, **less.model_dump())
+            return self._less(self.model)
         if name == "less_proxy":
-            return LESS(self._proxy, max_length=profile.max_length, **less.model_dump())
+            return self._less(self._proxy)
         raise InputError(f"Unknown representation {name!r}; known: embed, rds, less, less_proxy, lexical.")
+
+    def _less(self, model: LanguageModel) -> LESS:
+        profile = self.profile
+        less = profile.less.model_dump()
+        return LESS(model, max_length=profile.max_length, batch_tokens=profile.batch_tokens, **less)
 
     @functools.cached_property
     def _proxy(self) -> LanguageModel:
@@ -93,7 +102,7 @@ class Similarities:
                 f"Profile {self.profile.name!r} names no proxy model, so there are no less_proxy features. Set proxy "
                 "to the name or folder of a smaller model."
             )
-        return load_model(self.profile.proxy, dtype=self.profile.dtype)
+        return self._loaded(self.profile.proxy)
 
     def features(self, name: str) -> Features:
         """Candidate features (N, D) and, per task, query features (M, D): float32 unit rows, cached."""

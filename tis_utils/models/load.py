@@ -10,7 +10,7 @@ import logging
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from transformers.pytorch_utils import Conv1D
 
 from tis_utils.errors import InputError, RunError, TisError, check_choice, is_exhausted
 from tis_utils.examples.text import Encoded, Example, Query, encode_all
-from tis_utils.models import adapters, soundness
+from tis_utils.models import adapters, soundness, templates
 from tis_utils.models.files import (
     TOKENIZER_FILES,
     find_folder,
@@ -54,6 +54,12 @@ class LanguageModel:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     fingerprint: str
+    own_template: bool = False  # chats are written by the tokenizer's template
+
+    def with_own_template(self) -> LanguageModel:
+        """The model, shown chats as its own template writes them; the template is part of its fingerprint."""
+        templates.check_template(self.name, self.tokenizer)
+        return replace(self, own_template=True, fingerprint=digest(self.fingerprint, self.tokenizer.chat_template))
 
     @property
     def device(self) -> torch.device:
@@ -84,7 +90,11 @@ class LanguageModel:
         InputError
             If the tokenizer makes a token that the model has no embedding for.
         """
-        encoded = encode_all(items, self.tokenizer, self.longest(max_length))
+        longest = self.longest(max_length)
+        if self.own_template:
+            encoded = [templates.encode_by_template(item, self.tokenizer, longest) for item in items]
+        else:
+            encoded = encode_all(items, self.tokenizer, longest)
         soundness.check_ids(self.name, (text.ids for text in encoded), soundness.vocabulary(self.model))
         return encoded
 

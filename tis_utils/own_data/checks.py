@@ -130,23 +130,34 @@ def about_cut(result: Selection) -> Iterator[str]:
         )
 
 
+def aloud(result: Selection) -> Iterator[str]:
+    """What must not wait until somebody opens the report."""
+    yield from (*about_cut(result), *_about_mute(result), *_about_model(result))
+
+
+def _about_mute(result: Selection) -> Iterator[str]:
+    if result.mute:
+        yield (
+            f"Could not be represented: {len(result.mute)} of the queries (for instance {result.mute[0]}). Every "
+            "candidate is equally far from them, so their picks are those that come first in the pool. Leave them out."
+        )
+
+
+def _about_model(result: Selection) -> Iterator[str]:
+    if result.settings["model"] in ("tiny", "mini"):
+        yield (
+            f"The model {result.settings['model']!r} is a teaching instrument that knows nothing of the world: on "
+            "texts of your own its features mean little. Name the model you will fine-tune with --model."
+        )
+
+
 def _about_features(result: Selection) -> Iterator[str]:
     if result.lost:
         yield (
             f"Could not be represented: {_examples(result.lost)} (no answer within the longest text, no word, or a "
             "loss that is not a number). They come last, whatever the method."
         )
-    yield from about_cut(result)
-    if result.mute:
-        yield (
-            f"Could not be represented: {len(result.mute)} of the queries (for instance {result.mute[0]}). Every "
-            "candidate is equally far from them, so their picks are those that come first in the pool."
-        )
-    if result.settings["model"] in ("tiny", "mini"):
-        yield (
-            f"The model {result.settings['model']!r} is a teaching instrument that knows nothing of the world: on "
-            "texts of your own its features mean little. Name the model you will fine-tune with --model."
-        )
+    yield from (*about_cut(result), *_about_mute(result), *_about_model(result))
     if result.by_chance and result.distance > np.mean(result.by_chance):
         yield (
             "The subset is farther from the queries than random subsets are, measured as a whole: the method has "

@@ -19,22 +19,25 @@ from tis_utils.examples import jsonl
 from tis_utils.examples.columns import Columns
 from tis_utils.examples.load import Data
 from tis_utils.examples.records import Source
-from tis_utils.examples.text import Example, Query, encode_all
+from tis_utils.examples.text import Example, Query
 from tis_utils.experiments.run_spec import NONE, RunSpec
 from tis_utils.experiments.study import Study
 from tis_utils.experiments.subset import CHOOSERS
 from tis_utils.own_data import budget as budgets
 from tis_utils.own_data.balance import TASK, groups_of, in_turns
-from tis_utils.own_data.checks import about_cut
+from tis_utils.own_data.checks import aloud
 from tis_utils.own_data.features import read_features
 from tis_utils.own_data.result import Selection
+from tis_utils.own_data.settings import settings_for
 from tis_utils.own_data.windows import Window, window_of
 from tis_utils.paths import same_file
-from tis_utils.profiles import Profile, load_profile
+from tis_utils.profiles import Profile
 from tis_utils.representations import REPRESENTATIONS
 from tis_utils.selectors import SELECTORS
 from tis_utils.selectors.wasserstein import w1
 from tis_utils.storage.cache import Store
+
+__all__ = ["select_files", "settings_for"]
 
 log = logging.getLogger(__name__)
 
@@ -43,12 +46,6 @@ UNTARGETED = ("random", "ila")  # selectors that look at no query
 W1_LIMIT = 5_000  # examples up to which the exact distance is computed (memory grows with examples × queries)
 DRAWS = 5  # random subsets that the distance is compared with
 Given = str | Path | Source
-
-
-def settings_for(profile: str, representation: str, selector: str, model: str | None) -> Profile:
-    """The profile, with `model` in the place of what this selection reads: the embedder or the language model."""
-    reads = "embedder" if representation == "embed" and not selector.startswith("ila") else "model"
-    return load_profile(profile, **{reads: model})
 
 
 def select_files(
@@ -121,7 +118,7 @@ def select_files(
     if tokens is None:
         picks = in_turns(study, spec, groups)
     else:
-        sizes = np.array([len(text.ids) for text in encode_all(candidates, study.model.tokenizer, settings.max_length)])
+        sizes = np.array([len(text.ids) for text in study.model.encode(candidates, settings.max_length)])
         limit = budgets.tokens(tokens)
         picks = budgets.within(limit, sizes, lambda count: in_turns(study, replace(spec, budget=count), groups))
         spec = replace(spec, budget=len(picks))
@@ -141,10 +138,10 @@ def select_files(
     if tokens is not None:
         amount = f"{int(sizes[picks].sum()):,} tokens of at most {limit:,}, whole chats as {settings.model} counts them"
         result.settings["budget"] = f"{len(picks)} examples ({amount})"
-    for sentence in about_cut(result):
-        log.warning("%s", sentence)
     if examples:
         _compare(result, study, representation, spec, groups)
+    for sentence in aloud(result):
+        log.warning("%s", sentence)
     result.seconds = time.perf_counter() - start
     return result
 

@@ -140,6 +140,8 @@ class Profile(_Strict):
     seeds               seeds of the fine-tuning runs (and of Random)
     representations     what the grids compare
     max_length          longest text in tokens
+    batch_tokens        rows × tokens that RDS+ and LESS read at a time, or None; only speed and memory depend on it
+    chat_template       how the language model is shown chats: ``tulu``, or ``model``, by its own template
     needs               what a machine must have: ``gpu``, ``hub``, an extra of the package
     plan                what a dry run assumes, or None
     ==================  ==============================================================================================
@@ -169,6 +171,8 @@ class Profile(_Strict):
     seeds: tuple[Seed, ...] = Field(min_length=1)
     max_length: PositiveInt = 2048
     dtype: Literal["float32", "bfloat16"] = "float32"
+    batch_tokens: PositiveInt | None = None
+    chat_template: Literal["tulu", "model"] = "tulu"
     training: Training = Training()
     less: Less = Less()
     representations: tuple[Literal["embed", "rds", "less", "lexical"], ...] = Field(

@@ -90,6 +90,8 @@ class RDS:
         }
 
     def _encode(self, item: Example | Query) -> Encoded:
+        if self.lm.own_template:
+            return self.lm.encode([item], self.max_length)[0]
         tokenizer, longest = self.lm.tokenizer, self.lm.longest(self.max_length)
         if isinstance(item, Query):  # ends with its end-of-sequence token
             return encode_query(item, tokenizer, longest)
