@@ -13,8 +13,8 @@ from tis_utils.models.templates import encode_by_template, messages_of
 from tis_utils.representations import RDS
 
 CHATML = (
-    "{% for m in messages %}[{{ m.role }}]{{ m.content | trim }}{% if m.role == 'assistant' %}<eos>{% endif %}{{ '\\n' }}"
-    "{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
+    "{% for m in messages %}[{{ m.role }}]{{ m.content | trim }}{% if m.role == 'assistant' %}<eos>{% endif %}"
+    "{{ '\\n' }}{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
 )
 
 
