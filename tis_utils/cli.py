@@ -9,6 +9,7 @@ import io
 import logging
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -224,6 +225,8 @@ def select(
 
     sources = {"pool": [Source(each) for each in pool], "queries": [Source(each) for each in queries or ()]}
     outputs(sources, output)
+    options = {"max_length": max_length, "dtype": dtype, "batch_tokens": batch_tokens}
+    options |= {"chat_template": chat_template, "embed_prompt": embed_prompt}
     result = select_files(
         sources["pool"],
         sources["queries"] or None,
@@ -231,18 +234,7 @@ def select(
         selector=selector,
         budget=DEFAULT_BUDGET if budget is None and tokens is None else budget,
         tokens=tokens,
-        settings=settings_for(
-            profile,
-            representation,
-            selector,
-            model,
-            less=less or (),
-            max_length=max_length,
-            dtype=dtype,
-            batch_tokens=batch_tokens,
-            chat_template=chat_template,
-            embed_prompt=embed_prompt,
-        ),
+        settings=settings_for(profile, representation, selector, model, less=less or (), **options),
         seed=seed,
         features=features,
         columns=columns,
@@ -268,6 +260,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without "…" or "≤" is no reason to stop
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    warnings.formatwarning = lambda message, *_, **__: f"{message}\n"  # the place in our code helps nobody
     if cache := os.environ.get("TIS_CACHE"):
         os.environ["TIS_CACHE"] = str(Path(cache).absolute())  # notebooks run in a folder of their own
     try:
