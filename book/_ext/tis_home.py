@@ -7,8 +7,6 @@ notebook says: the first sentence of the cell tagged ``finding``, and the minute
 
 from __future__ import annotations
 
-import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from tis_utils import plots
-from tis_utils.book.prose import BOX
+from tis_utils.book.executed import finding, minutes, read_cells
 from tis_utils.evidence import cube
 from tis_utils.evidence.cube import Cube, lead_estimate
 from tis_utils.evidence.published import EMBED, LESS, RDS
@@ -33,7 +31,6 @@ from tis_utils.profiles import load_profile
 
 ADVISED = (2500, 5000)  # examples: the budgets at which choosing pays most
 METHODS = {EMBED: "embed", RDS: "rds", LESS: "less", ZERO_SHOT: "zero_shot"}
-SHORT = 60  # characters: "It does." is no answer without the sentence behind it
 PANELS = {
     "query_loss": "Loss on the queries: % lower",
     "test_loss": "Loss on new examples: % lower",
@@ -102,25 +99,6 @@ def leads() -> dict[str, pd.DataFrame]:
     return tables
 
 
-def finding(cells: list[dict[str, Any]]) -> str:
-    """First sentence that an executed notebook's cell tagged ``finding`` shows."""
-    tagged = (cell for cell in cells if "finding" in cell["metadata"].get("tags", []))
-    shown = (out.get("data", {}).get("text/markdown", "") for cell in tagged for out in cell["outputs"])
-    text = next(filter(None, map("".join, shown)), "").strip()
-    if text.startswith(BOX):
-        return "(Its sentence does not hold under the parameters of this build: see there.)"
-    item = re.split(r"\n(?:\d+\.|-) ", re.sub(r"^(?:\d+\.|-) ", "", text))[0].replace("\n", " ")  # the first of a list
-    sentences = re.split(r"(?<=[.!?])\s+(?=\W*[A-Z])", item)
-    starts = (" ".join(sentences[:n]) for n in range(1, len(sentences) + 1))
-    return next((start for start in starts if len(start) > SHORT), item)
-
-
-def minutes(cells: list[dict[str, Any]]) -> str:
-    """Minutes that a notebook's "To read" names, or nothing."""
-    found = re.search(r"\*To read\*: (\d+) minutes", "".join("".join(cell["source"]) for cell in cells))
-    return found[1] if found else ""
-
-
 class Leads(SphinxDirective):
     """``{tis-leads}``: three panels, what selecting buys on the paper's models."""
 
@@ -145,7 +123,7 @@ class Chapters(SphinxDirective):
             name, question, models, level = (part.strip() for part in line.split("|"))
             path = Path(self.env.srcdir, "chapters", f"{name}.ipynb")
             self.env.note_dependency(str(path))
-            cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+            cells = read_cells(path)
             answer = finding(cells).replace("|", r"\|")
             link = f"{int(name[:2])} | [{question}](chapters/{name})"
             lines.append(f"| {link} | {answer} | {models} | {minutes(cells)} | {level} |")

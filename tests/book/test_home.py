@@ -12,6 +12,7 @@ import pytest
 
 from tests_support import extension
 from tis_utils.book.parameters import chapters
+from tis_utils.book.prose import BOX
 from tis_utils.evidence import published_figures
 from tis_utils.evidence.published_analysis import published_cube
 
@@ -99,7 +100,7 @@ def test_the_answer_is_the_first_sentence_of_the_finding(home):
     )
     listed = cell("1. One list answers all budgets, and nearer is not always better at all.\n2. No.", ["finding"])
     assert home.finding([listed]) == "One list answers all budgets, and nearer is not always better at all."
-    assert "does not hold" in home.finding([cell(f"{home.BOX}\n> Never.", ["finding"])])
+    assert "does not hold" in home.finding([cell(f"{BOX}\n> Never.", ["finding"])])
     assert home.finding([]) == ""
 
 
