@@ -1,11 +1,12 @@
 """Sphinx extension for teachers: table of needs and exercises, slides and figure pack beside the pages.
 
 ``{tis-needs}``, ``{tis-exercises}`` and ``{tis-expected}`` stand on the page for teachers. When the pages are done,
-``_static/slides`` gets a page for each plan of ``slides.yaml``, and ``_static/figures.zip`` all figures.
+``_static/slides`` gets a page for each plan of ``slides/slides.yaml``, and ``_static/figures.zip`` all figures.
 """
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -124,9 +125,10 @@ def write_kit(app: Sphinx, error: Exception | None) -> None:
     if error is not None or app.builder.format != "html":
         return
     chapters = {path.stem: read_cells(path) for path in sorted(Path(app.srcdir, "chapters").glob("*.ipynb"))}
-    static = Path(app.outdir, "_static")
-    slides = read_slides(Path(app.srcdir, "slides.yaml"))
-    (static / "slides").mkdir(parents=True, exist_ok=True)
+    source, static = Path(app.srcdir, "slides"), Path(app.outdir, "_static")
+    slides = read_slides(source / "slides.yaml")
+    # Not from book/_static: Jupyter Book loads every script and style sheet there into every page.
+    shutil.copytree(source, static / "slides", ignore=shutil.ignore_patterns("*.yaml"), dirs_exist_ok=True)
     for plan in plans(slides):
         (static / "slides" / f"{plan}-minutes.html").write_text(deck(slides, plan, chapters), encoding="utf-8")
     (static / "figures.zip").write_bytes(figure_pack(chapters))

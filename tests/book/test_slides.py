@@ -20,7 +20,7 @@ from tis_utils.book.parameters import chapters
 from tis_utils.errors import InputError, RunError
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
-DECK = slides.read_slides(paths.BOOK / "slides.yaml")
+DECK = slides.read_slides(paths.BOOK / "slides" / "slides.yaml")
 # dist/ of reveal.js 6.0.2 as published on npm
 REVEAL = {
     "reveal.js": "aa1bbbf2617b23a623b23612cb3c5bdb63de512e652bf20fcfa832b045d37844",
@@ -151,7 +151,7 @@ def test_slides_that_take_too_long_are_refused():
 
 def test_reveal_is_the_published_one():
     for name, digest in REVEAL.items():
-        assert sha256((paths.BOOK / "_static" / "reveal" / name).read_bytes()).hexdigest() == digest, name
+        assert sha256((paths.BOOK / "slides" / name).read_bytes()).hexdigest() == digest, name
 
 
 def test_the_map_puts_a_chapter_to_the_right_of_what_it_needs():
@@ -224,3 +224,8 @@ def test_links_of_the_plans_lead_past_the_answers(browser, site):
             seen = "[...document.querySelectorAll('.tag_finding')].filter(e => e.getBoundingClientRect().bottom > 0)"
             assert page.evaluate(f"{seen}.length") == 0, link
     page.close()
+
+
+@pytest.mark.browser
+def test_no_page_of_the_book_loads_what_the_slides_need(site):
+    assert not re.search(r"(reveal|slides|notes|zoom)\.(js|css)", (site / "teach.html").read_text(encoding="utf-8"))

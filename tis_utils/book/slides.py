@@ -1,4 +1,4 @@
-"""Slides for the lecture plans: text from ``book/slides.yaml``, figures and findings from the executed chapters."""
+"""Slides for the lecture plans: text from ``book/slides/slides.yaml``, figures and findings from the executed chapters."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def plans(slides: list[dict[str, Any]]) -> list[int]:
 
 
 def deck(slides: list[dict[str, Any]], plan: int, chapters: Mapping[str, Cells]) -> str:
-    """One self-contained page of slides; only reveal.js and the style sheet lie beside it (``book/_static``)."""
+    """One self-contained page of slides; only reveal.js and the style sheet lie beside it."""
     start, pages = 0, []
     for slide in slides:
         if length := slide["minutes"].get(plan):
