@@ -1,4 +1,4 @@
-"""Slides for the lecture plans: text from ``book/slides/slides.yaml``, figures and findings from the executed chapters."""
+"""Slides of the lecture plans: text from ``book/slides/slides.yaml``, figures and findings from executed chapters."""
 
 from __future__ import annotations
 
