@@ -359,7 +359,7 @@ def two_tasks(place: Path) -> Path:
     return lines(place / "tasks.jsonl", [{"prompt": text, "label": "So.", "task": name} for name, text in tasks])
 
 
-def test_tasks_are_pooled_or_have_equal_shares_and_the_report_says_which(folder: Path, tmp_path: Path) -> None:
+def test_tasks_are_pooled_or_have_equal_shares_and_the_report_says_which(folder: Path, tmp_path: Path, caplog) -> None:
     options = {"representation": "lexical", "selector": "doubly_greedy", "settings": load_profile("smoke")}
     options |= {"store": Store(tmp_path / "cache"), "budget": "50%"}
     pooled = select_files(folder / "pool.jsonl", two_tasks(tmp_path), **options)
@@ -374,6 +374,7 @@ def test_tasks_are_pooled_or_have_equal_shares_and_the_report_says_which(folder:
         taken.append(next(j for j in own["cooking" if k % 2 else "sums"] if j not in taken))
     assert balanced.picks.tolist() == taken
     assert set(taken) != set(pooled.picks.tolist())
+    assert "sums (9 queries), cooking (1 queries); pooled" in caplog.text
     assert "sums (9 queries), cooking (1 queries); pooled" in str(pooled.settings["tasks"])
     assert "equal share" in str(balanced.settings["tasks"])
     with pytest.raises(InputError, match="insta does not pick by queries"):

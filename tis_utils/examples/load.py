@@ -66,8 +66,9 @@ def _pool(profile: Profile, queries: Queries, test: Queries, seed: int) -> list[
 
 
 def load_examples(source: str, limit: int | None = None) -> list[Example]:
-    """The first `limit` candidates of a JSONL file, another file, a folder or a Hub data set."""
-    if Path(source).suffix == ".jsonl":
+    """The first `limit` candidates of a file, a folder or a Hub data set."""
+    path = Path(source)
+    if path.suffix == ".jsonl" or (path.is_file() and path.suffix not in (".parquet", ".json")):
         return jsonl.read_examples(source)[:limit]
     return hub.load_pool(source, limit=limit)
 

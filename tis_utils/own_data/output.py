@@ -40,14 +40,9 @@ def save(result: Selection, output: Path) -> dict[str, Path]:
     """
     paths = outputs(result.sources, output)
     write_subset(result.reading, result.picks.tolist(), output)
-    write_table(_target(paths["table"]), defused(result.table()))
-    report(result, _target(paths["report"]))
+    write_table(paths["table"], defused(result.table()))
+    report(result, paths["report"])
     return paths
-
-
-def _target(path: Path) -> Path:
-    """What a symbolic link points to; a file that is renamed to the link's name would replace it."""
-    return path.resolve() if path.is_symlink() else path
 
 
 def outputs(sources: Mapping[str, Sequence[Source]], output: Path) -> dict[str, Path]:
@@ -94,7 +89,7 @@ def _beside(stem: Path, suffix: str) -> Path:
 
 def write_subset(reading: Reading[Any], picks: Sequence[int], output: Path) -> None:
     """Write the records behind some items, in the order of `picks`, in the format of the file's suffix."""
-    suffix, output, records = suffix_of(output), _target(output), _chosen(reading, picks)
+    suffix, records = suffix_of(output), _chosen(reading, picks)
     if suffix == ".parquet":
         write_atomically(output, _parquet(records, reading.sources))
         return

@@ -138,6 +138,8 @@ def select_files(
     if tokens is not None:
         amount = f"{int(sizes[picks].sum()):,} tokens of at most {limit:,}, whole chats as {settings.model} counts them"
         result.settings["budget"] = f"{len(picks)} examples ({amount})"
+    if "tasks" in result.settings:
+        log.warning("Tasks of the queries: %s.", result.settings["tasks"])
     if examples:
         _compare(result, study, representation, spec, groups)
     for sentence in aloud(result):
@@ -200,7 +202,7 @@ def _facts(
     balance: bool,
 ) -> dict[str, object]:
     tasks = Counter(query.task for query in targets.items)
-    how = "each with an equal share of the picks" if balance else "pooled: every query counts the same"
+    how = "each has an equal share of the picks" if balance else "pooled, every query counts the same (see --balance)"
     listed = ", ".join(f"{name} ({count} queries)" for name, count in tasks.items())
     return {
         "pool": ", ".join(reading.names),

@@ -56,7 +56,11 @@ def _version(name: str) -> str:
 
 
 def write_atomically(path: Path, payload: bytes | Iterable[bytes]) -> str:
-    """Write bytes, or pieces of them, under a temporary name, flush, rename; the SHA-256 (hex) of what was written."""
+    """Write bytes, or pieces of them, under a temporary name, flush, rename; the SHA-256 (hex) of what was written.
+
+    A symbolic link stays one: what it points to is written.
+    """
+    path = path.resolve() if path.is_symlink() else path
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     checksum, size = hashlib.sha256(), 0
     try:
