@@ -7,7 +7,7 @@
     const canvas = document.createElement("div");
     canvas.className = "tis-plotly-canvas";
     figure.append(canvas);
-    return window.Plotly.newPlot(canvas, data, layout, { responsive: true, displaylogo: false });
+    return window.Plotly.newPlot(canvas, data, layout, { responsive: true, displaylogo: false, typesetMath: false });
   }
 
   function drawAll() {

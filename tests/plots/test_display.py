@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import re
 from xml.etree import ElementTree
 
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
+from matplotlib.figure import Figure
 from plots_support import Tags, results
 
 from tis_utils.errors import InputError
@@ -89,3 +91,19 @@ def test_no_text_is_smaller_than_eleven_pixels():
     figure = budget_curves(results(), metric="query_loss")
     sizes = [text.get_fontsize() for text in figure.findobj(lambda item: hasattr(item, "get_fontsize"))]
     assert min(sizes) * 100 / 72 >= 11
+
+
+@pytest.mark.parametrize("text", [r"a $\frac{x$ b", "$5 or $6_", r"\$x$ and $", "$\\alpha$"])
+def test_texts_of_the_user_are_no_formulas_and_ours_are(text: str):
+    with style():
+        figure = Figure(layout="constrained")
+        ax, other = figure.subplots(1, 2)
+        ax.scatter([1, 2], [1, 100], label=text)
+        ax.set(title=text, xlabel="$W_1$", yscale="log")
+        ax.set_xticks([1, 2], [text, "b"])
+        other.bar(["p", text], [1, 2])
+        ax.legend()
+    svg = show(figure, "A figure with texts of the user.").svg.decode()
+    assert html.unescape(svg).count(f">{text}<") == 4
+    assert "$W_1$" not in svg
+    assert "mathdefault" not in svg

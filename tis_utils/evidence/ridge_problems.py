@@ -95,13 +95,13 @@ def ridge_problem(
 
 def whole_budgets(budgets: ArrayLike, queries: int, candidates: int) -> list[int]:
     """The budgets as a list. InputError unless each is a multiple of the queries that the pool can fill."""
-    sizes = [int(size) for size in np.atleast_1d(budgets)]
+    sizes = np.atleast_1d(budgets).tolist()
     if wrong := [size for size in sizes if size < 1 or size % queries or size > candidates]:
         raise InputError(
             f"The budget {wrong[0]} does not work here: only at multiples of the {queries} queries, up to the "
             f"{candidates} candidates, is the best subset a transport problem. Change the budgets or the queries."
         )
-    return sizes
+    return [int(size) for size in sizes]
 
 
 def both_sides(problem: RidgeProblem, picks: ArrayLike, delta: float) -> dict[str, float]:

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from tis_utils.errors import InputError
 from tis_utils.plots.panels import on_phone
@@ -30,6 +31,7 @@ SHORTER = (  # what no browser needs goes, the font is named once: a page of fig
     (rb"<g[^>]*/>\n", b""),
 )
 ALIKE = re.compile(rb'<use [^>]*?( style="[^"]*")/>\n(?:<use [^>]*?\1/>\n)+')  # marks of one look
+FORMULAS = re.compile(r"\$(?:W_1|[A-Za-z])\$|\$\\mathdefault\{[^$]*\}\$")  # the last kind labels logarithmic axes
 DRAWN = re.compile(rb"^(?:[MLCQ] |<use |<path d).*$", re.MULTILINE)  # here hundredths of a point do; words stay
 
 
@@ -93,9 +95,20 @@ def show(figure: Figure, alt: str, *, caption: str = "") -> Picture:
 
 def _svg(figure: Figure) -> bytes:
     buffer = io.BytesIO()
+    _spare_others(figure)
     with style():
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return _shorter(buffer.getvalue())
+
+
+def _spare_others(figure: Figure) -> None:
+    """Let only our own formulas be formulas: what stands between $ in texts of the user's is text."""
+    for ax in figure.axes:
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.get_ticklabels(which="both")  # names of categories become texts when they are asked for
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        text.set_parse_math("$" not in FORMULAS.sub("", text.get_text()))
 
 
 def _shorter(svg: bytes) -> bytes:

@@ -39,7 +39,7 @@ class Interactive:
         payload = json.dumps(self.data, separators=(",", ":")).replace("<", "\\u003c")
         alt = html.escape(self.alt)
         return {
-            "application/vnd.plotly.v1+json": self.data | {"config": {"responsive": True}},
+            "application/vnd.plotly.v1+json": self.data | {"config": {"responsive": True, "typesetMath": False}},
             "text/html": (
                 f'<figure class="tis-plotly" aria-label="{alt}" style="min-height:{self.height}px">'
                 f'<script type="application/json">{payload}</script><noscript>{alt}</noscript></figure>'
