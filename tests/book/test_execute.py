@@ -68,6 +68,14 @@ def test_a_failing_cell_names_itself_its_error_and_the_partial_notebook(folder: 
 
 
 @pytest.mark.slow
+def test_a_cell_that_refuses_its_parameters_is_misuse_in_its_own_words(folder: Path) -> None:
+    code = "from tis_utils import InputError\nraise InputError('word must be b. Choose b.')"
+    path = notebook(folder / "00_x.ipynb", code)
+    with pytest.raises(InputError, match=r"00_x\.ipynb: word must be b\. Choose b\. The notebook up to there is "):
+        execute(path, folder / "out.ipynb", {"word": "a"}, progress=False)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("taken_times", [1, 15])
 def test_a_kernel_that_is_given_a_taken_port_starts_again(
     taken_times: int, folder: Path, monkeypatch, caplog, capfd

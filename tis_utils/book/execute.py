@@ -22,7 +22,7 @@ from joblib import cpu_count
 from tis_utils import paths
 from tis_utils.book.kernel import NAME, ThisPython
 from tis_utils.book.parameters import check_parameters
-from tis_utils.errors import RunError
+from tis_utils.errors import InputError, RunError
 from tis_utils.storage.keys import digest, file_digest
 from tis_utils.storage.manifests import describe, different_keys, trusted, write_atomically
 from tis_utils.storage.parallel import run_all
@@ -112,8 +112,8 @@ def execute(
 ) -> float:
     """Execute one notebook and return its wall time in seconds; a failed one is left under ``build/failed``.
 
-    A RunError names the cell, its error and the partial notebook. With `progress` the notebook's bars are shown. It
-    runs in `folder`, by default that of the chapters.
+    A RunError names the cell, its error and the partial notebook; an InputError of a cell stays one. With `progress`
+    the notebook's bars are shown. It runs in `folder`, by default that of the chapters.
     """
     check_parameters(notebook, given)
     live = paths.BUILD / "running" / output.name  # several runs of one notebook may go on at once
@@ -125,6 +125,8 @@ def execute(
         failed = paths.BUILD / "failed" / output.name
         failed.parent.mkdir(parents=True, exist_ok=True)
         live.replace(failed)
+        if error.ename == InputError.__name__:  # a sentence for whoever chose the parameters
+            raise InputError(f"{notebook.name}: {error.evalue} The notebook up to there is {failed}.") from error
         raise RunError(
             f"{notebook.name} stopped at code cell {error.exec_count}: {error.ename}: {error.evalue} "
             f"The notebook up to that cell is {failed}."

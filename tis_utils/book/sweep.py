@@ -12,7 +12,7 @@ import pandas as pd
 
 from tis_utils.book.execute import execute_stale
 from tis_utils.book.parameters import check_parameters
-from tis_utils.errors import RunError
+from tis_utils.errors import TisError
 from tis_utils.paths import check_folder
 from tis_utils.storage.keys import digest
 from tis_utils.storage.manifests import write_table
@@ -59,6 +59,6 @@ def sweep(
 def _execute(cwd: Path | None, job: tuple[Path, Path, Mapping[str, Any]]) -> dict[str, Any]:
     try:
         done = execute_stale(*job, progress=False, folder=cwd)
-    except RunError as error:
+    except TisError as error:
         return {"status": "failed", "seconds": float("nan"), "notebook": "", "error": str(error)}
     return {"status": "ok", "seconds": done.seconds, "notebook": done.output.name, "error": ""}

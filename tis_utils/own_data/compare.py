@@ -73,6 +73,9 @@ def compare(
         For unknown methods, fewer than two draws or held-out examples, or a budget that leaves nothing to choose.
     """
     _check(pool, test, budget, draws, seeds)
+    pairs = [_parts(method) for method in dict.fromkeys(methods)]
+    if not pairs:
+        raise InputError("Name at least one method to compare with Random, such as --methods embed/round_robin.")
     data = Data(
         [replace(e, meta={"family": e.source, **e.meta}) for e in pool],
         {TASK: [replace(q, task=TASK) for q in queries]},
@@ -80,7 +83,7 @@ def compare(
     )
     changes = {"name": "compare", "tasks": (TASK,), "metrics": {TASK: "none"}}
     study = Study(settings.model_copy(update=changes), store, data=data, live=True)
-    specs = {_title(*parts): _specs(*parts, budget, seeds) for parts in map(_parts, dict.fromkeys(methods))}
+    specs = {_title(*parts): _specs(*parts, budget, seeds) for parts in pairs}
     specs |= {RANDOM: _specs(NONE, "random", budget, draws), UNTUNED: [zero_shot(TASK)]}
     result = judge(_losses(study, specs, jobs))
     if shared := contaminated(pool, test):
