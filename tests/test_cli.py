@@ -24,7 +24,7 @@ def tis(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
 def test_help_names_every_command() -> None:
     done = tis("--help")
     assert done.returncode == 0
-    for command in ("book", "run", "sweep", "represent", "grid", "measure", "select", "doctor"):
+    for command in ("book", "run", "sweep", "represent", "grid", "measure", "select", "compare", "doctor"):
         assert command in done.stdout
     assert tis().returncode == 2
 

@@ -21,6 +21,7 @@ from tis_utils.book import commands, limits
 from tis_utils.book.arguments import join_pairs
 from tis_utils.book.commands import Engine, ProfileName
 from tis_utils.errors import TisError, check_choice, in_words
+from tis_utils.own_data.commands import compare
 
 app = typer.Typer(
     name="tis",
@@ -242,6 +243,9 @@ def select(
     )
     for what, path in save(result, output).items():
         typer.echo(f"{what}: {path}")
+
+
+app.command()(compare)
 
 
 @app.command()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from tis_utils.cli import app
 from tis_utils.errors import InputError, RunError
 from tis_utils.examples.load import load_data
 from tis_utils.experiments.run_spec import NONE, RunSpec, zero_shot
@@ -105,6 +108,44 @@ def test_a_comparison_is_the_runs_of_a_study_and_a_second_one_trains_nothing(dat
     monkeypatch.setattr(module, "_train_and_measure", lambda *_: pytest.fail("trained again"))
     again = compare(pool, queries, test, store=Store(tmp_path), **given).table
     assert again.equals(table)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> Path:
+    """A pool, queries and held-out examples as files."""
+    folder = tmp_path_factory.mktemp("files")
+    for name, key, count in (("pool", "response", 12), ("queries", "label", 3), ("held", "label", 4)):
+        rows = [{"prompt": f"{name} {i}: what is {i} plus {i}?", key: str(2 * i)} for i in range(count)]
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return folder
+
+
+def run(files: Path, *words: str, test: str = "held") -> tuple[int, str]:
+    names = {"pool": "pool", "queries": "queries", "test": test}
+    places = [word for option, name in names.items() for word in (f"--{option}", str(files / f"{name}.jsonl"))]
+    done = CliRunner().invoke(app, ["compare", *places, "-P", "smoke", "-j", "1", *words])
+    return done.exit_code, done.output + str(done.exception or "")
+
+
+@pytest.mark.slow
+def test_the_command_prints_the_table_and_the_report_has_it(files: Path, monkeypatch) -> None:
+    monkeypatch.setenv("TIS_CACHE", str(files / "cache"))
+    words = ("--methods", "lexical/uot,lexical/round_robin", "-B", "25%", "--draws", "2", "-o", str(files / "s.jsonl"))
+    code, output = run(files, *words)
+    assert code == 0, output
+    for word in ("UOT on Lexical", "Round-robin on Lexical", RANDOM, UNTUNED, "nats per token", "held_out_loss"):
+        assert word in output
+    assert len((files / "s.jsonl").read_text(encoding="utf-8").splitlines()) == 3
+    page = (files / "s.html").read_text(encoding="utf-8")
+    assert "What a model learns from it" in page
+    assert page.count("<td>UOT on Lexical</td>") == 1
+    assert "is not known before" not in page
+
+
+def test_a_file_that_was_seen_is_no_held_out_one(files: Path) -> None:
+    code, output = run(files, test="queries")
+    assert code != 0
+    assert "what a method has seen says nothing" in output
 
 
 @pytest.mark.parametrize(

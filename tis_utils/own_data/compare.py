@@ -13,7 +13,10 @@ import torch
 from joblib import cpu_count
 
 from tis_utils.errors import InputError, check_choice
+from tis_utils.examples import jsonl
+from tis_utils.examples.columns import Columns
 from tis_utils.examples.load import Data
+from tis_utils.examples.records import Source
 from tis_utils.examples.text import Example, Query
 from tis_utils.experiments.run import RunTask, distinct
 from tis_utils.experiments.run_spec import NONE, RunSpec, zero_shot
@@ -23,8 +26,10 @@ from tis_utils.labels import label
 from tis_utils.models.evaluation import query_losses
 from tis_utils.models.fine_tuning import fine_tune
 from tis_utils.models.load import load_model
+from tis_utils.own_data import budget as budgets
 from tis_utils.own_data.checks import contaminated
 from tis_utils.own_data.verdict import RANDOM, UNTUNED, Comparison, judge
+from tis_utils.paths import same_file
 from tis_utils.profiles import Profile
 from tis_utils.representations import REPRESENTATIONS
 from tis_utils.selectors import SELECTORS
@@ -73,7 +78,7 @@ def compare(
         For unknown methods, fewer than two draws or held-out examples, or a budget that leaves nothing to choose.
     """
     _check(pool, test, budget, draws, seeds)
-    pairs = [_parts(method) for method in dict.fromkeys(methods)]
+    pairs = [parts(method) for method in dict.fromkeys(methods)]
     if not pairs:
         raise InputError("Name at least one method to compare with Random, such as --methods embed/round_robin.")
     data = Data(
@@ -83,7 +88,7 @@ def compare(
     )
     changes = {"name": "compare", "tasks": (TASK,), "metrics": {TASK: "none"}}
     study = Study(settings.model_copy(update=changes), store, data=data, live=True)
-    specs = {_title(*parts): _specs(*parts, budget, seeds) for parts in pairs}
+    specs = {_title(*pair): _specs(*pair, budget, seeds) for pair in pairs}
     specs |= {RANDOM: _specs(NONE, "random", budget, draws), UNTUNED: [zero_shot(TASK)]}
     result = judge(_losses(study, specs, jobs))
     if shared := contaminated(pool, test):
@@ -93,6 +98,42 @@ def compare(
             f"{test[shared[first]].id}). The losses are too good: remove them from the pool."
         )
     return result
+
+
+def compare_files(
+    pool: Sequence[Source],
+    queries: Sequence[Source],
+    test: Sequence[Source],
+    *,
+    methods: Sequence[str],
+    budget: int | str,
+    settings: Profile,
+    columns: str | None = None,
+    **options: Any,
+) -> Comparison:
+    """Compare on files, see :func:`compare` and :class:`tis_utils.examples.records.Source`; a budget may be "5%".
+
+    Raises
+    ------
+    InputError
+        As :func:`compare`, and if the held-out examples are a file of the pool or of the queries.
+    """
+    for held in test:
+        for other in (*pool, *queries):
+            if held.path.exists() and other.path.exists() and same_file(held.path, other.path):
+                raise InputError(
+                    f"--test {held} is a file of the pool or of the queries: what a method has seen says nothing about "
+                    "how it does elsewhere. Give --test other examples of the task."
+                )
+    names = Columns(columns)
+    candidates, targets, held_out = (
+        jsonl.read_pool(pool, names).items,
+        jsonl.read_targets(queries, names).items,
+        jsonl.read_targets(test, names).items,
+    )
+    names.check()
+    count = budgets.examples(budget, len(candidates))
+    return compare(candidates, targets, held_out, methods=methods, budget=count, settings=settings, **options)
 
 
 def _check(pool: Sequence[Example], test: Sequence[Query], budget: int, draws: int, seeds: int) -> None:
@@ -109,7 +150,7 @@ def _check(pool: Sequence[Example], test: Sequence[Query], budget: int, draws: i
         )
 
 
-def _parts(method: str) -> tuple[str, str]:
+def parts(method: str) -> tuple[str, str]:
     """Representation and selector of ``less/uot``; NONE in the place of what a method does not read."""
     representation, slash, selector = method.rpartition("/")
     if selector.partition("@")[0] in CHOOSERS and not slash:

@@ -53,6 +53,7 @@ def facts(result: Selection) -> dict[str, Any]:
         "draws": len(result.by_chance),
         "by_chance": (min(result.by_chance), max(result.by_chance)) if result.by_chance else None,
         "pairs": pairs(result),
+        "comparison": result.comparison,
     }
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from tis_utils.examples.jsonl import Reading
 from tis_utils.examples.records import Source
 from tis_utils.examples.text import Example, Query
+from tis_utils.own_data.verdict import Comparison
 
 
 @dataclass
@@ -40,6 +41,8 @@ class Selection:
         Ids of queries that could not be represented.
     distance, by_chance : float and list of float
         W1 to the queries, of the subset and of random ones; NaN and empty where there are no queries or too many picks.
+    comparison : Comparison, optional
+        What fine-tuning on the subset gains over random ones.
     seconds : float
         Wall time of features and selection.
     """
@@ -58,6 +61,7 @@ class Selection:
     others: dict[str, np.ndarray] = field(default_factory=dict)
     distance: float = float("nan")
     by_chance: list[float] = field(default_factory=list)
+    comparison: Comparison | None = None
     seconds: float = 0.0
 
     @property
