@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
 
 from tis_utils import paths
@@ -50,6 +51,12 @@ def folder(tmp_path_factory) -> Path:
     for name, key, count in (("my_pool", "response", 40), ("my_task", "label", 12), ("held", "label", 6)):
         rows = [{"prompt": f"{name} {i}: what is {i} plus {i * 7}?", key: str(i * 8)} for i in range(count)]
         (here / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    pool = pd.read_json(here / "my_pool.jsonl", lines=True)
+    pool.to_parquet(here / "my_pool.parquet")
+    pool[:20].to_json(here / "a.jsonl.gz", orient="records", lines=True)
+    pool[20:].to_json(here / "b.json", orient="records")
+    tasks = pd.read_json(here / "my_task.jsonl", lines=True, dtype={"label": str})
+    tasks.assign(task=["one", "two"] * 6).to_csv(here / "my_tasks.csv", index=False)
     settings = "extends: smoke\nname: my\nseeds: [0]\nbudgets: [5, 10]\ntasks: [words, pick]\n"
     (here / "my.yaml").write_text(settings, encoding="utf-8")
     return here
@@ -82,7 +89,7 @@ def small(command: str) -> list[str]:
         if before in ("-B", "--budget"):
             word = "5"
         result.append(word)
-    if words[0] in ("run", "sweep") and "--parameters" not in words and not {"--profile", "-P"} & set(words):
+    if words[0] in ("run", "sweep", "compare") and "--parameters" not in words and not {"--profile", "-P"} & set(words):
         result += ["--profile", "my.yaml"]
     return ["1" if before in ("--jobs", "-j") else word for word, before in zip(result, ["", *result], strict=False)]
 
