@@ -259,14 +259,13 @@ class LESS:
         gradients.put_weights(self.model, point.weight)
         direction = _direction(point, adam, self.lm.device)
         out = np.zeros((len(data), self.sketch.dim_out), dtype=np.float32)
-        bar = (what, self.show_progress)
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)  # of dropout, where it is on
 
             def keep(batch: Batch) -> None:
                 out[batch.index] = self._sketch_batch(batch, direction).cpu().numpy()
 
-            each_batch(keep, data, self.lm.pad_id, self.lm.device, self.batch_tokens, *bar)
+            each_batch(keep, data, self.lm.pad_id, self.lm.device, self.batch_tokens, what, self.show_progress)
         return out
 
     def _sketch_batch(self, batch: Batch, direction: Direction) -> Tensor:
@@ -280,8 +279,7 @@ class LESS:
             self.sketch.add_(out, moved, starts[name])
 
         losses = gradients.example_gradients(self.model, batch, sink, dropout="dropout" in self.as_released)
-        out = unit(out)
-        return torch.where(torch.isfinite(losses)[:, None], out, torch.nan)
+        return torch.where(torch.isfinite(losses)[:, None], unit(out), torch.nan)
 
 
 def _direction(point: Checkpoint, adam: bool, device: torch.device) -> Direction:
