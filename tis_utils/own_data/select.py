@@ -26,6 +26,7 @@ from tis_utils.experiments.subset import CHOOSERS
 from tis_utils.own_data import budget as budgets
 from tis_utils.own_data.balance import TASK, groups_of, in_turns
 from tis_utils.own_data.checks import aloud
+from tis_utils.own_data.cost import in_words
 from tis_utils.own_data.features import read_features
 from tis_utils.own_data.result import Selection
 from tis_utils.own_data.settings import settings_for
@@ -112,6 +113,8 @@ def select_files(
     method = selector.partition("@")[0]
     alone = method == "random" or method in CHOOSERS
     spec = RunSpec(TASK, NONE if alone else representation, selector, count, seed)
+    if spec.representation in REPRESENTATIONS and (cost := in_words(study.pool_features(spec.representation))):
+        log.warning("%s", cost)
     groups = groups_of(examples) if balance else {}
     if balance and alone:
         raise InputError(f"{method} does not pick by queries, so --balance cannot give each task its share.")
