@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 from tis_utils import cli, paths
 from tis_utils.book import confined, student
 from tis_utils.book.confined import can_shut_in, run_confined
-from tis_utils.book.grade import Grade, compare_cells, is_right, same_numbers, submitted_parameters, table
+from tis_utils.book.execute import execute
+from tis_utils.book.grade import Grade, compare_cells, is_right, read_answers, same_numbers, submitted_parameters, table
 from tis_utils.book.parameters import assignments
 from tis_utils.errors import InputError
 
@@ -113,6 +114,16 @@ def test_the_assignment_of_the_book_has_what_grading_needs():
     )
     assert {c.id for c in blank.cells} == {c.id for c in notebook.cells}
     assert submitted_parameters(notebook)["profile"] == "classroom"
+
+
+@pytest.mark.slow
+def test_what_students_get_runs_and_answers_nothing(tmp_path):
+    student.write_copies(assignments(), tmp_path)
+    small = {"representations": ["embed", "rds"], "budget": 10, "seeds": [0, 1], "doubt_seeds": [2, 3]}
+    execute(tmp_path / "assignment.ipynb", tmp_path / "out.ipynb", {"profile": "smoke", **small}, progress=False)
+    answers = read_answers(nbformat.read(tmp_path / "out.ipynb", as_version=4))
+    assert len(answers) == 8
+    assert set(answers.values()) == {None}
 
 
 def test_foreign_code_does_not_run_where_it_cannot_be_shut_in(monkeypatch, tmp_path):

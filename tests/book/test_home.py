@@ -113,7 +113,7 @@ def test_every_chapter_has_its_answer_and_its_minutes_on_the_home_page(site):
     ]
     notebooks = chapters()
     assert len(rows) == len(notebooks)
-    for notebook, (number, question, answer, minutes, _) in zip(notebooks, rows, strict=True):
+    for notebook, (number, question, answer, _, minutes, _) in zip(notebooks, rows, strict=True):
         assert int(re.sub("<[^>]*>", "", number)) == int(notebook.name[:2])
         assert notebook.stem in question
         assert len(re.sub("<[^>]*>", "", answer)) > 20, notebook.name

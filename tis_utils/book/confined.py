@@ -98,6 +98,7 @@ def run_confined(notebook: NotebookNode, *, minutes: float, gib: float, cache: P
     closed = can_shut_in()
     if not closed and not ours:
         return Outcome(notebook, "not run: this system cannot shut it in (Linux with unshare and setpriv can)")
+    cache = cache.absolute()
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="tis-") as work, tempfile.TemporaryFile() as result:
         command = _shut_in(work, cache, ours=ours) if closed else []
