@@ -138,3 +138,13 @@ def test_unreachable_hub_says_which_data_set_and_what_to_do() -> None:
         hub.load_pool("tulu")
     with pytest.raises(RunError, match=r"targeted-query-set-processed' could not be loaded"):
         hub.load_queries(hub.QUERY_SETS, "bbh")
+
+
+@pytest.mark.parametrize("role", ["tool", "function", "environment"])
+def test_rows_with_turns_of_tools_are_skipped_and_counted(tmp_path: Path, caplog, role: str) -> None:
+    turns = [*chat(7)[:1], {"role": "assistant", "content": "f()"}, {"role": role, "content": "7"}, *chat(7)[1:]]
+    rows = [*ROWS[:2], {**ROWS[2], "messages": turns}, ROWS[3]]
+    with caplog.at_level(logging.WARNING, logger="tis_utils"):
+        pool = hub.load_pool(save(tmp_path / "pool", "train.jsonl", rows))
+    assert pool == [POOL[0], POOL[1], POOL[3]]
+    assert "1 rows with turns of tools" in caplog.text
