@@ -74,3 +74,21 @@ def keep(study: Study) -> Path:
 def stored(study: Study) -> pd.DataFrame:
     """The stored table of the study's profile if its key fits, else no rows."""
     return read_keyed(study.profile.name, NAME, recipe(study), COLUMNS)
+
+
+def summary(rows: pd.DataFrame) -> pd.DataFrame:
+    """Means over tasks of the rows of :func:`stored`: one line per variant, NaN where there are no rows.
+
+    How far a loss moves is measured per task, without its sign: ups and downs do not cancel.
+    """
+    by_task = rows.groupby(["variant", "task"])
+    alike, loss = (by_task[name].mean().unstack().reindex(VARIANTS) for name in ("jaccard", METRIC))
+    change = loss - loss.loc["as on this page"]
+    return pd.DataFrame(
+        {
+            "Jaccard with this page's picks": alike.mean(axis=1),
+            "held-out loss, nats per token": loss.mean(axis=1),
+            "size of its change, nats per token": change.abs().mean(axis=1),
+            f"tasks with a higher loss, of {change.shape[1]}": (change > 0).sum(axis=1),
+        }
+    )
