@@ -82,7 +82,7 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     How far a loss moves is measured per task, without its sign: ups and downs do not cancel.
     """
     by_task = rows.groupby(["variant", "task"])
-    alike, loss = (by_task[name].mean().unstack().reindex(VARIANTS) for name in ("jaccard", METRIC))
+    alike, loss = (by_task[name].mean().unstack().reindex(list(VARIANTS)) for name in ("jaccard", METRIC))
     change = loss - loss.loc["as on this page"]
     return pd.DataFrame(
         {
