@@ -55,11 +55,16 @@ def test_stored_results_are_small_and_say_where_they_come_from() -> None:
             assert {"sha256", "environment"} <= set(manifest)
 
 
-@pytest.mark.parametrize("profile", sorted({path.parent.name for path in RESULTS.glob("*/*.csv")}))
+TABLES = {path: pd.read_csv(path) for path in sorted(RESULTS.rglob("*.csv"))}
+RUNS = {path: table for path, table in TABLES.items() if {"key", *SPEC_COLUMNS} <= set(table)}
+
+
+@pytest.mark.parametrize("profile", sorted({path.parent.relative_to(RESULTS).as_posix() for path in RUNS}))
 def test_stored_runs_belong_to_this_commit(profile: str) -> None:
     """Every row's key is that of the cell it names, with today's data, models, settings and code."""
-    tables = [pd.read_csv(path) for path in sorted((RESULTS / profile).glob("*.csv"))]
-    rows = pd.concat([table for table in tables if "key" in table]).drop_duplicates([*SPEC_COLUMNS, "key"])
+    rows = pd.concat([table for path, table in RUNS.items() if path.parent == RESULTS / profile]).drop_duplicates(
+        [*SPEC_COLUMNS, "key"]
+    )
     study = Study(load_profile(profile), compute=False)
     for cell, key in zip(rows[SPEC_COLUMNS].to_dict("records"), rows["key"], strict=True):
         assert run_key(study.recipe(RunSpec(**cell))) == key

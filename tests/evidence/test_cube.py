@@ -67,6 +67,8 @@ def test_leads_are_relative_for_losses_and_points_for_scores(sweep_rows):
     score = cube(sweep_rows("exact_match"), "exact_match", "representation")
     np.testing.assert_allclose(score.lead("random")[:, less], 100 * (score.mean[:, less] - score.mean[:, random]))
     assert (loss.unit, score.unit) == ("% of loss", "points")
+    accuracy = cube(sweep_rows("exact_match").assign(metric="acc"), "acc", "representation")
+    np.testing.assert_allclose(accuracy.lead("random"), score.lead("random"))
     with pytest.raises(InputError, match="no method 'uot'"):
         loss.lead("uot")
 

@@ -157,9 +157,10 @@ def test_rank_tables_compare_sources_of_both_kinds(sweep_rows):
     means = own.groupby(keys)["value"].agg(mean="mean", sd="std", n="count").reset_index()
     published = means.assign(metric="downstream")
     methods = ["less", "embed", "random", "zero_shot"]
-    table = ranking.rank_table({"ours": own, "theirs": published}, "downstream", "representation", methods)
+    sources = {"ours": own, "theirs": published, "accuracy": own.assign(metric="acc")}
+    table = ranking.rank_table(sources, "downstream", "representation", methods)
     assert list(table.columns) == methods
-    np.testing.assert_allclose(table.loc["ours"], table.loc["theirs"])
+    np.testing.assert_allclose(table.loc[["ours", "accuracy"]], table.loc[["theirs"] * 2])
     np.testing.assert_allclose(table.sum(axis=1), 1 + 2 + 3 + 4)
     assert ranking.rank_table({"ours": own}, "query_loss", "representation", methods).isna().all(axis=None)
 

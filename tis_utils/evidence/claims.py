@@ -28,6 +28,7 @@ from tis_utils.experiments.run_spec import ROW_COLUMNS
 from tis_utils.storage.stored_results import RESULTS
 
 OWN_SOURCES = ("classroom", "smollm2")
+SWEEPS = {"smollm2": "smollm2/gpu"}  # the profile that a source has its budgets from, if not its own
 PAPER_SOURCES = tuple(f"{pool}/{model}" for pool in POOLS for model in MODELS)
 SCORECARD_COLUMNS = [
     "claim", "statement", "source", "metric", "estimate", "low", "high", "unit", "k", "n", "of", "grade", "reason",
@@ -54,7 +55,8 @@ def scorecard(
     sources : sequence of str, optional
         Only these; default: all.
     results : Path
-        Folder of ``<source>/*.csv``: stored runs, and tables with the columns above; other files are not read.
+        Folder of ``<source>/*.csv``: stored runs, and tables with the columns above; other files are not read. Budgets
+        of smollm2 come from ``smollm2/gpu`` where that is stored (another pool: the two are never put together).
 
     Returns
     -------
@@ -251,16 +253,30 @@ def _stored(folder: Path) -> list[pd.DataFrame]:
     """Tables under ``<folder>/<source>/``: runs of this book, or the schema of the figures; others are passed over."""
     tables = []
     for source in sorted(path for path in folder.glob("*") if path.is_dir()):
-        read = [pd.read_csv(path, keep_default_na=False, na_values=[""]) for path in sorted(source.glob("*.csv"))]
-        runs = [table for table in read if set(ROW_COLUMNS) <= set(table)]
-        if runs:
-            tables.append(_sourced(as_figures(pd.concat(runs), source.name).assign(source=source.name)))
+        read = _read(source)
+        runs = _runs(read, source.name)
+        sweep = _runs(_read(folder / SWEEPS[source.name]) if source.name in SWEEPS else [], source.name)
+        if not sweep.empty:
+            kept = runs.query("experiment != 'budget'") if len(runs) else runs
+            runs = pd.concat([kept, sweep.query("experiment == 'budget'")])
+        if not runs.empty:
+            tables.append(_sourced(runs.assign(source=source.name)))
         tables += [
             _sourced(table.astype(published.DTYPES).assign(source=source.name))
             for table in read
             if set(FIGURE_COLUMNS) <= set(table)
         ]
     return tables
+
+
+def _read(folder: Path) -> list[pd.DataFrame]:
+    return [pd.read_csv(path, keep_default_na=False, na_values=[""]) for path in sorted(folder.glob("*.csv"))]
+
+
+def _runs(tables: list[pd.DataFrame], source: str) -> pd.DataFrame:
+    """Stored runs among the tables, in the schema of the published figures."""
+    runs = [table for table in tables if set(ROW_COLUMNS) <= set(table)]
+    return as_figures(pd.concat(runs), source) if runs else pd.DataFrame()
 
 
 def _without_repeats(rows: pd.DataFrame) -> pd.DataFrame:

@@ -11,10 +11,8 @@ import pandas as pd
 from tis_utils.errors import InputError
 from tis_utils.evidence import statistics as stats
 from tis_utils.evidence.statistics import Estimate, Floats
-from tis_utils.evidence.tables import UNTUNED, By, cells_of
+from tis_utils.evidence.tables import LOSSES, UNTUNED, By, cells_of
 from tis_utils.labels import label, order
-
-SCORES = ("exact_match", "downstream")  # higher is better
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ class Cube:
     @property
     def is_score(self) -> bool:
         """Whether higher is better."""
-        return self.metric in SCORES
+        return self.metric not in LOSSES
 
     @property
     def unit(self) -> str:
@@ -81,7 +79,7 @@ class Cube:
 
     @property
     def _points(self) -> float:
-        return 100 if self.metric == "exact_match" else 1
+        return 1 if self.metric == "downstream" else 100  # published scores are per cent
 
     def gain_se(self, over: str) -> Floats:
         """Standard error over seeds of :meth:`gain`, to first order; runs of two methods count as independent."""

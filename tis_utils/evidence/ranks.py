@@ -15,7 +15,7 @@ from scipy.stats import friedmanchisquare, rankdata, studentized_range
 from tis_utils.errors import InputError
 from tis_utils.evidence.cube import cube
 from tis_utils.evidence.statistics import Floats
-from tis_utils.evidence.tables import By, with_method
+from tis_utils.evidence.tables import LOSSES, By, with_method
 
 
 class RankTest(NamedTuple):
@@ -89,8 +89,8 @@ def rank_table(sources: Mapping[str, pd.DataFrame], metric: str, by: By, methods
     Parameters
     ----------
     sources : mapping of name to tidy rows
-        Rows of the published figures call exact match ``downstream``.
     metric : str
+        ``downstream``: the score of each task, whatever it is called in raw rows.
     by : {"representation", "selector", "both"}
     methods : sequence of str
 
@@ -101,11 +101,11 @@ def rank_table(sources: Mapping[str, pd.DataFrame], metric: str, by: By, methods
     """
     table = pd.DataFrame(np.nan, list(sources), list(methods))
     for name, rows in sources.items():
-        own = "exact_match" if metric == "downstream" and "value" in rows else metric
-        rows = rows[rows["metric"] == own]
+        score = metric == "downstream"
+        rows = rows[~rows["metric"].isin(LOSSES) if score else rows["metric"] == metric].assign(metric=metric)
         if not rows.empty:
             known = [method for method in methods if method in set(with_method(rows, by)["method"])]
-            table.loc[name, known] = mean_ranks(cube(rows, own, by, known).blocks())
+            table.loc[name, known] = mean_ranks(cube(rows, metric, by, known).blocks())
     return table
 
 

@@ -17,6 +17,7 @@ from tis_utils.errors import InputError
 By = Literal["representation", "selector", "both"]
 RANDOM, ZERO_SHOT = "none/random", "none/none"  # methods by both; the latter is the untuned model
 UNTUNED = ("zero_shot", ZERO_SHOT)
+LOSSES = ("query_loss", "test_loss")  # lower is better; every other metric is a score
 
 
 def aggregate(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
@@ -133,7 +134,7 @@ def as_figures(rows: pd.DataFrame, source: str) -> pd.DataFrame:
     swept = rows.loc[sweep & ~by_chance, "budget"].unique()
     rows = rows[~(sweep & by_chance) | rows["budget"].isin(swept)]  # Random beside a distance bin is no sweep
     table = aggregate(rows, cells).drop(columns="se")
-    score = ~table["metric"].isin(["query_loss", "test_loss"])
+    score = ~table["metric"].isin(LOSSES)
     table.loc[score, ["mean", "sd"]] *= 100
     return table.assign(
         pool=source,
