@@ -114,6 +114,14 @@ def test_with_two_tasks_it_is_the_noise_of_the_seeds(sweep_rows):
     assert value - low == pytest.approx(high - value)
 
 
+def test_one_run_says_nothing_about_its_spread(sweep_rows):
+    """Two tasks and one seed: an interval of width zero would claim that all is known."""
+    data = cube(sweep_rows("exact_match").query("seed == 0"), "exact_match", "representation")
+    value, low, high = lead_estimate(data, "random", "less")
+    assert np.isfinite(value)
+    assert np.isnan([low, high]).all()
+
+
 def test_models_are_the_units_where_there_are_three(monkeypatch):
     data = published_cube("query_loss")
     gain = data.gain(RANDOM)[..., data.methods.index(LESS), :].mean(axis=(1, 2, 3))

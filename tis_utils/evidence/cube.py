@@ -49,8 +49,9 @@ class Cube:
 
     @property
     def se(self) -> Floats:
-        """Standard errors; 0 for a single run, whose spread is unknown."""
-        return np.nan_to_num(self.sd) / np.sqrt(self.n)
+        """Standard errors; 0 for the untuned model, which has no seeds, NaN for another single run."""
+        seedless = np.isin(self.methods, UNTUNED)[:, None]
+        return np.where(seedless, np.nan_to_num(self.sd), self.sd) / np.sqrt(self.n)
 
     @property
     def is_score(self) -> bool:
