@@ -89,6 +89,7 @@ def small(command: str) -> list[str]:
         if before in ("-B", "--budget"):
             word = "5"
         result.append(word)
+    result += ["-p", "n_problems=2"] if words[:2] == ["run", "05_bounds"] else []
     if words[0] in ("run", "sweep", "compare") and "--parameters" not in words and not {"--profile", "-P"} & set(words):
         result += ["--profile", "my.yaml"]
     return ["1" if before in ("--jobs", "-j") else word for word, before in zip(result, ["", *result], strict=False)]
