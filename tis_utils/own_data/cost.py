@@ -31,8 +31,8 @@ def in_words(job: PoolFeatures) -> str | None:
     memory = psutil.Process().memory_info().rss / 1e9  # the model is loaded, the sample was read
     return (
         f"{job.name}: about {_duration(seconds)} for {len(job.pool):,} candidates, measured on {SAMPLE} of them. It "
-        f"takes {memory:.1f} GB of memory or a little more, and {rows:.2f} GB of disk for the features, which are kept. A "
-        "stopped run continues where it was."
+        f"takes {memory:.1f} GB of memory or a little more and {rows:.2f} GB of disk for the features; they are kept. "
+        "A stopped run continues where it was."
     )
 
 
