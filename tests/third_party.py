@@ -45,8 +45,8 @@ HEAD = """# Third-party licences
 
 Everything that `requirements.lock` names, with the licence its own metadata state. Nothing of it is part of this
 repository: `make setup` installs it from the package index. The one exception is reveal.js 6.0.2 (MIT), whose scripts
-and style sheet lie in `book/slides` with their licence, so that slides need no network. `python tests/third_party.py` writes this table, and a
-test compares it with the lock and with what is installed.
+and style sheet lie in `book/slides` with their licence, so that slides need no network.
+`python tests/third_party.py` writes this table, and a test compares it with the lock and with what is installed.
 
 Licences that ask for more than a notice, and packages whose metadata state none, carry a remark. For known
 weaknesses run `pip-audit -r requirements.lock --no-deps` where its database can be reached; it is not part of the
