@@ -11,7 +11,7 @@ export PYTHONUTF8 := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book sphinx test check bench gpu mutate clean tiny-model mini-model lock
+.PHONY: help setup book pdf sphinx test check bench gpu mutate clean tiny-model mini-model lock
 
 help: ## Show this list
 	@echo "Usage: make TARGET [PROFILE=classroom] [PYTHON=python3]"; echo
@@ -34,6 +34,9 @@ install:
 
 book: setup ## Execute the notebooks that are out of date and render the book
 	@$(BIN)/tis book --profile $(PROFILE)
+
+pdf: book ## Print the book, solutions included, as one PDF
+	@$(BIN)/tis pdf
 
 sphinx: book sphinx-pages ## Render the same pages with today's Sphinx, without Jupyter Book
 	@echo "The pages are at $(PAGES)/_build/sphinx/index.html"

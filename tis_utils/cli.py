@@ -46,7 +46,7 @@ def _options(
         limits.limit(memory)
 
 
-for _command in (commands.book, commands.run, commands.sweep, commands.student, commands.grade):
+for _command in (commands.book, commands.pdf, commands.run, commands.sweep, commands.student, commands.grade):
     app.command()(_command)
 
 

@@ -44,6 +44,18 @@ def book(
     typer.echo(f"The book is at {home_page(into)}")
 
 
+def pdf(
+    folder: Annotated[
+        Path, Option("--from", help="Folder of the rendered book.", show_default="book/ itself")
+    ] = paths.BOOK,
+    output: Annotated[Path | None, Option("--output", "-o", help="The file; default _build/book.pdf there.")] = None,
+) -> None:
+    """Print the rendered book, solutions included, as one PDF; needs Chromium."""
+    from tis_utils.book.pdf import make_pdf
+
+    typer.echo(f"The PDF is {make_pdf(folder, output)}")
+
+
 def run(
     notebook: Notebook,
     profile: OwnProfile = None,
