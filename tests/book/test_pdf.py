@@ -86,6 +86,26 @@ def test_what_chromium_says_is_passed_on(folder: Path, monkeypatch) -> None:
     assert list(folder.rglob("*.pdf")) == []
 
 
+@pytest.mark.browser
+def test_a_small_book_is_printed_with_bookmarks_numbers_and_links(tmp_path: Path) -> None:
+    site = tmp_path / "_build" / "html"
+    site.mkdir(parents=True)
+    (tmp_path / "_toc.yml").write_text("root: index\nparts:\n  - caption: One\n    chapters:\n      - file: more\n")
+    (tmp_path / "_config.yml").write_text("title: Small\nauthor: Somebody\n")
+    for name, other in (("index", "more"), ("more", "index")):
+        body = f'<h1 id="top">The {name} page</h1><a href="{other}.html#top">go</a>'
+        text = f'<html><head></head><body><article class="bd-article">{body}</article></body></html>'
+        (site / f"{name}.html").write_text(text)
+    reader = PdfReader(pdf.make_pdf(tmp_path))
+    assert starts(reader) == {"The index page": 2, "The more page": 3}
+    assert len(reader.pages) == 4  # title, contents
+    assert "The more page" in reader.pages[3].extract_text()
+    assert "4" in reader.pages[3].extract_text()
+    assert [path.name for path in (tmp_path / "_build").iterdir() if path.suffix == ".part"] == []
+    note = reader.pages[3]["/Annots"][0].get_object()
+    assert "/URI" not in note.get("/A", {})
+
+
 # --- printed -------------------------------------------------------------------------------------------
 
 

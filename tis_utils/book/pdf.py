@@ -6,6 +6,7 @@ Folds are open, solutions and answers included; links between pages lead to plac
 from __future__ import annotations
 
 import base64
+import logging
 import posixpath
 import re
 import shutil
@@ -172,6 +173,7 @@ def make_pdf(folder: Path = paths.BOOK, target: Path | None = None) -> Path:
 
 def add_bookmarks(printed: Path, parts: Sequence[Chapter], target: Path) -> None:
     """Write `printed` to `target` with a bookmark per chapter: Chromium's own repeat words and lose spaces."""
+    logging.getLogger("pypdf").setLevel(logging.ERROR)  # Chromium's trailer counts otherwise: nothing for readers
     reader = PdfReader(printed)
     places = reader.named_destinations
     lost = [chapter.title for chapter in parts if f"/{chapter.id}" not in places]
@@ -180,7 +182,7 @@ def add_bookmarks(printed: Path, parts: Sequence[Chapter], target: Path) -> None
     writer = PdfWriter(clone_from=reader)
     for chapter in parts:
         number = reader.get_destination_page_number(places[f"/{chapter.id}"])
-        writer.add_outline_item(chapter.title, number)
+        writer.add_outline_item(title=chapter.title, page_number=number)
     unfinished = target.with_suffix(".part")
     writer.write(unfinished)
     unfinished.replace(target)
