@@ -335,7 +335,7 @@ SMALL = smoke("pool_size: 600", "pool_size: 100")
 
 NAMES: dict[str, tuple[tuple[str, str], list[str]]] = {
     "unknown model": (("model: tiny", "model: tny"), ["'tny'", "tiny, mini, smollm2"]),
-    "a model folder that is not there": (("model: tiny", "model: ./nowhere"), ["'./nowhere'"]),
+    "a model folder that is not there": (("model: tiny", "model: ./nowhere"), ["no folder", "nowhere'"]),
     "a model folder without a model": (("model: tiny", "model: ."), ["config.json"]),
     "unknown task": (("[words, pick]", "[words, chess]"), ["chess", "words"]),
     "unknown pool": (("pool: classroom", "pool: clasroom"), ["clasroom"]),
