@@ -100,7 +100,7 @@ def run_confined(notebook: NotebookNode, *, minutes: float, gib: float, cache: P
         return Outcome(notebook, "not run: this system cannot shut it in (Linux with unshare and setpriv can)")
     cache = cache.absolute()
     cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="tis-") as work, tempfile.TemporaryFile("w+b") as result:
+    with tempfile.TemporaryDirectory(prefix="tis-") as work, tempfile.TemporaryFile(mode="w+b") as result:
         command = _shut_in(work, cache, ours=ours) if closed else []
         command += [sys.executable, "-m", "tis_utils.book.confined", str(60 * minutes), str(gib if closed else 0)]
         own = {"TIS_CACHE": str(Path(work, "cache") if closed else cache), "HOME": work, "TMPDIR": work}

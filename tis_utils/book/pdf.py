@@ -162,7 +162,15 @@ def make_pdf(folder: Path = paths.BOOK, target: Path | None = None) -> Path:
         printed = Path(scratch, "book.pdf")
         command = [browser, *OPTIONS, f"--user-data-dir={scratch}", f"--print-to-pdf={printed}", page.as_uri()]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)
+            done = subprocess.run(
+                command,
+                capture_output=True,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                check=False,
+                timeout=SECONDS,
+            )
         except subprocess.TimeoutExpired:
             raise RunError(f"Chromium did not print the book within {SECONDS // 60} minutes.") from None
         if done.returncode or not printed.is_file():

@@ -158,7 +158,7 @@ class _Kept(io.BufferedReader):  # type: ignore[type-arg]
 
 
 def _copied(stream: BinaryIO) -> BinaryIO:
-    copy = tempfile.TemporaryFile("w+b")  # noqa: SIM115  lives as long as its source
+    copy = tempfile.TemporaryFile(mode="w+b")  # noqa: SIM115  lives as long as its source
     shutil.copyfileobj(stream, copy)
     return cast(BinaryIO, copy)
 
