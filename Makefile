@@ -11,7 +11,7 @@ export PYTHONUTF8 := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book pdf sphinx test check bench gpu mutate clean tiny-model mini-model lock
+.PHONY: help setup book pdf sphinx test check commands bench gpu mutate clean tiny-model mini-model lock
 
 help: ## Show this list
 	@echo "Usage: make TARGET [PROFILE=classroom] [PYTHON=python3]"; echo
@@ -63,6 +63,9 @@ test: check ## Check everything: units, slow tests, notebooks executed twice, th
 	@$(MAKE) --no-print-directory sphinx-pages PAGES=$(SMOKE)
 	@# the notebooks first and in the given order: they take as long as all pages in the browser beside them
 	@TIS_BOOK=$(SMOKE) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "browser or notebook" tests/notebooks tests/book
+
+commands: setup ## Execute every command that a page prints, whole chapters too (about 20 minutes)
+	@TIS_EVERY_COMMAND=1 $(BIN)/python -m pytest -n 2 -m slow tests/notebooks/test_commands.py
 
 bench: setup ## Time the fast code against plain baselines, as ratios
 	@for script in tests/benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

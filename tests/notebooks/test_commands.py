@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from itertools import pairwise
@@ -23,7 +24,8 @@ FENCE = re.compile(r"^```bash\n(.*?)^```", re.M | re.S)
 COMMAND = re.compile(r"^\s*(?:\S+=\S+ )*(?:\.venv/bin/)?tis (.*?)\s*(?:&\s*)?(?:\s#.*)?$")
 YOURS = {"YOUR_TASK": "pairs", "YOUR,FIVE,SEEDS": "0,1", "$i/4": "0/4"}
 SMALL = {"recheck_share": "0.001", "transfer_share": "0.001"}
-BIG = ("published", "book")  # the Hub; what `make test` does anyhow
+QUICK = ("11",)
+BIG = ("published", "book", "grade")  # the Hub; what other tests do
 
 
 def texts() -> list[str]:
@@ -89,18 +91,30 @@ def small(command: str) -> list[str]:
         if before in ("-B", "--budget"):
             word = "5"
         result.append(word)
+    if (words[0] == "compare" or "ila" in words) and not {"-M", "--model"} & set(words):
+        result += ["--model", "tiny"]  # by default a real language model: minutes
     result += ["-p", "n_problems=2"] if words[:2] == ["run", "05_bounds"] else []
     if words[0] in ("run", "sweep", "compare") and "--parameters" not in words and not {"--profile", "-P"} & set(words):
         result += ["--profile", "my.yaml"]
     return ["1" if before in ("--jobs", "-j") else word for word, before in zip(result, ["", *result], strict=False)]
 
 
+def now_and_then(command: str) -> bool:
+    """Whether a command takes most of a minute: a whole chapter, which other tests run under its own parameters."""
+    words = command.split()
+    return words[0] in ("run", "sweep") and "--parameters" not in words and not words[1].startswith(QUICK)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [c for c in commands() if not set(BIG) & set(c.split())])
-def test_a_printed_command_works(command: str, folder: Path, tmp_path_factory) -> None:
+def test_a_printed_command_works(command: str, folder: Path, tmp_path: Path) -> None:
+    if now_and_then(command) and not os.environ.get("TIS_EVERY_COMMAND"):
+        pytest.skip("a whole chapter: `make commands` runs it")
+    here = tmp_path / "reader"  # a folder each: they write files of the same names
+    shutil.copytree(folder, here, ignore=shutil.ignore_patterns("cache"))
     start = [sys.executable, "-c", "from tis_utils.cli import main; main()"]
     variables = {"TIS_CACHE": str(folder / "cache"), "TQDM_DISABLE": "1", "PYTHONPATH": str(paths.ROOT)}
     done = subprocess.run(
-        [*start, *small(command)], capture_output=True, text=True, check=False, cwd=folder, env=os.environ | variables
+        [*start, *small(command)], capture_output=True, text=True, check=False, cwd=here, env=os.environ | variables
     )
     assert done.returncode == 0, f"tis {' '.join(small(command))}\n{done.stderr[-2000:]}"
