@@ -53,7 +53,7 @@ def folder(tmp_path_factory) -> Path:
     for name, key, count in (("my_pool", "response", 40), ("my_task", "label", 12), ("held", "label", 6)):
         rows = [{"prompt": f"{name} {i}: what is {i} plus {i * 7}?", key: str(i * 8)} for i in range(count)]
         (here / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    pool = pd.read_json(here / "my_pool.jsonl", lines=True)
+    pool = pd.read_json(here / "my_pool.jsonl", lines=True, dtype={"response": str})
     pool.to_parquet(here / "my_pool.parquet")
     pool[:20].to_json(here / "a.jsonl.gz", orient="records", lines=True)
     pool[20:].to_json(here / "b.json", orient="records")

@@ -128,7 +128,8 @@ def load_model(name: str | Path, *, device: str = "auto", dtype: str = "float32"
     gguf = _gguf(name)
     folder = unpacked_gguf(gguf) if gguf else find_folder(name)
     # a GGUF file is known by itself, so its fingerprint does not depend on who converted it
-    mark = file_digest(gguf) if gguf else fingerprint(folder)
+    with _readable(folder):
+        mark = file_digest(gguf) if gguf else fingerprint(folder)
     if not adapters.has_adapter(folder):
         return LanguageModel(name, _read_model(folder, place, DTYPES[dtype]), _read_tokenizer(folder), mark)
     return _with_adapter(name, folder, place, dtype, mark)
