@@ -32,8 +32,8 @@ from tis_utils.profiles import load_profile
 ADVISED = (2500, 5000)  # examples: the budgets at which choosing pays most
 METHODS = {EMBED: "embed", RDS: "rds", LESS: "less", ZERO_SHOT: "zero_shot"}
 PANELS = {
-    "query_loss": "Loss on the queries: % lower",
-    "test_loss": "Loss on new examples: % lower",
+    "query_loss": "Query loss: % lower",
+    "test_loss": "Held-out loss: % lower",
     "downstream": "Score: points higher",
 }
 ALT = (
