@@ -48,3 +48,15 @@ def test_a_text_too_long_for_the_memory_is_an_error_with_advice() -> None:
 
     with pytest.raises(RunError, match=r"A single text of 7 tokens does not fit into the memory of cpu.*max_length"):
         each_batch(work, texts([7, 3]), 0, CPU, 64)
+
+
+def test_short_texts_keep_large_batches_after_long_ones_did_not_fit() -> None:
+    tried: list[int] = []
+
+    def work(batch: Batch) -> None:
+        tried.append(len(batch.index))
+        if batch.ids.numel() > 20:
+            raise torch.OutOfMemoryError
+
+    each_batch(work, texts([10] * 4 + [1] * 40), 0, CPU, 40)
+    assert tried == [4, 2, 2, 20, 20]

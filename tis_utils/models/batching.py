@@ -81,26 +81,28 @@ def each_batch(
 
     RunError if a single text does not fit.
     """
-    groups = length_batches([len(e.ids) for e in encoded], batch_tokens)
-    most = max(map(len, groups), default=1)  # rows
+    lengths = [len(e.ids) for e in encoded]
+    groups, room = length_batches(lengths, batch_tokens), batch_tokens  # rows × longest row that fit
     for group in progress(groups, len(groups), what, show_progress):
         waiting = [group]
         while waiting:
             index = waiting.pop(0)
-            if len(index) > most:
-                waiting[:0] = [index[:most], index[most:]]
+            longest = max(1, lengths[index[0]])
+            rows = max(1, room // longest)
+            if len(index) > rows:
+                waiting[:0] = [index[:rows], index[rows:]]
                 continue
             try:
                 work(collate(encoded, index, pad_id, device))
             except torch.OutOfMemoryError as error:
                 if len(index) == 1:
                     raise RunError(
-                        f"A single text of {len(encoded[index[0]].ids)} tokens does not fit into the memory of "
+                        f"A single text of {longest} tokens does not fit into the memory of "
                         f"{device}. Lower max_length, take dtype bfloat16 or a smaller model."
                     ) from error
-                most = len(index) // 2
+                room = len(index) * longest // 2
                 waiting.insert(0, index)
-            if most < len(index):
+            if waiting and waiting[0] is index:
                 torch.cuda.empty_cache()  # outside the handler, which keeps the failed call's tensors alive
 
 

@@ -13,7 +13,7 @@ import torch
 from tis_utils.errors import InputError
 from tis_utils.examples.benchmarks import choices_of
 from tis_utils.examples.text import IGNORE, Encoded, Query, encode_query
-from tis_utils.models.batching import batches, example_losses
+from tis_utils.models.batching import Batch, each_batch, example_losses
 from tis_utils.models.load import LanguageModel
 from tis_utils.storage.keys import step
 
@@ -45,8 +45,11 @@ def query_losses(
     batch_tokens = batch_tokens or _batch_tokens(model)
     encoded = model.encode(queries, max_length)
     result = np.empty(len(encoded))  # (M,)
-    for batch in batches(encoded, model.pad_id, model.device, batch_tokens):
+
+    def keep(batch: Batch) -> None:
         result[batch.index] = example_losses(model.model, batch).double().cpu().numpy()
+
+    each_batch(keep, encoded, model.pad_id, model.device, batch_tokens)
     return result
 
 
@@ -108,9 +111,12 @@ def choice_accuracy(model: LanguageModel, queries: Sequence[Query], *, max_lengt
         return float("nan")
     texts = [_choice(query, choice, model, max_length) for query, choices, _ in asked for choice in choices]
     scores = np.empty(len(texts))
-    for batch in batches(texts, model.pad_id, model.device, _batch_tokens(model)):
+
+    def keep(batch: Batch) -> None:
         counts = (batch.labels[:, 1:] != IGNORE).sum(1)
         scores[batch.index] = -(example_losses(model.model, batch) * counts).double().cpu().numpy()
+
+    each_batch(keep, texts, model.pad_id, model.device, _batch_tokens(model))
     ends = np.cumsum([len(choices) for _, choices, _ in asked])
     likeliest = [int(part.argmax()) for part in np.split(scores, ends[:-1])]
     return float(np.mean([best == right for best, (_, _, right) in zip(likeliest, asked, strict=True)]))
