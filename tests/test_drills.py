@@ -35,6 +35,7 @@ from tis_utils.profiles import Profile
 from tis_utils.storage import stored_results as shipped
 from tis_utils.storage.cache import Store
 
+pytestmark = pytest.mark.xdist_group("drills")  # one set-up, half a minute
 KILLS = 10
 CELLS = grid(["digits", "letters"], [("rds", "round_robin"), ("less", "uot")], [2, 4], [0, 1])
 FEW = grid(["digits"], [("rds", "round_robin"), ("less", "uot")], [2], [0])

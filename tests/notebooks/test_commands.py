@@ -20,6 +20,7 @@ from tis_utils import paths
 from tis_utils.book.arguments import join_pairs
 from tis_utils.book.parameters import check_parameters, find_notebook, read_values
 
+pytestmark = pytest.mark.xdist_group("commands")  # one cache
 FENCE = re.compile(r"^```bash\n(.*?)^```", re.M | re.S)
 COMMAND = re.compile(r"^\s*(?:\S+=\S+ )*(?:\.venv/bin/)?tis (.*?)\s*(?:&\s*)?(?:\s#.*)?$")
 YOURS = {"YOUR_TASK": "pairs", "YOUR,FIVE,SEEDS": "0,1", "$i/4": "0/4"}

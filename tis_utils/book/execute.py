@@ -116,7 +116,7 @@ def execute(
     the notebook's bars are shown. It runs in `folder`, by default that of the chapters.
     """
     check_parameters(notebook, given)
-    live = paths.BUILD / "running" / output.name  # several runs of one notebook may go on at once
+    live = paths.BUILD / "running" / str(os.getpid()) / output.name  # two books may be built at once
     live.parent.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
     try:
