@@ -187,7 +187,7 @@ def test_intervals_stay_within_what_a_number_can_be(paper: pd.DataFrame) -> None
     unit = paper.set_index("unit")[["estimate", "low", "high"]]
     assert unit.loc["% of loss"].max().max() < 100
     assert unit.loc["Spearman"].abs().max().max() <= 1
-    assert unit.loc["share"].abs().max().max() <= 0.5
+    assert unit.loc["share under ½"].abs().max().max() <= 0.5
     assert unit.loc["points"].abs().max().max() <= 100
 
 
@@ -323,7 +323,7 @@ def test_other_sources_change_nothing(paper: pd.DataFrame) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda w: w[w["selector"] != "uot"], "for less/uot"),
+        (lambda w: w[w["selector"] != "uot"], "by budget of LESS, UOT"),
         (lambda w: w[w["budget"] == 10], "one budget only"),
         (lambda w: w[w["task"] == "task0"], "1 task only: nothing says what another"),
         (lambda w: w[w["task"].isin(["task0", "task1"])], "2 tasks only"),

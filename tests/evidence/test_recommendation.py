@@ -74,9 +74,11 @@ def test_advice_is_paid_for_on_models_that_it_was_not_derived_from() -> None:
     np.testing.assert_array_equal(won["Always LESS, RR"], gain[..., data.methods.index(LESS), :])
     m, t, s = 2, 1, 3
     others = [i for i in range(5) if i != m]
-    best = gain[others][:, t, :, :, s].mean(axis=(0, 1)).argmax()
-    np.testing.assert_allclose(won["Best, same task"][m, t, :, s], gain[m, t, :, best, s])
-    best = gain[others][..., s].mean(axis=(0, 1, 2)).argmax()
+    options = [data.methods.index(method) for method in advice.OPTIONS]
+    for name, among in (("Best, same task", options), ("Same task, any selector", range(len(data.methods)))):
+        best = max(among, key=lambda k: gain[others][:, t, :, k, s].mean())
+        np.testing.assert_allclose(won[name][m, t, :, s], gain[m, t, :, best, s])
+    best = max(options, key=lambda k: gain[others][..., k, s].mean())
     np.testing.assert_allclose(won["Best on others"][m, ..., s], gain[m, :, :, best, s])
     assert (won["Oracle"] >= won["Best, same task"] - 1e-12).all()
 
@@ -95,7 +97,29 @@ def test_no_other_simple_rule_does_better_by_more_than_its_error(goal: str) -> N
 def test_the_rule_beats_random_on_models_left_out() -> None:
     table = advice.policy_table("downstream").set_index("label")
     assert table.loc["Best, same task", "low"] > 0
-    assert table.loc["Best, same task", "value"] == table["value"].drop("Oracle").max()
+    others = table["value"].drop(["Best, same task", "Same task, any selector", "Oracle"])
+    assert table.loc["Best, same task", "value"] > others.max()
+
+
+def test_a_rule_that_chooses_the_selector_too_gains_no_more() -> None:
+    won = advice.policies("downstream")
+    more = won["Same task, any selector"] - won["Best, same task"]
+    estimate = stats.mean_estimate(more.mean(axis=(1, 2, 3)))
+    assert estimate.low < 0 < estimate.high
+    assert abs(estimate.value) < 0.2  # points
+
+
+def test_where_the_best_is_not_sure_a_surer_one_is_named(answers: list[advice.Answer]) -> None:
+    named = [a for a in answers if a.surer]
+    assert named
+    for a in answers:
+        sure = {method: random for method, random, _ in a.evidence if random.low > 0}
+        wanted = a.grade != "strong" and a.models >= stats.MIN_UNITS and sure
+        assert bool(a.surer) == bool(wanted)
+        if a.surer:
+            assert a.surer[1] == max(sure.values(), key=lambda lead: lead.value)
+            assert a.surer[0] != a.method
+            assert f"{a.surer[1].text()}." in a.reason
 
 
 def test_shares_below_the_untuned_model_by_plain_counting() -> None:

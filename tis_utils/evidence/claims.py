@@ -22,9 +22,11 @@ from tis_utils.evidence import statistics as stats
 from tis_utils.evidence.cube import Cube
 from tis_utils.evidence.paper_claims import CLAIMS, Claim
 from tis_utils.evidence.published import FIGURE_COLUMNS, FIGURE_KEYS, MODELS, PAPER_METHODS, POOLS
+from tis_utils.evidence.published_analysis import method_name
 from tis_utils.evidence.statistics import Floats
 from tis_utils.evidence.tables import as_figures
 from tis_utils.experiments.run_spec import ROW_COLUMNS
+from tis_utils.labels import label
 from tis_utils.storage.stored_results import RESULTS
 
 OWN_SOURCES = ("classroom", "smollm2")
@@ -35,7 +37,7 @@ SCORECARD_COLUMNS = [
 ]  # fmt: skip
 
 
-LIMITS = {"Spearman": (-1, 1), "share": (-0.5, 0.5), "points": (-100, 100)}  # what a number in a unit can be
+LIMITS = {"Spearman": (-1, 1), "share under ½": (-0.5, 0.5), "points": (-100, 100)}  # what a number in a unit can be
 
 
 class NotTestableError(Exception):
@@ -200,10 +202,11 @@ def judged_tasks(values: Floats, unit: object) -> dict[str, object]:
 def _cube(claim: Claim, metric: str, data: Cube | None) -> Cube:
     """The methods and tasks that a claim needs, complete."""
     step = "bin" if claim.experiment == "quantile" else "budget"
+    what = f"{label(metric).lower()} by {'distance bin' if step == 'bin' else 'budget'}"
     if data is None:
-        raise NotTestableError(f"there are no results of the {claim.experiment} experiment with {metric}")
+        raise NotTestableError(f"there is no {what}")
     if missing := [method for method in claim.methods if method not in data.methods]:
-        raise NotTestableError(f"no {metric} of the {claim.experiment} experiment for {', '.join(missing)}")
+        raise NotTestableError(f"there is no {what} of {' and '.join(map(method_name, missing))}")
     if len(data.budgets) < 2:
         raise NotTestableError(f"there is one {step} only, at least two are needed")
     others = [m for m in PAPER_METHODS if m in data.methods and m not in claim.methods] if claim.everyone else []

@@ -235,7 +235,7 @@ CLAIMS = (
     Claim(
         "no method dominates",
         "No method wins more than half of all combinations of task and budget.",
-        _wins, MAIN_METHODS, unit="share", everyone=True,
+        _wins, MAIN_METHODS, unit="share under ½", everyone=True,
     ),
     *(_best_on(LESS, task) for task in ("bbh", "tydiqa", "mmlu_pro")),
     _best_on(RDS, "gsm8k"),

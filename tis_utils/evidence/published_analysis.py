@@ -64,6 +64,14 @@ def agreement(a: Cube, b: Cube) -> Floats:
     return stats.spearman(x, y)
 
 
+def pairs_agreeing(a: Cube, b: Cube) -> float:
+    """Among the pairs of trained methods that differ in both metrics, the share in which the same one is better."""
+    x, y = (np.moveaxis(c.costs()[..., :-1, :], -2, 0) for c in (a, b))  # (K, M, T, L, S)
+    i, j = np.triu_indices(len(x), 1)
+    sign = np.sign(x[i] - x[j]) * np.sign(y[i] - y[j])
+    return float((sign > 0).sum() / (sign != 0).sum())
+
+
 def separable(data: Cube) -> Floats:
     """Share of the pairs of trained methods that Welch's t-test tells apart at 5 %, (M, T, L, S).
 

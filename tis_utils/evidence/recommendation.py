@@ -1,7 +1,8 @@
 """From the published numbers to a recommendation: one rule, what it rests on, and its test on models left out.
 
 The rule: among what you can afford, and not fine-tuning at all, take what was best on the same task (on all five, if
-yours is like none of them), on published models like yours.
+yours is like none of them), on published models like yours. The selector is always round-robin: no other is shown to
+be better, and a rule that may choose among all of them gains no more on models left out.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import pandas as pd
 
 from tis_utils.evidence import statistics as stats
 from tis_utils.evidence.cube import Cube, lead_estimates
-from tis_utils.evidence.published import EMBED, LESS, PAPER_METHODS, RDS
+from tis_utils.evidence.published import EMBED, LESS, RDS
 from tis_utils.evidence.published_analysis import below_zero_shot, method_name, published_cube
 from tis_utils.evidence.ranks import leave_one_out
 from tis_utils.evidence.statistics import Estimate, Floats
@@ -25,8 +26,9 @@ ANY = "any"
 COMPUTE = {
     "nothing": ("no compute for selecting", (RANDOM,)),
     "forward": ("one forward pass over the pool", (RANDOM, EMBED, RDS)),
-    "gradients": ("warm-up training and a gradient per candidate", PAPER_METHODS),
+    "gradients": ("warm-up training and a gradient per candidate", (RANDOM, EMBED, RDS, LESS)),
 }
+OPTIONS = (ZERO_SHOT, RANDOM, EMBED, RDS, LESS)  # what the rule chooses from
 TASK_KINDS = {
     ANY: "none of these: all five tasks",
     "bbh": "reasoning puzzles (BBH)",
@@ -81,8 +83,16 @@ class Answer:
         return f"{verb} {name}"
 
     @property
+    def surer(self) -> tuple[str, Estimate] | None:
+        """Where the method is not sure: the best of the others whose lead over Random is, and that lead."""
+        if self.grade == "strong" or self.models < stats.MIN_UNITS:
+            return None
+        sure = [(method, random) for method, random, _ in self.evidence if random.low > 0]
+        return max(sure, key=lambda pair: pair[1].value, default=None)
+
+    @property
     def reason(self) -> str:
-        """What it rests on, in two sentences."""
+        """What it rests on, in two or three sentences."""
         random, zero_shot = next((r, z) for method, r, z in self.evidence if method == self.method)
         ahead = (
             f"Lead over Random {random.text()} {self.unit}, in {self.ahead} of {self.cells} cases (model, task, pool)."
@@ -90,7 +100,10 @@ class Answer:
         if self.method == RANDOM:
             ahead = "Nothing that you can afford was better than Random on average."
         worth = f"Lead over the untuned model {zero_shot.text()} {self.unit}, worse in {self.below:.0%} of the cases."
-        return ahead if self.method == ZERO_SHOT else f"{ahead} {worth}"
+        parts = [ahead] if self.method == ZERO_SHOT else [ahead, worth]
+        if self.surer:
+            parts.append(f"Less on average, but sure: {method_name(self.surer[0])}, {self.surer[1].text()}.")
+        return " ".join(parts)
 
 
 def answers() -> list[Answer]:
@@ -141,6 +154,7 @@ def policies(goal: str) -> dict[str, Floats]:
     """
     data = published_cube(goal)
     gain = data.gain(RANDOM)  # (M, T, L, K, S)
+    options = gain[..., [data.methods.index(method) for method in OPTIONS], :]
 
     def always(method: str) -> Floats:
         return gain[..., data.methods.index(method), :]
@@ -153,8 +167,9 @@ def policies(goal: str) -> dict[str, Floats]:
         "Always RDS+, RR": always(RDS),
         "Always LESS, RR": always(LESS),
         "LESS: RR, then UOT": np.where(low, always(LESS), always("less/uot")),
-        "Best on others": best_on_others(gain),
-        "Best, same task": np.concatenate([best_on_others(gain[:, [t]]) for t in range(gain.shape[1])], axis=1),
+        "Best on others": best_on_others(options),
+        "Best, same task": np.concatenate([best_on_others(options[:, [t]]) for t in range(gain.shape[1])], axis=1),
+        "Same task, any selector": np.concatenate([best_on_others(gain[:, [t]]) for t in range(gain.shape[1])], axis=1),
         "Oracle": gain.max(axis=3),
     }
 
