@@ -85,13 +85,13 @@ def numbers() -> dict[str, str]:
         "cells": str(gains.size),
         "strongest": MODELS[strongest],
         "strongest_lead": f"{gains[score.models.index(strongest)].mean():+.1f}",
-        "like_more_random": over_models(few - most).text(1, "points"),
+        "like_more_random": _whole(over_models(few - most).text(1, "points")),
         "pairs": f"{100 * pairs_agreeing(query, score):.0f} %",
         "date_rds": f"{date['RDS+'] - date['Random']:+.1f}".replace("-", "−"),
         "date_less": f"{date['LESS'] - date['Random']:+.1f}".replace("-", "−"),
         "below_least": f"{100 * share_below_untuned().iloc[0]:.0f} %",
-        "rule_score": Estimate(*rules.loc["Best, same task"]).text(1, "points"),
-        "others_score": Estimate(*rules.loc["Best on others"]).text(1, "points"),
+        "rule_score": _whole(Estimate(*rules.loc["Best, same task"]).text(1, "points")),
+        "others_score": _whole(Estimate(*rules.loc["Best on others"]).text(1, "points")),
         "paper_pool": f"{paper.pool_size:,}",
         **{
             f"{name}_hours": f"{hours[name]:.1f}" if hours[name] > 0.1 else "under 0.1"
@@ -103,7 +103,12 @@ def numbers() -> dict[str, str]:
 def _text(
     data: Cube, at: list[int] | slice = slice(None), *, of: str = LESS, over: str = RANDOM, plus: bool = True
 ) -> str:
-    return lead_estimate(data, over, of, at).text(1, "points" if data.is_score else "%", plus=plus)
+    return _whole(lead_estimate(data, over, of, at).text(1, "points" if data.is_score else "%", plus=plus))
+
+
+def _whole(text: str) -> str:
+    """With intervals that no line break divides."""
+    return text.replace(", ", ",\N{NO-BREAK SPACE}")
 
 
 def leads() -> dict[str, pd.DataFrame]:
@@ -133,7 +138,7 @@ class Budgets(SphinxDirective):
         lines = ["| Examples | " + " | ".join(COMPARED) + " |", "| --: |" + " --: |" * len(COMPARED)]
         for s, budget in enumerate(score.budgets):
             estimates = [lead_estimate(score, over, method, [s]) for method, over in COMPARED.values()]
-            texts = [e.text(1) if e.low <= 0 <= e.high else f"**{e.text(1)}**" for e in estimates]
+            texts = [_whole(e.text(1)) if e.low <= 0 <= e.high else f"**{_whole(e.text(1))}**" for e in estimates]
             lines.append(f"| {budget:,} | " + " | ".join(texts) + " |")
         return _parsed(self, lines, "tis-budgets")
 
