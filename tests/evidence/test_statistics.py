@@ -87,6 +87,11 @@ def test_nothing_that_points_one_way_everywhere_is_called_open(value: float, hal
     assert stats.grade(stats.Estimate(value, value - half, value + half), units, units) in ("shown", "leaning")
 
 
+def test_times_the_rival_are_the_per_cent_below_it_with_the_ends_in_order() -> None:
+    assert stats.Estimate(68, -64, 94).times_rival() == pytest.approx((0.32, 0.06, 1.64))
+    assert stats.Estimate(np.log(2), -np.log(2), np.log(4)).per_cent().times_rival() == pytest.approx((0.5, 0.25, 2))
+
+
 def test_per_cent_below_has_tasks_as_units() -> None:
     assert stats.per_cent_below([1, 2, 3], [2, 4, 6]) == pytest.approx((50, 50, 50))
     value, low, high = stats.per_cent_below([1, 1, 1], [2, 4, 1])

@@ -11,9 +11,13 @@ from hypothesis import strategies as st
 from tis_utils.experiments.reproduce import TOLERANCE, recheck_text
 from tis_utils.experiments.run_spec import SPEC_COLUMNS
 
-PART = (
-    r"(\d+) of them trained on (exactly the same examples|a subset that is not quite the stored one): (\d+) % of the "
-    r"losses agree within ([\d.]+) nats, the mean difference is ([\d.]+), the largest ([\d.]+)\."
+SAME = (
+    r"(\d+) trained on the same examples: (\d+) of their (\d+) losses agree within ([\d.]+) nats per token, "
+    r"the largest difference is ([\d.]+)\."
+)
+OTHER = (
+    r"(\d+) picked other examples than those stored: their losses moved by ([\d.]+) nats per token on average, "
+    r"by ([\d.]+) at most\."
 )
 
 
@@ -35,8 +39,10 @@ def losses(*gaps: float, same: bool = True) -> dict:
     return {"values": values | {"exact_match": (0.0, 1.0)}, "same": same}
 
 
-def parts(text: str) -> dict[str, tuple[float, ...]]:
-    return {kind: (int(n), int(share), *map(float, rest)) for n, kind, share, *rest in re.findall(PART, text)}
+def parts(text: str) -> dict[str, list[float]]:
+    """Numbers of the sentence on the same examples, and of that on others, where the text has them."""
+    found = {"same": re.search(SAME, text), "other": re.search(OTHER, text)}
+    return {kind: [float(n) for n in match.groups()] for kind, match in found.items() if match}
 
 
 def test_nothing_stored_means_that_all_ran_here() -> None:
@@ -47,58 +53,52 @@ def test_nothing_stored_means_that_all_ran_here() -> None:
 def test_same_and_other_subsets_are_told_apart() -> None:
     runs = [losses(0.0, 0.01), losses(-0.03, 0.0), losses(0.2, -0.4, same=False)]
     text = recheck_text(checked(runs), 60, 5)
-    assert text.startswith("3 of the 60 runs, drawn with seed 5 from those that are stored, were **repeated here**")
-    assert parts(text) == {
-        "exactly the same examples": (2, 75, TOLERANCE, 0.01, 0.03),
-        "a subset that is not quite the stored one": (1, 0, TOLERANCE, 0.3, 0.4),
-    }
+    assert text.startswith("**3 of the 60 runs were repeated here**, from the features on, drawn with seed 5 ")
+    assert parts(text) == {"same": [2, 3, 4, TOLERANCE, 0.03], "other": [1, 0.3, 0.4]}
 
 
 @pytest.mark.parametrize("same", [True, False])
 def test_only_one_kind_of_subset_gives_one_sentence(same: bool) -> None:
     text = recheck_text(checked([losses(0.0, 0.0, same=same)]), 9, 0)
-    assert len(parts(text)) == 1
-    assert ("exactly the same" in text) == same
+    assert list(parts(text)) == ["same" if same else "other"]
 
 
 def test_the_tolerance_decides_what_agrees() -> None:
     table = checked([losses(0.05, 0.15)])
-    for tolerance, share in ((0.01, 0), (0.1, 50), (0.2, 100)):
+    for tolerance, agree in ((0.01, 0), (0.1, 1), (0.2, 2)):
         found = parts(recheck_text(table, 9, 0, tolerance=tolerance))
-        assert found["exactly the same examples"][1:3] == (share, tolerance)
+        assert found["same"][1:4] == [agree, 2, tolerance]
 
 
 def test_a_task_without_held_out_examples_does_not_count_as_disagreement() -> None:
     runs = [{"values": {"query_loss": (1.0, 1.0), "test_loss": (np.nan, np.nan)}}]
-    assert parts(recheck_text(checked(runs), 9, 0))["exactly the same examples"][:2] == (1, 100)
+    assert parts(recheck_text(checked(runs), 9, 0))["same"][:3] == [1, 1, 1]
 
 
 def test_a_run_that_diverged_only_here_is_a_disagreement() -> None:
     runs = [{"values": {"query_loss": (1.0, np.nan), "test_loss": (1.0, 1.0)}}]
-    assert parts(recheck_text(checked(runs), 9, 0))["exactly the same examples"][:2] == (1, 50)
+    assert parts(recheck_text(checked(runs), 9, 0))["same"][:3] == [1, 1, 2]
 
 
 def test_runs_are_counted_whatever_metrics_their_tasks_have() -> None:
     runs = [losses(0.0, 0.0), losses(0.0, 0.0), {"values": {"query_loss": (1.0, 1.0), "pass@10": (0.1, 0.1)}}]
     text = recheck_text(checked(runs), 9, 0)
-    assert text.startswith("3 of the 9 runs")
-    assert parts(text)["exactly the same examples"][0] == 3
+    assert text.startswith("**3 of the 9 runs")
+    assert parts(text)["same"][0] == 3
 
 
 @given(
     st.lists(st.tuples(st.floats(-1, 1), st.floats(-1, 1), st.booleans()), min_size=1, max_size=12),
     st.sampled_from([0.01, 0.1, 0.5]),
 )
-def test_shares_and_differences_are_those_of_the_losses(runs: list, tolerance: float) -> None:
+def test_counts_and_differences_are_those_of_the_losses(runs: list, tolerance: float) -> None:
     table = checked([losses(a, b, same=same) for a, b, same in runs])
     found = parts(recheck_text(table, 99, 0, tolerance=tolerance))
     assert sum(part[0] for part in found.values()) == len(runs)
-    for kind, wanted in (("exactly", True), ("a subset", False)):
-        gaps = [abs((1.0 + gap) - 1.0) for *pair, same in runs if same == wanted for gap in pair]
-        part = next((values for name, values in found.items() if name.startswith(kind)), None)
-        assert (part is None) == (not gaps)
-        if part:
-            share = 100 * sum(gap <= tolerance for gap in gaps) / len(gaps)
-            assert part[0] == len(gaps) // 2
-            assert part[1:3] == pytest.approx((share, tolerance), abs=0.51)
-            assert part[3:] == pytest.approx((np.mean(gaps), max(gaps)), abs=6e-4)
+    gaps = {kept: [abs((1.0 + g) - 1.0) for *pair, s in runs if s == kept for g in pair] for kept in (True, False)}
+    assert [kind in found for kind in ("same", "other")] == [bool(gaps[True]), bool(gaps[False])]
+    if gaps[True]:
+        assert found["same"][1:3] == [sum(gap <= tolerance for gap in gaps[True]), len(gaps[True])]
+        assert found["same"][4] == pytest.approx(max(gaps[True]), abs=6e-4)
+    if gaps[False]:
+        assert found["other"][1:] == pytest.approx((np.mean(gaps[False]), max(gaps[False])), abs=6e-4)

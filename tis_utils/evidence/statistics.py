@@ -48,6 +48,10 @@ class Estimate(NamedTuple):
         """Logarithms of (rival's loss / loss) as "per cent below the rival", which never exceeds 100."""
         return Estimate(*(float(-100 * np.expm1(-v)) for v in self))
 
+    def times_rival(self) -> Estimate:
+        """"Per cent below the rival" as "times the rival's loss", where an interval of −200 to 90 % reads 0.10 to 3."""
+        return Estimate(*(1 - v / 100 for v in (self.value, self.high, self.low)))
+
     def clipped(self, low: float, high: float) -> Estimate:
         """Cut to what the number can be."""
         return Estimate(*(float(np.clip(v, low, high)) for v in self))

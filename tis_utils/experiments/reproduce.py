@@ -77,8 +77,8 @@ def recheck_text(checked: pd.DataFrame, runs: int, seed: int, *, tolerance: floa
     losses = losses[losses["stored"].notna() | losses["live"].notna()]  # no held-out examples: nothing to compare
     parts = [_part(rows, bool(same), tolerance) for same, rows in losses.groupby("same_subset", sort=False)]
     return (
-        f"{_runs(checked)} of the {runs} runs, drawn with seed {seed} from those that are stored, were **repeated "
-        "here**, from the features on. " + " ".join(parts)
+        f"**{_runs(checked)} of the {runs} runs were repeated here**, from the features on, drawn with seed {seed} "
+        "from those that are stored. " + " ".join(parts)
     )
 
 
@@ -88,8 +88,12 @@ def _runs(rows: pd.DataFrame) -> int:
 
 def _part(rows: pd.DataFrame, same: bool, tolerance: float) -> str:
     gaps = rows["difference"].abs()
-    subset = "exactly the same examples" if same else "a subset that is not quite the stored one"
+    if same:
+        return (
+            f"{_runs(rows)} trained on the same examples: {(gaps <= tolerance).sum()} of their {len(gaps)} losses agree "
+            f"within {tolerance} nats per token, the largest difference is {gaps.max():.3f}."
+        )
     return (
-        f"{_runs(rows)} of them trained on {subset}: {100 * (gaps <= tolerance).mean():.0f} % of the losses agree "
-        f"within {tolerance} nats, the mean difference is {gaps.mean():.3f}, the largest {gaps.max():.3f}."
+        f"{_runs(rows)} picked other examples than those stored: their losses moved by {gaps.mean():.3f} nats per token "
+        f"on average, by {gaps.max():.3f} at most. A lead below that may be the luck of such a pick."
     )
