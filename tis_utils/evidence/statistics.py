@@ -49,7 +49,7 @@ class Estimate(NamedTuple):
         return Estimate(*(float(-100 * np.expm1(-v)) for v in self))
 
     def times_rival(self) -> Estimate:
-        """"Per cent below the rival" as "times the rival's loss", where an interval of −200 to 90 % reads 0.10 to 3."""
+        """Per cent below the rival as times the rival's loss: −200 to 90 % reads 0.10 to 3."""
         return Estimate(*(1 - v / 100 for v in (self.value, self.high, self.low)))
 
     def clipped(self, low: float, high: float) -> Estimate:

@@ -90,10 +90,10 @@ def _part(rows: pd.DataFrame, same: bool, tolerance: float) -> str:
     gaps = rows["difference"].abs()
     if same:
         return (
-            f"{_runs(rows)} trained on the same examples: {(gaps <= tolerance).sum()} of their {len(gaps)} losses agree "
-            f"within {tolerance} nats per token, the largest difference is {gaps.max():.3f}."
+            f"{_runs(rows)} trained on the same examples: {(gaps <= tolerance).sum()} of their {len(gaps)} losses "
+            f"agree within {tolerance} nats per token, the largest difference is {gaps.max():.3f}."
         )
     return (
-        f"{_runs(rows)} picked other examples than those stored: their losses moved by {gaps.mean():.3f} nats per token "
-        f"on average, by {gaps.max():.3f} at most. A lead below that may be the luck of such a pick."
+        f"{_runs(rows)} picked other examples than those stored: their losses moved by {gaps.mean():.3f} nats per "
+        f"token on average, by {gaps.max():.3f} at most. A lead below that may be the luck of such a pick."
     )
