@@ -19,11 +19,20 @@
     document.head.append(script);
   }
 
-  // What scrolls sideways must be reachable by keyboard.
+  // What scrolls sideways must be reachable by keyboard, and show at which ends it goes on.
+  const boxes = "div.highlight pre, .cell_output .output, .pst-scrollable-table-container, figure.tis-figure, mjx-container, .tis-needs";
+  function goesOn({ currentTarget: box }) {
+    box.classList.toggle("tis-before", box.scrollLeft > 1);
+    box.classList.toggle("tis-after", box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
+  }
   function focusable() {
-    const boxes = "div.highlight pre, .cell_output .output, .pst-scrollable-table-container, figure.tis-figure, mjx-container";
     for (const box of document.querySelectorAll(boxes)) {
-      if (box.scrollWidth > box.clientWidth && getComputedStyle(box).overflowX !== "visible") box.tabIndex = 0;
+      const scrolls = box.scrollWidth > box.clientWidth + 1 && getComputedStyle(box).overflowX !== "visible";
+      box.classList.toggle("tis-goes-on", scrolls);
+      if (!scrolls) continue;
+      box.tabIndex = 0;
+      box.addEventListener("scroll", goesOn, { passive: true }); // the same listener again changes nothing
+      goesOn({ currentTarget: box });
     }
   }
 
@@ -59,4 +68,5 @@
     focusable();
   });
   window.addEventListener("resize", focusable);
+  document.addEventListener("toggle", focusable, true); // what was folded had no width
 })();
