@@ -67,6 +67,9 @@
     await window.MathJax?.startup?.promise; // formulas have no width before
     focusable();
   });
-  window.addEventListener("resize", focusable);
-  document.addEventListener("toggle", focusable, true); // what was folded had no width
+  // Windows are turned, folds opened, sidebars closed: each changes the size of the article, after its layout.
+  document.addEventListener("DOMContentLoaded", () => {
+    const article = document.querySelector(".bd-article");
+    if (article) new ResizeObserver(focusable).observe(article);
+  });
 })();

@@ -53,7 +53,10 @@
     }
     return true;
   });
+  const scrolling = all(".bd-article *").filter((e) =>
+    e.scrollWidth > e.clientWidth + 2 && e.clientWidth > 0 && ["auto", "scroll"].includes(getComputedStyle(e).overflowX) && visible(e));
   return {
+    unmarked: scrolling.filter((e) => !e.classList.contains("tis-goes-on")).map((e) => `${e.tagName}.${e.className}`),
     overflow: document.documentElement.scrollWidth - innerWidth,
     wide: wide.slice(0, 5).map((e) => `${e.tagName}.${e.className}`),
     theme: document.documentElement.dataset.theme,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import io
 import json
 import re
 from html.parser import HTMLParser
@@ -10,6 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from matplotlib.image import imread
 from playwright.sync_api import Browser
 
 from tis_utils import paths
@@ -90,6 +92,42 @@ def test_parameters_of_the_run_are_folded(visits):
 
 def test_nothing_is_wider_than_the_screen(visits):
     assert {str(v): v.facts["wide"] for v in visits if v.facts["overflow"] > 0 or v.facts["wide"]} == {}
+
+
+def test_what_scrolls_sideways_shows_it(visits):
+    assert collect(visits, "unmarked") == {}
+
+
+def test_a_cue_goes_where_there_is_nothing_more(page, open_page):
+    page.set_viewport_size({"width": 390, "height": 900})
+    open_page(page, "index.html")
+    box = page.locator(".tis-goes-on").first
+    assert "tis-after" in box.get_attribute("class")
+    assert "tis-before" not in box.get_attribute("class")
+    box.evaluate("box => { box.scrollLeft = box.scrollWidth; }")
+    page.wait_for_function("document.querySelector('.tis-goes-on').matches('.tis-before:not(.tis-after)')")
+
+
+@pytest.mark.parametrize("width", [390, 768, 1280])
+def test_words_in_figures_are_large_whole_and_apart(page, pages, open_page, width):
+    script = (Path(__file__).parent / "figures.js").read_text(encoding="utf-8")
+    page.set_viewport_size({"width": width, "height": 900})
+    found = {}
+    for name in pages:
+        open_page(page, name, width=width)
+        found[name] = page.evaluate(script)
+    assert {name: words for name, words in found.items() if words} == {}
+
+
+def test_figures_are_dark_in_the_dark(page, open_page, pages):
+    """A light card would dazzle: the corner of each figure is as dark as the page."""
+    page.emulate_media(color_scheme="dark")
+    for name in ("index.html", next(name for name in pages if "published" in name)):
+        open_page(page, name, scheme="dark")
+        for figure in page.locator("figure.tis-figure:visible").all()[:2]:
+            picture = imread(io.BytesIO(figure.screenshot()))[..., :3].mean(axis=-1)  # (height, width), 0 to 1
+            assert picture[8, 8] < 0.25, name
+            assert picture.max() > 0.6, name  # words are light
 
 
 def test_no_page_names_a_folder_of_the_machine_that_built_it(site, pages):

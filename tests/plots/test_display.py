@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from plots_support import Tags, results
 
 from tis_utils.errors import InputError
-from tis_utils.plots import budget_curves, heat_maps, interactive, show, style
+from tis_utils.plots import budget_curves, heat_maps, interactive, show, style, white_spots
 from tis_utils.plots.display import _shorter
 from tis_utils.plots.panels import on_phone
 
@@ -59,11 +59,21 @@ def test_panels_stand_below_each_other_on_a_phone():
 
 
 def test_what_cannot_be_stacked_scrolls_before_it_becomes_illegible():
-    figure = heat_maps({"t": pd.DataFrame([[1.0] * 9], ["a"], [f"column {k}" for k in range(9)])}, limit=1)
+    figure = white_spots(pd.DataFrame([[True] * 9], ["less"], ["round_robin"] * 9))
     assert on_phone(figure) is None
-    picture = show(figure, "One row of nine numbers.")
-    assert picture.width == 660
-    assert "min-width:528px" in picture._repr_html_()
+    picture = show(figure, "One row of nine combinations.")
+    assert picture.width == 700
+    assert "min-width:658px" in picture._repr_html_()
+
+
+def test_a_heat_map_becomes_no_narrower_than_its_numbers():
+    for columns, width, least in ((5, 350, 0), (16, 644, 605)):
+        table = pd.DataFrame([[1.0] * columns], ["a row"], range(columns))
+        figure = heat_maps({"one": table, "two": table}, limit=1)
+        assert round(100 * on_phone(figure).get_figwidth()) == width
+        picture = show(figure, "Two rows of numbers.")
+        assert picture.least == least
+        assert f"--narrow:{least}px" in picture._repr_html_()
 
 
 def test_words_and_numbers_are_printed_as_they_are():

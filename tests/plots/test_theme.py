@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
+from tis_utils import paths
 from tis_utils.labels import label, order
 from tis_utils.plots import LOOKS, fills, look, looks
 from tis_utils.plots.theme import CATEGORIES, KINDS, SERIES
@@ -69,6 +70,31 @@ def test_colours_stay_apart_for_colour_blind_readers(group, vision):
     seen = {name: lab(VISION[vision] @ linear(LOOKS[name].colour)) for name in group}
     for a, b in itertools.combinations(group, 2):
         assert np.linalg.norm(seen[a] - seen[b]) >= 15, (a, b)
+
+
+def turned_over(colour: str) -> np.ndarray:
+    """The colour in dark mode, linear: what ``invert(0.9) hue-rotate(180deg)`` of book/_static/tis.css makes of it."""
+    rgb = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    half_turn = np.array([[-0.574, 1.43, 0.144], [0.426, 0.43, 0.144], [0.426, 1.43, -0.856]])
+    rgb = np.clip(half_turn @ (0.9 - 0.8 * rgb), 0, 1)
+    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+
+
+def test_the_dark_card_is_made_as_these_tests_assume():
+    assert "filter: invert(0.9) hue-rotate(180deg)" in (paths.ROOT / "book" / "_static" / "tis.css").read_text()
+
+
+@pytest.mark.parametrize("vision", VISION)
+@pytest.mark.parametrize("group", [WITH_PROXY, SELECTORS, ILA], ids=["representations", "selectors", "ILA"])
+def test_colours_stand_out_and_stay_apart_in_the_dark(group, vision):
+    light = [0.2126, 0.7152, 0.0722]
+    card = float(turned_over("#FFFFFF") @ light)
+    for name in group:
+        assert (float(turned_over(LOOKS[name].colour) @ light) + 0.05) / (card + 0.05) >= 3, name
+    seen = {name: lab(VISION[vision] @ turned_over(LOOKS[name].colour)) for name in group}
+    for a, b in itertools.combinations(group, 2):
+        other_shape = LOOKS[a].marker != LOOKS[b].marker and LOOKS[a].line != LOOKS[b].line
+        assert np.linalg.norm(seen[a] - seen[b]) >= 9.5 or other_shape, (a, b)
 
 
 def test_labels_and_order():

@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFor
 from tis_utils.errors import InputError
 from tis_utils.evidence.tables import By, need, with_method
 from tis_utils.labels import label, order
-from tis_utils.plots.panels import PAGE, label_axes, legend, panels, stacking, write_note
+from tis_utils.plots.panels import PAGE, label_axes, legend, narrow, panels, stacking, write_note
 from tis_utils.plots.theme import CATEGORIES, GREY, INK, KINDS, SMALL, fills
 
 NOISE = ("#E4E6EA", "--")  # of what is only noise
@@ -206,7 +206,7 @@ def length_boxes(frame: pd.DataFrame, columns: Mapping[str, str], *, note: str =
         )
         ax.set(xscale="log", xlabel=text, ylabel="")
         ax.tick_params(axis="y", length=0, labelleft=ax is axes[0] or figure.get_figwidth() < PAGE)
-        ax.xaxis.set_major_locator(LogLocator(base=2, numticks=8))
+        ax.xaxis.set_major_locator(LogLocator(base=2, numticks=6 if narrow() else 8))
         ax.xaxis.set_minor_locator(NullLocator())
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         ax.grid(visible=False, axis="y")

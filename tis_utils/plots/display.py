@@ -6,22 +6,23 @@ import base64
 import html
 import io
 import re
+from collections import Counter
 from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from tis_utils.errors import InputError
-from tis_utils.plots.panels import on_phone
+from tis_utils.plots.panels import PHONE, on_phone
 from tis_utils.plots.theme import style
 
 DPI = 100  # of the page: a figure of 7 inches is 700 px wide
-SHRINK = 0.8  # a figure that does not fit may become this much smaller before its card scrolls
+SHRINK = 0.94  # a figure that does not fit may become this much smaller before its card scrolls: text of 11 px
 
 # Verdana has the widths of DejaVu Sans, and is where that is not.
 FAMILY = b"'DejaVu Sans', Verdana, sans-serif"
 SHORTER = (  # what no browser needs goes, the font is named once: a page of figures must stay light
-    (rb"<!--.*?-->", b""),
+    (rb"<!--.*?-->|<\?xml.*?\?>|<!DOCTYPE.*?>", b""),
     (rb'<g id="[\w.]+">', b"<g>"),
     (rb' transform="rotate\(-0 [^"]*"| text-anchor: start;', b""),
     (rb" font-family: 'DejaVu Sans'(, sans-serif)?;", b""),
@@ -32,6 +33,8 @@ SHORTER = (  # what no browser needs goes, the font is named once: a page of fig
 )
 ALIKE = re.compile(rb'<use [^>]*?( style="[^"]*")/>\n(?:<use [^>]*?\1/>\n)+')  # marks of one look
 FORMULAS = re.compile(r"\$(?:W_1|[A-Za-z])\$|\$\\mathdefault\{[^$]*\}\$")  # the last kind labels logarithmic axes
+STYLE = re.compile(rb'(<\w+[^>]*?) style="([^"]*)"')
+PLACE = re.compile(rb'(<text [^>]*?)x="(-?\d+\.?\d?\d?)\d*" y="(-?\d+\.?\d?\d?)\d*"')
 DRAWN = re.compile(rb"^(?:[MLCQ] |<use |<path d).*$", re.MULTILINE)  # here hundredths of a point do; words stay
 
 
@@ -44,13 +47,14 @@ class Picture:
     width: int
     caption: str = ""
     narrow: bytes = b""  # the same figure for screens of at most 600 px
+    least: int = 0  # px that the narrow one needs
 
     def _repr_html_(self) -> str:
         caption = f"<figcaption>{html.escape(self.caption)}</figcaption>" if self.caption else ""
-        least = 0 if self.narrow else round(SHRINK * self.width)
+        least = f"--narrow:{self.least}px" if self.narrow else f"min-width:{round(SHRINK * self.width)}px"
         image = (
             f'<img alt="{html.escape(self.alt)}" width="{self.width}" '
-            f'style="max-width:100%;min-width:{least}px;height:auto" src="{_address(self.svg)}">'
+            f'style="max-width:100%;{least};height:auto" src="{_address(self.svg)}">'
         )
         if self.narrow:
             image = f'<picture><source media="(max-width: 600px)" srcset="{_address(self.narrow)}">{image}</picture>'
@@ -90,14 +94,18 @@ def show(figure: Figure, alt: str, *, caption: str = "") -> Picture:
     """
     text = checked_alt(alt)
     phone = on_phone(figure)
-    return Picture(_svg(figure), text, round(DPI * figure.get_figwidth()), caption, _svg(phone) if phone else b"")
+    width = round(DPI * figure.get_figwidth())
+    if phone is None:
+        return Picture(_svg(figure), text, width, caption)
+    least = round(SHRINK * DPI * phone.get_figwidth()) if phone.get_figwidth() > PHONE else 0
+    return Picture(_svg(figure), text, width, caption, _svg(phone), least)
 
 
 def _svg(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     _spare_others(figure)
     with style():
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     return _shorter(buffer.getvalue())
 
 
@@ -115,7 +123,17 @@ def _shorter(svg: bytes) -> bytes:
     for pattern, replacement in SHORTER:
         svg = re.sub(pattern, replacement, svg, flags=re.DOTALL)
     svg = DRAWN.sub(lambda line: re.sub(rb"(\.\d\d)\d+", rb"\1", line[0]), svg)
-    return _without_bare_groups(ALIKE.sub(_look_once, svg))
+    svg = PLACE.sub(rb'\1x="\2" y="\3"', svg)
+    return _styles_once(_without_bare_groups(ALIKE.sub(_look_once, svg)))
+
+
+def _styles_once(svg: bytes) -> bytes:
+    """Looks that return become classes: they are half of a figure's bytes."""
+    looks = Counter(look for _, look in STYLE.findall(svg))
+    names = {look: b"s%d" % k for k, (look, times) in enumerate(looks.most_common()) if times > 1}
+    rules = b"".join(b".%s{%s}" % (name, look) for look, name in names.items())
+    named = STYLE.sub(lambda m: b'%s class="%s"' % (m[1], names[m[2]]) if m[2] in names else m[0], svg)
+    return named.replace(b"</style>", rules + b"</style>", 1)
 
 
 def _look_once(marks: re.Match[bytes]) -> bytes:

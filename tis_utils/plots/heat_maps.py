@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tis_utils.errors import InputError
 from tis_utils.labels import label
-from tis_utils.plots.panels import PAGE, fit, grid, legend, place, styled, write_note
+from tis_utils.plots.panels import PAGE, PHONE, fit, grid, legend, narrow, place, stacking, styled, write_note
 from tis_utils.plots.theme import DIVERGING, GRADES, INK, LINE, SEQUENTIAL, SMALL, look
 
 Picks = Sequence[int] | NDArray[np.int64]
@@ -39,7 +39,7 @@ def _names(ax: Axes, rows: Collection[Any], columns: Collection[Any], turn: floa
     ax.set(xlabel="", ylabel="")
 
 
-@styled
+@stacking
 def heat_maps(
     tables: Mapping[str, pd.DataFrame],
     *,
@@ -78,16 +78,18 @@ def heat_maps(
     if not frames or any(not (f.index.equals(frames[0].index) and f.columns.equals(frames[0].columns)) for f in frames):
         raise InputError("heat_maps needs at least one table, and the same rows and columns in all of them.")
     limits = [limit] * len(frames) if isinstance(limit, int | float) else list(limit)
-    columns = min(columns, len(frames))
+    columns = 1 if narrow() else min(columns, len(frames))
     rows = math.ceil(len(frames) / columns)
     names, letters = (max(len(part) for n in axis for part in str(n).split("\n")) for axis in frames[0].axes)
     needed = 0.075 * names + 0.4 + columns * frames[0].shape[1] * max(0.5, 0.085 * letters)  # inches
-    turn = 90 if needed > 1.25 * PAGE and letters > 3 else 0  # no room for names side by side
+    turn = 90 if needed > 1.25 * (PHONE if narrow() else PAGE) and letters > 3 else 0  # no room for names side by side
+    if narrow():
+        needed = max(PHONE, 0.075 * names + 0.3 + 0.36 * frames[0].shape[1])  # with numbers that are still legible
     height = max(cell, 0.2) * len(frames[0]) + (0.5 if not turn else 0.3 + 0.08 * letters)
     width = min(PAGE, max(needed, 3.5))
     titles = [fit(title, int((width - 0.075 * names - 0.1) / columns / LETTER)) for title in tables]
     height += 0.16 * max(title.count("\n") for title in titles)
-    figure, axes = grid(rows, columns, rows * height + 0.3, width=width)
+    figure, axes = grid(rows, columns, rows * height + 0.3, width=width, least=needed)
     for ax, title, table, fullest in zip(axes, titles, frames, limits, strict=False):
         _heat_map(ax, table.astype(float), form, centre, fullest)
         ax.set_title(title)
@@ -236,7 +238,7 @@ def matrix_picture(S: NDArray[Any], picks: Mapping[str, Picks]) -> Figure:
     Parameters
     ----------
     S : ndarray, shape (M, N)
-        Similarities; darker is more similar.
+        Similarities; a stronger colour is more similar.
     picks : mapping of selector to sequence of int
         Column indices, best first.
     """
@@ -246,7 +248,7 @@ def matrix_picture(S: NDArray[Any], picks: Mapping[str, Picks]) -> Figure:
     top.get_gridspec().set_height_ratios([m, len(picks)])  # type: ignore[union-attr]
     _cells(top, S, cmap=SEQUENTIAL)
     _names(top, [f"query {i + 1}" for i in range(m)], [])
-    top.set_title(f"In: S, {m} queries × {n} candidates (darker: more similar)")
+    top.set_title(f"In: S, {m} queries × {n} candidates (stronger: more similar)")
     bottom.set_title("Out: candidates in order, 1 first")
     for row, (name, chosen) in enumerate(picks.items()):
         box = {"facecolor": look(name).colour, "boxstyle": "round,pad=0.22", "linewidth": 0}

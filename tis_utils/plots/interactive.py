@@ -209,6 +209,6 @@ def sharpness_map(maps: Mapping[int, NDArray[np.float64]], moves: ArrayLike, spr
         plot.add_heatmap(z=np.round(ratios, 3).tolist(), visible=dim == dims[0], **axes, **look)
     choices = [[{"visible": [other == dim for other in dims]}] for dim in dims]
     steps = [{"label": str(dim), "args": args} for dim, args in zip(dims, choices, strict=True)]
-    slider = {"steps": steps, "currentvalue": {"prefix": "dimension "}, "pad": {"t": 40}}
+    slider = {"steps": steps, "currentvalue": {"prefix": "dimension "}, "pad": {"t": 70}}
     titles = {"xaxis_title": "translation of the cloud", "yaxis_title": "factor on its spread"}
-    return plot.update_layout(sliders=[slider], **titles)
+    return plot.update_layout(sliders=[slider], height=480, **titles)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from tis_utils.errors import InputError
 from tis_utils.evidence.tables import need
-from tis_utils.plots.panels import PAGE, fit, legend, line_handles, panels, place, share, stacking, write_note
+from tis_utils.plots.panels import PAGE, fit, legend, line_handles, narrow, panels, place, share, stacking, write_note
 from tis_utils.plots.theme import INK, Look, looks
 
 
@@ -55,6 +55,7 @@ def intervals(
     frames = {title: table.assign(**{series: table.get(series, "")}) for title, table in tables.items()}
     everything = pd.concat(frames.values())
     rows, entries = list(everything["label"].unique()), looks(everything[series])
+    names = [fit(row, 20) for row in rows] if narrow() else rows
     figure, axes = panels(
         list(frames), columns=columns, height=len(rows) * (0.14 + 0.12 * len(entries)) + 0.65, single=PAGE
     )
@@ -64,7 +65,7 @@ def intervals(
         ax.axvline(reference, color=INK, linewidth=0.9, zorder=1)
         text = xlabel + (f"\n(line at {reference:g}: {meaning})" if meaning else "")
         ax.set_xlabel(fit(text, letters))
-        ax.set_yticks(range(len(rows)), rows if place(ax)[0] else [""] * len(rows))
+        ax.set_yticks(range(len(rows)), names if place(ax)[0] else [""] * len(rows))
     if shared:
         share(axes, "x")
     if len(entries) > 1:

@@ -18,7 +18,7 @@ from tis_utils.errors import InputError
 from tis_utils.labels import label
 from tis_utils.neighbours.ila.coverage_depth import Landscape
 from tis_utils.plots.heat_maps import Picks
-from tis_utils.plots.panels import PAGE, grid, legend, panels, stacking, styled, write_note
+from tis_utils.plots.panels import PAGE, PHONE, grid, legend, narrow, panels, stacking, write_note
 from tis_utils.plots.theme import INK, LINE, MUTED, SEQUENTIAL, look
 from tis_utils.selectors.wasserstein import w1
 
@@ -56,7 +56,7 @@ def _limits(points: Points) -> Points:
     return np.stack([low - margin, high + margin], axis=1)
 
 
-@styled
+@stacking
 def scene_map(candidates: Points, queries: Points, notes: Mapping[str, tuple[float, float]]) -> Figure:
     """Draw a pool and its numbered queries on a map, with words at some places.
 
@@ -67,9 +67,9 @@ def scene_map(candidates: Points, queries: Points, notes: Mapping[str, tuple[flo
     notes : mapping of text to position
     """
     limits = _limits(np.vstack([candidates, queries]))
-    width = 0.7 * PAGE
+    width = PHONE if narrow() else 0.7 * PAGE
     figure, (ax,) = grid(1, 1, width * np.ptp(limits[1]) / np.ptp(limits[0]) + 0.35, width=width)
-    _map(ax, candidates, queries, [], INK, scale=2)
+    _map(ax, candidates, queries, [], INK, scale=1 if narrow() else 2)
     for number, place in enumerate(queries, start=1):
         ax.annotate(str(number), tuple(place), (6, 5), textcoords="offset points", fontweight="bold")
     for text, place in notes.items():
@@ -79,7 +79,7 @@ def scene_map(candidates: Points, queries: Points, notes: Mapping[str, tuple[flo
     return figure
 
 
-@styled
+@stacking
 def pick_maps(
     candidates: Points, queries: Points, rows: Mapping[str, Mapping[str, Picks]], *, note: str = ""
 ) -> Figure:
@@ -106,9 +106,13 @@ def pick_maps(
     first = list(next(iter(rows.values())))
     columns = len(first)
     limits = _limits(np.vstack([candidates, queries]))
-    height = PAGE / (columns + 0.25) * np.ptp(limits[1]) / np.ptp(limits[0]) + 0.06
+    below = narrow() and len(rows) == 1  # a single row becomes a column, several scroll
+    height = (PHONE / 1.15 if below else PAGE / (columns + 0.25)) * np.ptp(limits[1]) / np.ptp(limits[0]) + 0.06
     titled = sum(list(parts) != first for parts in rows.values())
-    figure, axes = grid(len(rows), columns, (height + 0.04) * len(rows) + 0.22 * (titled + 1) + 0.4)
+    if below:
+        figure, axes = grid(columns, 1, (height + 0.26) * columns + 0.4)
+    else:
+        figure, axes = grid(len(rows), columns, (height + 0.04) * len(rows) + 0.22 * (titled + 1) + 0.4, least=PAGE)
     for r, (name, parts) in enumerate(rows.items()):
         for c, (title, chosen) in enumerate(parts.items()):
             ax = axes[r * columns + c]
@@ -123,7 +127,7 @@ def pick_maps(
     return figure
 
 
-@styled
+@stacking
 def depth_maps(land: Landscape, bins: int, chosen: Mapping[str, Picks]) -> Figure:
     """The map of ILA's pool once per subset: candidates shaded by relative depth, the grid, picks as rings.
 
@@ -143,7 +147,7 @@ def depth_maps(land: Landscape, bins: int, chosen: Mapping[str, Picks]) -> Figur
     """
     if not len(land.points) or not chosen:
         raise InputError("depth_maps needs a landscape with a map, and at least one subset.")
-    figure, axes = grid(1, len(chosen), 3.0)
+    figure, axes = grid(len(chosen), 1, 2.9 * len(chosen)) if narrow() else grid(1, len(chosen), 3.0)
     low, high = land.points.min(axis=0), land.points.max(axis=0)  # (2,) each
     for ax, (title, picks) in zip(axes, chosen.items(), strict=True):
         for axis, draw in enumerate((ax.axvline, ax.axhline)):
@@ -154,7 +158,7 @@ def depth_maps(land: Landscape, bins: int, chosen: Mapping[str, Picks]) -> Figur
         at = land.points[np.searchsorted(land.index, picks)]  # (B, 2)
         _points(ax, at, 26, facecolor="none", edgecolor="#B3261E", linewidth=1.1)
         ax.set(xticks=[], yticks=[], title=title)
-    bar = figure.colorbar(ScalarMappable(cmap=SHADES), ax=axes, shrink=0.8, pad=0.01)
+    bar = figure.colorbar(ScalarMappable(cmap=SHADES), ax=axes, shrink=0.8 / len(chosen) if narrow() else 0.8, pad=0.01)
     bar.set_label("relative depth")
     write_note(figure, "Each dot is a candidate, rings are selected; lines are the grid.")
     return figure

@@ -19,6 +19,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from tis_utils.plots.theme import MUTED, SMALL, Look, style
 
 PAGE, PHONE = 7.0, 3.5  # inches: the width of a page column and of a phone, so that text is not scaled down
+LABEL = 0.36  # inches that a number on an axis needs
 P = ParamSpec("P")
 _width = ContextVar("_width", default=PAGE)
 _redraw: WeakKeyDictionary[Figure, Callable[[], Figure]] = WeakKeyDictionary()
@@ -59,9 +60,15 @@ def on_phone(figure: Figure) -> Figure | None:
         _width.reset(token)
 
 
-def grid(rows: int, columns: int, height: float, *, width: float = PAGE) -> tuple[Figure, list[Axes]]:
-    """An empty figure and its panels, row by row."""
-    figure = Figure(figsize=(min(width, _width.get()) if columns == 1 else width, height), layout="constrained")
+def narrow() -> bool:
+    """Whether the figure is for a phone: panels below each other."""
+    return _width.get() < PAGE
+
+
+def grid(rows: int, columns: int, height: float, *, width: float = PAGE, least: float = 0) -> tuple[Figure, list[Axes]]:
+    """An empty figure and its panels, row by row; one column is as wide as the screen, or as `least`."""
+    width = min(width, max(least, _width.get())) if columns == 1 else width
+    figure = Figure(figsize=(width, height), layout="constrained")
     _Canvas(figure)
     return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
 
@@ -70,7 +77,7 @@ def panels(
     titles: Sequence[str], *, columns: int = 3, height: float = 2.2, single: float = 0.7 * PAGE
 ) -> tuple[Figure, list[Axes]]:
     """Small multiples, one per title; a single one is `single` inches wide."""
-    phone = _width.get() < PAGE
+    phone = narrow()
     columns = 2 if len(titles) == 4 and columns > 2 else min(columns, len(titles))  # no lonely panel
     columns = 1 if phone else columns
     rows = math.ceil(len(titles) / columns)
@@ -140,8 +147,13 @@ def log_axis(ax: Axes, steps: Sequence[float]) -> None:
     """Logarithmic horizontal axis with a tick at what was run, thinned so that labels do not collide."""
     ax.set_xscale("log")
     ticks: list[float] = []
+    spec, figure = ax.get_subplotspec(), ax.get_figure(root=True)
+    assert spec is not None
+    assert figure is not None
+    width = figure.get_figwidth() / spec.get_gridspec().ncols - 0.6  # inches
+    apart = max(1.8, (max(steps) / min(steps)) ** (LABEL / width))
     for step in sorted(steps):
-        if not ticks or step / ticks[-1] >= 1.8:
+        if not ticks or step / ticks[-1] >= apart:
             ticks.append(step)
     ax.xaxis.set_major_locator(FixedLocator(ticks))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x / 1000:g}k" if x >= 1000 else f"{x:g}"))

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from tis_utils.errors import InputError
-from tis_utils.plots.panels import grid, label_axes, legend, line_handles, panels, stacking, styled
+from tis_utils.plots.panels import grid, label_axes, legend, line_handles, narrow, panels, place, stacking
 from tis_utils.plots.theme import INK, LINE, LOOKS, MUTED, SERIES, SMALL, Look, looks
 
 MANY = 100  # points of a series, beyond which they are drawn as one image
@@ -29,7 +29,7 @@ def _points(ax: Axes, rows: pd.DataFrame, x: str, y: str, entries: Mapping[str, 
     sns.scatterplot(rows, x=x, y=y, hue="method", style="method", ax=ax, **ways)
 
 
-@styled
+@stacking
 def scatter_fits(
     frame: pd.DataFrame, *, panel: str, series: str, xlabel: str, ylabel: str, columns: int = 3, diagonal: bool = False
 ) -> Figure:
@@ -91,7 +91,7 @@ def _trim(ax: Axes, y: pd.Series) -> None:
         draw(0, color=LINE, linewidth=0.9, zorder=0)
 
 
-@styled
+@stacking
 def fits(table: pd.DataFrame, targets: Mapping[str, str]) -> Figure:
     """Loss of each designed subset against its coverage and its depth, with least-squares lines.
 
@@ -101,7 +101,9 @@ def fits(table: pd.DataFrame, targets: Mapping[str, str]) -> Figure:
         One row per subset: coverage, depth and a column per target.
     targets : mapping of column to title
     """
-    figure, axes = grid(len(targets), 2, 2.1 * len(targets) + 0.3)
+    columns = 1 if narrow() else 2
+    rows = 2 * len(targets) // columns
+    figure, axes = grid(rows, columns, 2.1 * rows + 0.3)
     for ax, (target, x) in zip(axes, product(targets, ("coverage", "depth")), strict=True):
         points = {"s": 22, "alpha": 0.65}
         line = {"color": INK, "linewidth": 1.4}
@@ -109,7 +111,8 @@ def fits(table: pd.DataFrame, targets: Mapping[str, str]) -> Figure:
         sns.regplot(
             table, x=x, y=target, ci=None, fit_reg=fit, color=SERIES[0][0], scatter_kws=points, line_kws=line, ax=ax
         )
-        ax.set(xlabel=x if target == list(targets)[-1] else "", ylabel=targets[target] if x == "coverage" else "")
+        first, last = place(ax)
+        ax.set(xlabel=x if last or narrow() else "", ylabel=targets[target] if first else "")
     return figure
 
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from tis_utils.errors import InputError
 from tis_utils.evidence.claims import graded
-from tis_utils.plots.panels import PAGE, styled
+from tis_utils.plots.panels import PAGE, PHONE, narrow, stacking
 from tis_utils.plots.theme import GRADES, INK, SMALL, look
 
 LETTERS = 80  # in a line of a strip of tokens
@@ -30,7 +30,7 @@ background:#fff;color:#1F2430;min-width:0!important;overflow-wrap:normal!importa
 """
 
 
-@styled
+@stacking
 def stages(rows: Mapping[str, Sequence[str]]) -> Figure:
     """Draw what happens to a text under each method as a row of boxes with arrows between them.
 
@@ -39,23 +39,27 @@ def stages(rows: Mapping[str, Sequence[str]]) -> Figure:
     rows : mapping of method to texts
         A headline and the boxes, as many for each method.
     """
-    figure = Figure(figsize=(PAGE, 0.95 * len(rows)))
+    longest = max(len(texts) - 1 for texts in rows.values())
+    height = 0.35 + (0.72 * longest if narrow() else 0.6)  # inches of a method
+    figure = Figure(figsize=(PHONE if narrow() else PAGE, height * len(rows)))
     figure.set_layout_engine("none")
     ax = figure.add_axes((0, 0, 1, 1))
-    ax.set(xlim=(0, 1), ylim=(len(rows), 0))
+    ax.set(xlim=(0, 1), ylim=(height * len(rows), 0))
     ax.axis("off")
     for row, (method, (headline, *boxes)) in enumerate(rows.items()):
-        name, y, step = look(method), row + 0.62, 1 / len(boxes)
-        ax.text(0.01, row + 0.16, f"{name.label}: {headline}", color=name.colour, weight="bold", va="center")
+        name, top = look(method), height * row
+        ax.text(0.01, top + 0.15, f"{name.label}: {headline}", color=name.colour, weight="bold", va="center")
         for k, text in enumerate(boxes):
+            x, y = (0.5, top + 0.59 + 0.72 * k) if narrow() else ((k + 0.5) / len(boxes), top + 0.59)
             box = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": name.colour, "linewidth": 1.4}
-            ax.text((k + 0.5) * step, y, text, ha="center", va="center", fontsize=SMALL, bbox=box)
+            ax.text(x, y, text, ha="center", va="center", fontsize=SMALL, bbox=box)
             if k:
-                ax.text(k * step, y, "→", ha="center", va="center", color=INK)
+                x, y, arrow = (0.5, y - 0.36, "↓") if narrow() else (k / len(boxes), y, "→")
+                ax.text(x, y, arrow, ha="center", va="center", color=INK)
     return figure
 
 
-@styled
+@stacking
 def token_strip(rows: Mapping[str, Sequence[tuple[str, bool]]]) -> Figure:
     """Draw texts as strips of tokens; those that carry loss are filled and underlined.
 
@@ -74,19 +78,19 @@ def token_strip(rows: Mapping[str, Sequence[tuple[str, bool]]]) -> Figure:
     figure = Figure()
     figure.set_layout_engine("none")
     ax = figure.add_axes((0.005, 0, 0.99, 1))
-    y = 0.0
+    y, letters = 0.0, LETTERS // 2 if narrow() else LETTERS
     for title, tokens in rows.items():
         ax.text(0, y, title, va="center", fontsize=9, weight="bold")
         x, y = 0.0, y + 1.1
         for text, learns in tokens:
             size = len(text) + 0.7
-            if x + size > LETTERS:
+            if x + size > letters:
                 x, y = 0.0, y + 1.1
             _token(ax, text, learns, x, y, size)
             x += size + 0.25
         y += 1.5
-    figure.set_size_inches(PAGE, 0.23 * y + 0.1)
-    ax.set(xlim=(0, LETTERS), ylim=(y - 0.6, -0.8))
+    figure.set_size_inches(PHONE if narrow() else PAGE, 0.23 * y + 0.1)
+    ax.set(xlim=(0, letters), ylim=(y - 0.6, -0.8))
     ax.axis("off")
     return figure
 

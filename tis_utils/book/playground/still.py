@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import seaborn as sns
 from matplotlib.collections import LineCollection
@@ -9,11 +11,11 @@ from matplotlib.figure import Figure
 
 from tis_utils.book.playground.scenes import Scene
 from tis_utils.labels import label
-from tis_utils.plots.panels import styled
+from tis_utils.plots.panels import PAGE, PHONE, narrow, stacking
 from tis_utils.plots.theme import INK, LINE, LOOKS
 
 
-@styled
+@stacking
 def still_scene(scene: Scene, cell: str, pool: np.ndarray, stars: np.ndarray, method: str, budget: int) -> Figure:
     """Left the map with the first `budget` picks, each joined to its nearest query; right W1 by budget.
 
@@ -30,8 +32,11 @@ def still_scene(scene: Scene, cell: str, pool: np.ndarray, stars: np.ndarray, me
     shown, chance = scene["cells"][cell]["methods"][method], scene["cells"][cell]["random"]
     order, nearest = shown["order"][:budget], shown["nearest"][:budget]
     colour, random = LOOKS[method].colour, LOOKS["random"]
-    figure = Figure(figsize=(7, 3.4), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=[1.15, 1])
+    figure = Figure(figsize=(PHONE, 5.6) if narrow() else (PAGE, 3.4), layout="constrained")
+    split: dict[str, Any] = (
+        {"nrows": 2, "height_ratios": [1.4, 1]} if narrow() else {"ncols": 2, "width_ratios": [1.15, 1]}
+    )
+    left, right = figure.subplots(**split)
     ways = np.stack([pool[order], stars[nearest]], axis=1)  # (B, 2, 2)
     left.add_collection(LineCollection(list(ways), colors=LINE, linewidths=0.8))
     dots = ((pool, 6, LINE, "o"), (pool[order], 24, colour, "o"), (stars, 95, INK, "*"))
