@@ -57,6 +57,15 @@ LAYOUTS: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
     "history of messages": ({"prompt": "And?", "response": "b", "history": [Q, A]},
                             [*PLAIN, ("user", "And?"), ("assistant", "b")]),
     "system beside messages": ({"messages": [Q, A], "system": "s"}, [("system", "s"), *PLAIN]),
+    "names of both kinds": ({"messages": [{"role": "User", "value": "u"}, {"role": "ASSISTANT", "content": "a"}]},
+                            [("user", "u"), ("assistant", "a")]),
+    "a list for each key": ({"conversations": {"from": ["human", "gpt"], "value": ["u", "a"]}},
+                            [("user", "u"), ("assistant", "a")]),
+    "a chosen answer beside the request": (
+        {"conversations": [{"from": "human", "value": "u"}], "chosen": {"from": "gpt", "value": "a"}},
+        [("user", "u"), ("assistant", "a")]),
+    "a chosen text beside the request": ({"messages": [Q], "chosen": "5.2 m.", "rejected": "no"}, PLAIN),
+    "an answer that is one message": ({"prompt": [Q], "completion": A}, PLAIN),
     "messages as JSON text": ({"messages": '[{"role": "user", "content": "u"}, {"role": "assistant", "content": "a"}]'},
                               [("user", "u"), ("assistant", "a")]),
     "calls of tools": (
@@ -119,7 +128,7 @@ def test_what_is_not_read_is_named_and_kept() -> None:
     assert got.item.meta["x"] == 1
 
 
-@pytest.mark.parametrize("flag", ["weight", "train", "loss", "trainable"])
+@pytest.mark.parametrize("flag", ["weight", "train", "loss", "trainable", "loss_mask", "train_on_turn"])
 def test_turns_that_are_not_learnt_carry_no_loss(flag: str) -> None:
     messages = [Q, {**A, "content": "wrong", flag: 0}, Q, {**A, flag: 1}]
     example = read({"messages": messages}).item
@@ -142,6 +151,33 @@ def test_turns_that_are_not_learnt_carry_no_loss(flag: str) -> None:
 def test_what_is_no_example_to_learn_from_is_skipped(record: dict[str, Any]) -> None:
     with pytest.raises(Skip):
         read(record)
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ({"id": 1, "messages": None}, r"keys are id \(nothing, that is null, in messages\)"),
+        ({"messages": [Q, {"role": "model", "parts": ["a"]}]}, r"message 1: no content .* Its keys are role, parts"),
+        ({"messages": [{**Q, "content": None}, A]}, r"message 0: no content .*null, in content\).*Give it a text"),
+        ({"messages": "[{'role': 'user'}]"}, r"no JSON list .*json\.dumps"),
+        ({"conversations": {"from": ["human"], "value": []}}, r"equally long"),
+        ({"chosen": "5.2 m."}, r"needs its 'prompt'"),
+        ({"prompt": "p", "response": 5}, r"'response' must be a string, got int\. Write it as a text"),
+    ],
+)
+def test_what_cannot_be_read_is_said_with_its_place(record: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read(record)
+
+
+def test_an_answer_that_is_not_to_be_learnt_is_no_wanted_one() -> None:
+    with pytest.raises(Skip):
+        read_query({"messages": [Q, {**A, "weight": 0}]}, where="", name="task", default_id="q")
+
+
+@pytest.mark.parametrize("name", [None, "", np.nan, np.float32("nan"), pd.NA])
+def test_an_id_that_holds_nothing_is_made(name: Any) -> None:
+    assert read({"text": "a", "id": name}).item.id == "pool:1"
 
 
 def test_columns_of_other_names() -> None:

@@ -26,14 +26,15 @@ JSON = st.recursive(
 META = st.dictionaries(TEXT, JSON, max_size=3)
 TURN = st.fixed_dictionaries({"role": st.sampled_from(["system", "user", "assistant"]), "content": TEXT})
 NAME = st.text(min_size=1, max_size=8)
+ID = TEXT.filter(bool)  # an empty one is made anew
 EXAMPLE = st.builds(
     Example,
-    id=TEXT,
+    id=ID,
     messages=st.lists(TURN, min_size=1, max_size=4).filter(lambda m: any(t["role"] == "assistant" for t in m)),
     source=NAME,
     meta=META,
 )
-QUERY = st.builds(Query, id=TEXT, prompt=TEXT, label=TEXT, task=NAME, meta=META)
+QUERY = st.builds(Query, id=ID, prompt=TEXT, label=TEXT, task=NAME, meta=META)
 FAST = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 

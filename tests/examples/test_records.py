@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tis_utils.errors import InputError
-from tis_utils.examples import records
+from tis_utils.examples import packed, records
 from tis_utils.examples.jsonl import read_examples, read_pool
 from tis_utils.examples.records import Source
 
@@ -95,7 +95,7 @@ def test_standard_input_and_pipes_can_be_read_twice(tmp_path: Path, monkeypatch)
 
 
 def test_lines_keep_their_bytes_and_nan_becomes_null(tmp_path: Path, caplog) -> None:
-    exact = b'{"prompt":"caf\\u00e9", "response":"NaN \\"NaN", "n":0.10000000000000000555,"big":1e400, "n":2}\r\n'
+    exact = b'{"prompt":"caf\\u00e9", "response":"NaN \\"NaN", "n":0.10000000000000000555,"big":1e400, "m":2}\r\n'
     broken = b'{"prompt": "a", "response": "NaN", "n": NaN, "m": [-Infinity, "Infinity"]}'
     (tmp_path / "pool.jsonl").write_bytes(exact + broken)
     first, second = Source(tmp_path / "pool.jsonl").records()
@@ -115,6 +115,7 @@ def test_items_of_an_array_keep_their_numbers(tmp_path: Path) -> None:
 
 
 def test_what_unpacks_without_end_is_refused(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(packed, "LONGEST_LINE", 100_000)
     monkeypatch.setattr(records, "LONGEST_LINE", 100_000)
     bomb = LINES + bytes(5_000_000)
     packers = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
@@ -136,6 +137,7 @@ def test_what_unpacks_without_end_is_refused(tmp_path: Path, monkeypatch) -> Non
         (b"prompt,response\n\xe9,b\n", r"not UTF-8 \(byte 0xe9"),
         (b"question,answer\na,b\n", r"line 2: unknown format, keys are question, answer"),
         (b"", r"is empty"),
+        (b"prompt,prompt,response\na,b,c\n", r"two columns named 'prompt'"),
     ],
 )
 def test_mistakes_in_tables(content: bytes, message: str, tmp_path: Path) -> None:
@@ -174,3 +176,38 @@ def test_errors_name_the_id_of_a_row(tmp_path: Path) -> None:
     )
     with pytest.raises(InputError, match=r"row 2 \(id 'y'\): unknown format"):
         read_examples(tmp_path / "pool.parquet")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"prompt": "a", "prompt": "b", "response": "c"}', r"line 1: an object has the key 'prompt' twice"),
+        (b'[{"text": "a"}, {"text": "a", "meta": {"x": 1, "x": 2}}]', r"item 2: an object has the key 'x' twice"),
+        ('{"text": "a"}'.encode("utf-16-le"), r"zero bytes, as files in UTF-16 do"),
+        (b'{"text": "a"}\n\0\0', r"line 2: holds zero bytes"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", r"a Git LFS pointer .*git lfs pull"),
+        (b"<!DOCTYPE html>", r"is a web page"),
+        (b"pool.jsonl".ljust(257, b"\0") + b"ustar", r"is a tar archive"),
+        (gzip.compress(gzip.compress(b'{"text": "a"}')), r"compressed twice"),
+        (gzip.compress(b"PAR1"), r"a compressed Parquet or Arrow file"),
+        (b"Obj\x01avro", r"is an Avro file\. What is read: JSON lines"),
+    ],
+)
+def test_what_could_only_be_read_in_part_or_not_at_all_says_what_it_is(
+    content: bytes, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "pool").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_examples(tmp_path / "pool")
+
+
+def test_columns_of_one_name_are_refused_and_splits_that_are_not_read_are_named(tmp_path: Path) -> None:
+    twice = pa.table([pa.array(["a"]), pa.array(["b"])], names=["text", "text"])
+    pq.write_table(twice, tmp_path / "twice.parquet")
+    with pytest.raises(InputError, match="two columns named 'text'"):
+        read_examples(tmp_path / "twice.parquet")
+    rows = datasets.Dataset.from_list([{"text": "a"}])
+    datasets.DatasetDict({"train": rows, "test": rows}).save_to_disk(tmp_path / "both")
+    reading = read_pool([Source(tmp_path / "both")])
+    assert len(reading.items) == 1
+    assert reading.remarks == [f"{tmp_path / 'both'}: splits that are not read: test (give their folders)."]

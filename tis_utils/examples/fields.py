@@ -36,7 +36,9 @@ def present(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def is_null(value: Any) -> bool:
     """Whether a cell holds nothing: null, NaN, or what pandas puts in their place."""
-    return value is None or (isinstance(value, float) and value != value) or type(value).__name__ in _PANDAS
+    if isinstance(value, float | np.floating):
+        return bool(value != value)
+    return value is None or type(value).__name__ in _PANDAS
 
 
 class Fields:
@@ -51,12 +53,15 @@ class Fields:
 
     Attributes
     ----------
+    empty : list of str
+        Keys that hold null or NaN.
     unread : set of str
         Parts of the record that nothing reads, in words that follow "not read:".
     """
 
     def __init__(self, record: Mapping[str, Any], where: str) -> None:
         self.record, self.where = present(record), where
+        self.empty = [str(key) for key in record if str(key) not in self.record]
         self.unread: set[str] = set()
         self.parts: list[Any] = []  # of messages, other than text
         self._read: set[str] = set()
@@ -73,7 +78,7 @@ class Fields:
         """Read a key that must hold a string; empty where it is absent."""
         value = self.get(key)
         if value is not None and not isinstance(value, str):
-            raise InputError(f"{self.where}: {key!r} must be a string, got {type(value).__name__}.")
+            raise InputError(f"{self.where}: {key!r} must be a string, got {type(value).__name__}. Write it as a text.")
         return value or ""
 
     def word(self, key: str) -> str:
@@ -86,13 +91,23 @@ class Fields:
         return "" if value is None else str(value)
 
     def listed(self, key: str) -> list[Any]:
-        """Read a key that must hold a list, also one written as JSON text, as tables do; empty where it is absent."""
+        """Read a key that must hold a list; empty where it is absent.
+
+        Tables hold it as JSON text too, or as an object with a list for each key of the items.
+        """
         value = self.get(key)
         if isinstance(value, str) and value.lstrip().startswith("["):
             try:
                 value = json.loads(value)
             except ValueError as error:
-                raise InputError(f"{self.where}: the text of {key!r} is no JSON list ({error}).") from error
+                raise InputError(
+                    f"{self.where}: the text of {key!r} is no JSON list ({error}). Write it with json.dumps, or give a "
+                    "format that holds lists (JSON lines, Parquet)."
+                ) from error
+        if isinstance(value, Mapping) and value and all(isinstance(column, list) for column in value.values()):
+            if len(set(map(len, value.values()))) > 1:
+                raise InputError(f"{self.where}: the lists in {key!r} must be equally long, one entry for each item.")
+            value = [dict(zip(value, row, strict=True)) for row in zip(*value.values(), strict=True)]
         if value not in (None, "") and (isinstance(value, str) or not isinstance(value, Sequence)):
             raise InputError(f"{self.where}: {key!r} must be a list, got {type(value).__name__}.")
         return list(value or ())

@@ -9,6 +9,7 @@ response     ``prompt``, ``response``                                 one user a
 completion   ``prompt``, ``completion``                               the same
 alpaca       ``instruction``, ``output``, optional ``input``          instruction, blank line, input: answer
 preference   ``prompt`` or ``instruction``, ``chosen``                the chosen answer
+             a chat that ends with the request, ``chosen``            the chat with the chosen answer
 chosen       ``chosen``: list of messages                             the chosen chat
 query        ``prompt``, ``label`` (queries only)                     a :class:`~tis_utils.examples.text.Query`
 text         ``text``                                                 one assistant turn
@@ -115,6 +116,8 @@ def read_query(record: Mapping[str, Any], *, where: str, name: str, default_id: 
     messages = _messages(fields, kind)
     if messages[-1]["role"] != "assistant":
         raise InputError(f"{where}: the chat of a query must end with the assistant turn that is wanted.")
+    if not messages[-1].get("loss", True):
+        raise Skip("whose last answer is not to be learnt")
     chat = _chat(fields, messages, default_id, name)
     return Read(replace(as_query(chat, task), meta=chat.meta), kind, frozenset(fields.unread))
 
@@ -123,10 +126,11 @@ def _format(fields: Fields) -> str:
     kind = _known(fields.record)
     if kind is None:
         formats = "; ".join(f"{name}: {', '.join(keys)}" for name, keys in FORMATS.items())
-        keys = ", ".join(fields.record) or "none"
+        keys, empty = ", ".join(fields.record) or "none", ", ".join(fields.empty)
+        null = f" (nothing, that is null, in {empty:.200})" if empty else ""
         raise InputError(
-            f"{fields.where}: unknown format, keys are {keys:.200}. Expected {formats}; --columns says which keys of "
-            "yours these are."
+            f"{fields.where}: unknown format, keys are {keys:.200}{null}. Expected {formats}; --columns says which "
+            "keys of yours these are."
         )
     labels = [key for key in REJECTED if str(fields.record.get(key)).lower() in ("true", "false")]
     if kind not in ("query", "text") and any(str(fields.get(key)).lower() == "false" for key in labels):
@@ -135,7 +139,7 @@ def _format(fields: Fields) -> str:
 
 
 def _id(fields: Fields, default: str) -> str:
-    return fields.word("id") if "id" in fields else default
+    return fields.word("id") or default
 
 
 def _chat(fields: Fields, messages: _Turns, default_id: str, source: str) -> Example:
@@ -151,10 +155,14 @@ def _messages(fields: Fields, kind: str) -> _Turns:
         text = fields.get(keys[0])
         turns = transcript(text) if kind == "chosen" and isinstance(text, str) else fields.listed(keys[0])
         if not turns:
+            alone = " A chosen answer alone needs its 'prompt'." if kind == "chosen" and text else ""
             raise InputError(
-                f'{fields.where}: {keys[0]!r} must be a list of at least one {{"role", "content"}} object.'
+                f'{fields.where}: {keys[0]!r} must be a list of at least one {{"role", "content"}} object.{alone}'
             )
         messages = read_turns(turns, fields)
+        if "chosen" in fields and messages[-1]["role"] != "assistant":
+            chosen = _turns(fields, "chosen", "assistant")
+            messages = [*messages, *chosen] if chosen[0]["role"] == "assistant" else chosen
     elif kind == "text":
         messages = [{"role": "assistant", "content": fields.text("text")}]
     else:
@@ -181,8 +189,12 @@ def _exchange(fields: Fields, asked: str, answered: str) -> _Turns:
 
 def _turns(fields: Fields, key: str, role: str) -> _Turns:
     given = fields.record[key]
-    if isinstance(given, list) and given and all(isinstance(turn, Mapping) for turn in given):
-        return read_turns(fields.listed(key), fields)
+    if isinstance(given, Mapping) and "role" not in given and "from" not in given:
+        given = fields.listed(key)
+    turns = [given] if isinstance(given, Mapping) else given
+    if isinstance(turns, list) and turns and all(isinstance(turn, Mapping) for turn in turns):
+        fields.get(key)
+        return read_turns(turns, fields)
     return [{"role": role, "content": fields.text(key)}]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
@@ -95,6 +96,15 @@ def rows(name: str, config: str | None, split: str, limit: int | None = None) ->
 def is_saved(folder: Path) -> bool:
     """Whether ``save_to_disk`` wrote a folder."""
     return any((folder / name).is_file() for name in ("dataset_dict.json", "state.json"))
+
+
+def other_splits(folder: Path, split: str = "train") -> list[str]:
+    """Splits beside the one that is read of a folder that ``save_to_disk`` wrote."""
+    try:
+        names = json.loads((folder / "dataset_dict.json").read_text(encoding="utf-8"))["splits"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return []  # one split, or a folder that cannot be read and says so then
+    return [name for name in names if name != split] if split in names else []
 
 
 def _saved(folder: str, split: str) -> Any:

@@ -21,7 +21,7 @@ def parse(raw: bytes, where: str) -> Parsed:
     """One object, and the bytes it was read from, with null for NaN and Infinity, which are no JSON."""
     text = decode(raw, where)
     with _in_words(where):
-        return _strict(raw, json.loads(text.rstrip("\r\n"), parse_constant=_null), where)
+        return _strict(raw, _DECODER.decode(text.rstrip("\r\n")), where)
 
 
 def parse_array(raw: bytes, where: str) -> Iterator[Parsed]:
@@ -29,13 +29,13 @@ def parse_array(raw: bytes, where: str) -> Iterator[Parsed]:
     text = decode(raw.removeprefix(b"\xef\xbb\xbf"), where)
     with _in_words(where):
         count = len(json.loads(text, parse_constant=_null))
-    decoder, position = json.JSONDecoder(parse_constant=_null), text.index("[")
+    position = text.index("[")
     for number in range(1, count + 1):
         start = _BLANK.match(text, position + 1).end()  # type: ignore[union-attr]
-        value, end = decoder.raw_decode(text, start)
-        lines = text[start:end].split("\n")  # a line break stands between keys, never inside a string
         place = f"{where}, item {number}"
         with _in_words(place):
+            value, end = _DECODER.raw_decode(text, start)
+            lines = text[start:end].split("\n")  # a line break stands between keys, never inside a string
             item = _strict(" ".join(line.strip() for line in lines).encode() + b"\n", value, place)
         yield item
         position = text.find(",", end)
@@ -52,8 +52,24 @@ def decode(raw: bytes, where: str) -> str:
         ) from error
 
 
+class _Twice(Exception):
+    """A key that an object has twice."""
+
+
 def _null(name: str) -> None:
     """NaN and Infinity hold nothing, as null does."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object, of whose keys none may hide another."""
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _Twice(next(name for name in names if names.count(name) > 1))
+    return record
+
+
+_DECODER = json.JSONDecoder(parse_constant=_null, object_pairs_hook=_unique)
 
 
 def _strict(raw: bytes, record: Any, where: str) -> Parsed:
@@ -77,7 +93,16 @@ def _strict(raw: bytes, record: Any, where: str) -> Parsed:
 def _in_words(where: str) -> Iterator[None]:
     try:
         yield
+    except _Twice as error:
+        raise InputError(
+            f"{where}: an object has the key {str(error)!r} twice, and only one of them could be read. Remove one."
+        ) from error
     except json.JSONDecodeError as error:
+        if "\0" in error.doc:
+            raise InputError(
+                f"{where}: holds zero bytes, as files in UTF-16 do, and files that were not written to their end. Save "
+                "it in UTF-8 encoding, or write it again."
+            ) from error
         line = f"line {error.lineno}, " if error.lineno > 1 else ""
         raise InputError(
             f"{where}: invalid JSON at {line}column {error.colno} ({error.msg}). Expected one complete JSON object per "

@@ -179,6 +179,7 @@ def _read_one(
     counts = ", ".join(f"{name} ({count})" for name, count in formats.items())
     log.info("%s: %d lines read, format %s", source, formats.total(), counts)
     reading.formats[reading.names[place]] = dict(formats)
+    reading.remarks += [remark] if (remark := source.remark()) else []
     reading.remarks += _remarks(reading.names[place], unread, skipped)
     return set(where_is)
 
@@ -187,7 +188,7 @@ def _check_any(source: Source, formats: Mapping[str, int], skipped: Counter[str]
     if not formats and skipped.total():
         raise InputError(f"{source}: all {skipped.total()} lines are {'; '.join(skipped)}. Give other data.")
     if not formats:
-        raise InputError(f"{source} is empty. Expected one JSON object per line.")
+        raise InputError(f"{source} is empty. Expected at least one example.")
 
 
 def _repeated(source: Source, first: str, second: str, name: str) -> str:

@@ -24,10 +24,12 @@ ROLE_NAMES = {
     **dict.fromkeys(("function", "observation", "environment", "ipython", "tool_response"), "tool"),
 }
 REASONING = ("reasoning_content", "reasoning", "thinking")
-LOSS = ("weight", "train", "loss", "trainable", "training")  # a turn's loss mask: OpenAI, Axolotl, LLaMA-Factory
+# a turn's loss mask: OpenAI, Axolotl, LLaMA-Factory, …
+LOSS = ("weight", "train", "loss", "trainable", "training", "loss_mask", "train_on_turn")
 CALLS = ("tool_calls", "function_call", "function_calls")
 PAPERWORK = ("tool_call_id", "id", "type", "index")  # which call an answer belongs to: the order of turns says it
 _SPEAKER = re.compile(r"(?:^|\n\n)(Human|Assistant): ?")
+_NAMES = (("role", "from"), ("content", "value"))
 _TEXT = ("text", "input_text", "output_text")
 
 
@@ -39,23 +41,26 @@ def read_turns(values: list[Any], fields: Fields) -> list[dict[str, Any]]:
 def _turn(value: Any, number: int, fields: Fields) -> dict[str, Any]:
     where = f"{fields.where}: message {number}"
     if not isinstance(value, Mapping):
-        raise InputError(f"{fields.where}: a message must be an object with 'role' and 'content', got {value!r:.60}.")
+        raise _no_message(value, fields)
     role, content = value.get("role"), value.get("content")
     if len(value) == 2 and isinstance(content, str) and isinstance(role, str) and role in ROLES:
         return {"role": role, "content": content}  # nearly all are like this, and millions are read
     turn = Fields(value, where)
-    keys = ("from", "value") if "from" in turn and "role" not in turn else ("role", "content")
+    keys = [next((key for key in names if key in turn), names[0]) for names in _NAMES]
     if keys[0] not in turn:
-        raise InputError(f"{fields.where}: a message must be an object with 'role' and 'content', got {value!r:.60}.")
+        raise _no_message(value, fields)
     given = turn.get(keys[0])
-    role = ROLE_NAMES.get(given) if isinstance(given, str) else None
+    role = ROLE_NAMES.get(given.lower()) if isinstance(given, str) else None
     if role is None:
         raise InputError(f"{where}: role is {given!r:.60}, expected one of {', '.join(ROLE_NAMES)}.")
     content, calls = _content(turn, keys[1], given), [*_calls(turn)]
     reasoning = think(next(filter(None, map(turn.text, REASONING)), ""))
     if content is None and not calls and not reasoning:
-        kind = type(turn.record.get(keys[1])).__name__
-        raise InputError(f"{where}: content must be a string (or a list of parts), got {kind}.")
+        null = f" (nothing, that is null, in {', '.join(turn.empty)})" if turn.empty else ""
+        raise InputError(
+            f"{where}: no content (a string, or a list of parts) and no call of a tool{null}. Its keys are "
+            f"{', '.join(turn.record)}. Give it a text, empty if nothing was said."
+        )
     message: dict[str, Any] = {"role": role, "content": reasoning + "\n".join(filter(None, [content, *calls]))}
     if not _loss(turn):
         message |= {"loss": False} if role == "assistant" else {}
@@ -67,6 +72,10 @@ def _turn(value: Any, number: int, fields: Fields) -> dict[str, Any]:
     fields.unread |= {f"{name} of messages" if name.startswith("'") else name for name in turn.unread}
     fields.parts += [*turn.parts, *([rest] if rest else [])]
     return message
+
+
+def _no_message(value: Any, fields: Fields) -> InputError:
+    return InputError(f"{fields.where}: a message must be an object with 'role' and 'content', got {value!r:.60}.")
 
 
 def transcript(text: str) -> list[dict[str, Any]]:

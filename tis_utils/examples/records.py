@@ -1,14 +1,12 @@
 """Records of a source, whatever it is stored in: JSON lines or an array, CSV, Parquet, Arrow, folders, the Hub.
 
-Recognised by what a file holds; only CSV and TSV by their names. Compressed files (gz, bz2, xz, zst) are read through,
-up to a bound: a few kilobytes can hold terabytes of zeros.
+Recognised by what a file holds; only CSV and TSV by their names. Compressed files are read through
+(:mod:`tis_utils.examples.packed`).
 """
 
 from __future__ import annotations
 
-import bz2
 import csv
-import gzip
 import io
 import json
 import lzma
@@ -30,22 +28,10 @@ from tis_utils.examples import hub
 from tis_utils.examples.formats import format_of
 from tis_utils.examples.hub import ROWS
 from tis_utils.examples.json_lines import parse, parse_array
+from tis_utils.examples.packed import KINDS, LONGEST_LINE, Unpacked, bound, check_bound, check_text, packed_with, peek
 
 PACKED = (".gz", ".bz2", ".xz", ".zst")
-LONGEST_LINE = 2**26  # bytes
-EXPANSION = 200  # times its size that a compressed file may hold, where that is more than LONGEST_LINE
 
-_PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
-_FOREIGN = {
-    b"PK\x03\x04": "a ZIP archive or a spreadsheet",
-    b"\x89HDF": "an HDF5 file",
-    b"SQLite": "an SQLite data base",
-    b"\x80\x04": "a Python pickle",
-    b"\x80\x05": "a Python pickle",
-    b"%PDF": "a PDF",
-    b"7z\xbc\xaf": "a 7z archive",
-}
-_KINDS = "JSON lines, a JSON array, CSV, TSV, Parquet or Arrow, also compressed with gzip, bzip2, xz or zstd"
 _Reader: TypeAlias = "io.BufferedReader[Any]"
 _HUB = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
@@ -105,7 +91,7 @@ class Source:
             self.name, self.stem, self._copy = "standard input", "stdin", _copied(sys.stdin.buffer)
         elif not self.hub and not there:
             raise InputError(
-                f"{given} does not exist. Give the path of a file ({_KINDS}), a folder that `datasets` saved, '-' for "
+                f"{given} does not exist. Give the path of a file ({KINDS}), a folder that `datasets` saved, '-' for "
                 "standard input, or the name of a data set on the Hub as in 'allenai/tulu-3-sft-mixture'."
             )
         elif self.path.is_dir():
@@ -128,6 +114,13 @@ class Source:
             return
         with self._opened() as stream:
             yield from _of_stream(stream, self)
+
+    def remark(self) -> str | None:
+        """What of the source is not read: other splits than the one."""
+        if self.hub:
+            return f"{self.given}: the split 'train' is read, others are not."
+        others = hub.other_splits(self.path) if self.path.is_dir() else []
+        return f"{self.given}: splits that are not read: {', '.join(others)} (give their folders)." if others else None
 
     def schema(self) -> pa.Schema | None:
         """Columns of a Parquet file; None for all else."""
@@ -164,14 +157,14 @@ def _copied(stream: BinaryIO) -> BinaryIO:
 
 
 def _of_stream(stream: BinaryIO, source: Source) -> Iterator[Record]:
-    head = _peek(stream, 8)
-    packed = next((name for magic, name in _PACKED.items() if head.startswith(magic)), None)
+    head = peek(stream)
+    packed = packed_with(head)
     size = stream.seek(0, io.SEEK_END)
     stream.seek(0)
     try:
         if packed:
-            with io.BufferedReader(_Bounded(_unpacked(stream, packed), size, source)) as inner:
-                yield from _of_text(inner, _peek(inner, 8), source)
+            with io.BufferedReader(Unpacked(stream, packed, size, source)) as inner:
+                yield from _of_text(inner, peek(inner), source)
         elif head.startswith((b"PAR1", b"ARROW1", b"\xff\xff\xff\xff")):
             yield from _of_table(stream, head, size, source)
         else:
@@ -183,47 +176,8 @@ def _of_stream(stream: BinaryIO, source: Source) -> Iterator[Record]:
         ) from error
 
 
-def _peek(stream: BinaryIO, count: int) -> bytes:
-    return cast("_Reader", stream).peek(count)[:count]
-
-
-def _unpacked(stream: BinaryIO, kind: str) -> BinaryIO:
-    if kind == "zstd":
-        return cast(BinaryIO, pa.CompressedInputStream(pa.PythonFile(stream), "zstd"))
-    openers: dict[str, Any] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
-    return cast(BinaryIO, openers[kind](stream, "rb"))
-
-
-class _Bounded(io.RawIOBase):
-    """What comes out of a decompressor, up to a bound."""
-
-    def __init__(self, stream: BinaryIO, size: int, source: Source) -> None:
-        self.stream, self.left, self.source = stream, max(LONGEST_LINE, EXPANSION * size), source
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        piece = self.stream.read(min(len(buffer), 2**20))
-        self.left -= len(piece)
-        _check_bound(self.left, self.source)
-        buffer[: len(piece)] = piece
-        return len(piece)
-
-
-def _check_bound(left: int, source: Source) -> None:
-    if left < 0:
-        raise InputError(
-            f"{source} holds more than {EXPANSION} times its own size once it is unpacked, more than texts do. If it "
-            "is sound, unpack it yourself and give the unpacked file."
-        )
-
-
 def _of_text(stream: _Reader, head: bytes, source: Source) -> Iterator[Record]:
-    if kind := next((name for magic, name in _FOREIGN.items() if head.startswith(magic)), None):
-        raise InputError(f"{source} is {kind}. What is read: {_KINDS}.")
-    if head.startswith((b"PAR1", b"ARROW1")):
-        raise InputError(f"{source} is a compressed Parquet or Arrow file. Unpack it: such files compress themselves.")
+    check_text(head, source)
     suffixes = {suffix.lower() for suffix in source.path.suffixes[-2:]}
     if suffixes & {".csv", ".tsv"}:
         yield from _of_csv(stream, source, "\t" if ".tsv" in suffixes else None)
@@ -256,11 +210,15 @@ def _of_csv(stream: BinaryIO, source: Source, delimiter: str | None) -> Iterator
         try:
             header = text.readline()
             names = next(csv.reader([header], delimiter=delimiter or _delimiter(header)), [])
+            _check_names(names, source)
             rows = csv.reader(text, delimiter=delimiter or _delimiter(header), strict=True)
             for row in filter(None, rows):
                 place = f"line {rows.line_num + 1}"
                 if len(row) != len(names):
-                    raise InputError(f"{source}, {place}: {len(row)} cells, but the header has {len(names)}.")
+                    raise InputError(
+                        f"{source}, {place}: {len(row)} cells, but the header has {len(names)}. Quote cells that hold "
+                        "the separator."
+                    )
                 values = dict(zip(names, row, strict=True))
                 filled = {name: cell for name, cell in values.items() if cell}
                 raw = json.dumps(values, ensure_ascii=False).encode() + b"\n"
@@ -275,15 +233,22 @@ def _of_csv(stream: BinaryIO, source: Source, delimiter: str | None) -> Iterator
             ) from error
 
 
+def _check_names(names: list[str], source: Source) -> None:
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"{source} has two columns named {twice!r}, and only one of them could be read. Rename one.")
+
+
 def _delimiter(header: str) -> str:
     return max(",;\t", key=header.count)
 
 
 def _of_table(stream: BinaryIO, head: bytes, size: int, source: Source) -> Iterator[Record]:
-    number, left = 0, max(LONGEST_LINE, EXPANSION * size)
+    number, left = 0, bound(size)
     for batch in _batches(stream, head):
         left -= batch.nbytes
-        _check_bound(left, source)
+        check_bound(left, source)
+        _check_names(batch.schema.names, source)
         for row in batch.to_pylist():
             number += 1
             yield Record(f"row {number}", number, row)
