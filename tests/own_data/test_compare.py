@@ -173,4 +173,7 @@ def test_held_out_examples_that_are_in_the_pool_are_named(data, monkeypatch) -> 
     monkeypatch.setattr(module, "contaminated", lambda *_: {2: 1})
     result = compare(pool, queries, test, **given)
     assert any("1 candidates" in warning and pool[2].id in warning for warning in result.warnings)
+    assert not any("Among the queries" in warning for warning in result.warnings)
+    result = compare(pool, queries, [*test, queries[0]], **given)
+    assert any(f"1 examples (for instance {queries[0].id})" in warning for warning in result.warnings)
     assert "Better than Random" in result.text

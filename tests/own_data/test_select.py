@@ -456,6 +456,18 @@ def test_several_pools_and_remarks_in_the_report(folder: Path, tmp_path: Path) -
         )
 
 
+def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    for name, record in (("pool", {"prompt": "p", "response": "r"}), ("task", {"prompt": "p", "label": "r"})):
+        (tmp_path / name).mkdir()
+        lines(tmp_path / name / "train.jsonl", [record, record | {"prompt": "q"}])
+    pool, task = tmp_path / "pool/train.jsonl", tmp_path / "task/train.jsonl"
+    chosen = select_files(
+        pool, task, representation="lexical", selector="round_robin", budget=1, settings=load_profile("smoke")
+    )
+    assert facts(chosen)["formats"] == {str(pool): [("prompt and response", 2)], str(task): [("prompt and label", 2)]}
+    assert (chosen.settings["pool"], chosen.pool[0].id) == (str(pool), f"{pool}:1")
+
+
 def test_units_of_scripts_without_spaces() -> None:
     assert units("東京タワーは, 333 m") == (*"東京タワーは", "333", "m")
     assert units("ไทย abc") == (*"ไทย", "abc")

@@ -18,7 +18,7 @@ from tis_utils.errors import InputError
 from tis_utils.examples.columns import Columns
 from tis_utils.examples.fields import Skip
 from tis_utils.examples.formats import Read, read_example, read_query
-from tis_utils.examples.records import Source
+from tis_utils.examples.records import Source, tell_apart
 from tis_utils.examples.text import Example, Query, answer
 from tis_utils.storage.manifests import write_atomically
 
@@ -128,17 +128,15 @@ def write_queries(path: str | Path, queries: Iterable[Query]) -> None:
 
 
 def _read(sources: Sequence[Source], make: Callable[..., Read], columns: Columns) -> Reading[Any]:
+    tell_apart(sources)
     names = [source.name for source in sources]
-    names = [str(s) if names.count(name) > 1 else name for s, name in zip(sources, names, strict=True)]
     reading: Reading[Any] = Reading(sources, names=names)
     ids: list[set[str]] = []
     for place, source in enumerate(sources):
         ids.append(_read_one(reading, place, source, make, columns))
     if sum(map(len, ids)) > len(set().union(*ids)):
-        stems = [source.stem for source in sources]
-        heads = [s.given if stems.count(s.stem) > 1 else s.stem for s in sources]
         pairs = zip(reading.items, reading.places, strict=True)
-        reading.items = [replace(item, id=f"{heads[place]}/{item.id}") for item, (place, _) in pairs]
+        reading.items = [replace(item, id=f"{sources[place].stem}/{item.id}") for item, (place, _) in pairs]
         reading.remarks.append(
             f"Ids of {' and '.join(names)} repeat each other: the name of the file stands before each."
         )

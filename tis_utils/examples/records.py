@@ -15,7 +15,7 @@ import shutil
 import sys
 import tempfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, cast
@@ -137,6 +137,14 @@ class Source:
             return self.path.open("rb")
         except OSError as error:
             raise InputError(f"{self.given} cannot be read: {error.strerror}. Check its permissions.") from error
+
+
+def tell_apart(sources: Sequence[Source]) -> None:
+    """Call files of one name by their paths, in what people read and in ids that are made."""
+    names, stems = [s.name for s in sources], [s.stem for s in sources]
+    for source in sources:
+        source.name = str(source) if names.count(source.name) > 1 else source.name
+        source.stem = str(source) if stems.count(source.stem) > 1 else source.stem
 
 
 class _Kept(io.BufferedReader):  # type: ignore[type-arg]

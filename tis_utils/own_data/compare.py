@@ -16,8 +16,8 @@ from tis_utils.errors import InputError, check_choice
 from tis_utils.examples import jsonl
 from tis_utils.examples.columns import Columns
 from tis_utils.examples.load import Data
-from tis_utils.examples.records import Source
-from tis_utils.examples.text import Example, Query
+from tis_utils.examples.records import Source, tell_apart
+from tis_utils.examples.text import Example, Query, request
 from tis_utils.experiments.run import RunTask, distinct
 from tis_utils.experiments.run_spec import NONE, RunSpec, zero_shot
 from tis_utils.experiments.study import Study
@@ -91,6 +91,12 @@ def compare(
     specs = {_title(*pair): _specs(*pair, budget, seeds) for pair in pairs}
     specs |= {RANDOM: _specs(NONE, "random", budget, draws), UNTUNED: [zero_shot(TASK)]}
     result = judge(_losses(study, specs, jobs))
+    asked = {request(query) for query in queries}
+    if seen := [query.id for query in test if request(query) in asked]:
+        result.warnings.append(
+            f"Among the queries and held out: {len(seen)} examples (for instance {seen[0]}). The methods have seen "
+            "them: hold out others."
+        )
     if shared := contaminated(pool, test):
         first = min(shared)
         result.warnings.append(
@@ -125,6 +131,7 @@ def compare_files(
                     f"--test {held} is a file of the pool or of the queries: what a method has seen says nothing about "
                     "how it does elsewhere. Give --test other examples of the task."
                 )
+    tell_apart([*pool, *queries, *test])
     names = Columns(columns)
     candidates, targets, held_out = (
         jsonl.read_pool(pool, names).items,

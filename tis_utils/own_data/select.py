@@ -18,7 +18,7 @@ from tis_utils.errors import InputError, check_choice
 from tis_utils.examples import jsonl
 from tis_utils.examples.columns import Columns
 from tis_utils.examples.load import Data
-from tis_utils.examples.records import Source
+from tis_utils.examples.records import Source, tell_apart
 from tis_utils.examples.text import Example, Query
 from tis_utils.experiments.run_spec import NONE, RunSpec
 from tis_utils.experiments.study import Study
@@ -178,6 +178,7 @@ def _read(
                     f"--pool and --queries name the same file, {a}, twice: every candidate would be its own nearest "
                     "query, or a repetition of itself. Give --queries other examples of your task."
                 )
+    tell_apart([*pool, *queries])
     reading, targets = jsonl.read_pool(pool, names), jsonl.read_targets(queries, names)
     names.check()
     jsonl.check_answers(" and ".join(map(str, pool)), reading.items)
