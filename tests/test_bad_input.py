@@ -413,7 +413,7 @@ LINES: dict[str, tuple[list[str], list[str]]] = {
     "a folder as pool": ([*SELECT, "--pool", "."], ["is a folder", "Give its files"]),
     "no queries": (["select", "--pool", "pool.jsonl", "-o", "x.jsonl", "-B", "1"], ["needs --queries"]),
     "queries that are not there": ([*SELECT, "--queries", "nothing.jsonl"], ["nothing.jsonl does not exist"]),
-    "the pool as queries": ([*SELECT, "--queries", "pool.jsonl"], ["--queries", "pool.jsonl", "same file"]),
+    "the pool as queries": ([*SELECT, "--queries", "pool.jsonl"], ["--queries", "pool.jsonl twice"]),
     "budget 0": ([*SELECT, "-B", "0"], ["budget must be a positive number", "0"]),
     "budget beyond the pool": ([*SELECT, "-B", "1000000000"], ["Budget 1000000000", "3 examples"]),
     "budget in words": ([*SELECT, "-B", "five"], ["--budget", "neither a number of examples"]),

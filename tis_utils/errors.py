@@ -23,8 +23,9 @@ class RunError(TisError, RuntimeError):
 
 def check_choice(what: str, name: str, known: Iterable[str]) -> None:
     """Refuse a name that is none of the known ones."""
-    if name not in (choices := list(known)):
-        raise InputError(f"Unknown {what} {name!r}; known: {', '.join(choices)}.")
+    choices = list(known)
+    if not isinstance(name, str) or name not in choices:
+        raise InputError(f"Unknown {what} {name!r:.60}; known: {', '.join(choices)}.")
 
 
 MEMORY = ("can't allocate memory", "cannot allocate memory", "not enough memory")  # as libraries put it

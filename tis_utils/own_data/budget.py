@@ -67,8 +67,10 @@ def within(limit: int, sizes: np.ndarray, picks: Callable[[int], np.ndarray]) ->
     Raises
     ------
     InputError
-        If the first pick alone holds more.
+        If the first pick alone holds more, or the whole pool less.
     """
+    if limit > sizes.sum():
+        raise InputError(f"--tokens {limit} is more than the pool holds, {sizes.sum()} tokens. Lower --tokens.")
     low, high = 0, len(sizes)  # low fits; what is above high does not
     best = np.empty(0, dtype=np.int64)
     while low < high:

@@ -71,7 +71,7 @@ def _examples(count: int) -> str:
 
 def warnings(result: Selection) -> list[str]:
     """Sentences on what a reader should look at before using the subset; an empty list if nothing stands out."""
-    return [*_about_sizes(result), *_about_texts(result), *_about_features(result)]
+    return [*_about_sizes(result), *_about_texts(result), *aloud(result), *_about_distance(result)]
 
 
 def _about_sizes(result: Selection) -> Iterator[str]:
@@ -132,14 +132,26 @@ def about_cut(result: Selection) -> Iterator[str]:
 
 def aloud(result: Selection) -> Iterator[str]:
     """What must not wait until somebody opens the report."""
-    yield from (*about_cut(result), *_about_mute(result), *_about_model(result))
+    yield from (*_about_features(result), *about_cut(result), *_about_model(result))
 
 
-def _about_mute(result: Selection) -> Iterator[str]:
+def _about_features(result: Selection) -> Iterator[str]:
     if result.mute:
         yield (
-            f"Could not be represented: {len(result.mute)} of the queries (for instance {result.mute[0]}). Every "
-            "candidate is equally far from them, so their picks are those that come first in the pool. Leave them out."
+            f"Without a direction: {len(result.mute)} of the queries (for instance {result.mute[0]}) could not be "
+            "represented, or are equally far from every candidate: their picks are those that come first in the pool. "
+            "Leave them out."
+        )
+    if result.lost:
+        yield (
+            f"Could not be represented: {_examples(result.lost)} (no answer within the longest text, no word, or a "
+            "loss that is not a number). They come last, whatever the method."
+        )
+    count = len(result.picks)
+    if 1 < count < len(result.pool) and np.array_equal(result.picks, np.arange(count)):
+        yield (
+            f"The picks are the first {count} of the pool, in its order. That is what remains where a method cannot "
+            "tell candidates apart; the methods of TSDS do not where the pool has fewer than some thousand."
         )
 
 
@@ -151,13 +163,7 @@ def _about_model(result: Selection) -> Iterator[str]:
         )
 
 
-def _about_features(result: Selection) -> Iterator[str]:
-    if result.lost:
-        yield (
-            f"Could not be represented: {_examples(result.lost)} (no answer within the longest text, no word, or a "
-            "loss that is not a number). They come last, whatever the method."
-        )
-    yield from (*about_cut(result), *_about_mute(result), *_about_model(result))
+def _about_distance(result: Selection) -> Iterator[str]:
     if result.by_chance and result.distance > np.mean(result.by_chance):
         yield (
             "The subset is farther from the queries than random subsets are, measured as a whole: the method has "

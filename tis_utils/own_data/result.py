@@ -38,7 +38,7 @@ class Selection:
     balanced : bool
         Whether every task of the queries had an equal share of the picks.
     mute : list of str
-        Ids of queries that could not be represented.
+        Ids of queries that could not be represented, or are equally far from every candidate.
     distance, by_chance : float and list of float
         W1 to the queries, of the subset and of random ones; NaN and empty where there are no queries or too many picks.
     comparison : Comparison, optional

@@ -173,9 +173,9 @@ def _read(
     names = Columns(columns)
     for i, a in enumerate([*pool, *queries]):
         for b in [*pool, *queries][:i]:
-            if a.path.exists() and b.path.exists() and same_file(a.path, b.path):
+            if a.given == b.given or (a.path.exists() and b.path.exists() and same_file(a.path, b.path)):
                 raise InputError(
-                    f"--pool and --queries name the same file, {a}, twice: every candidate would be its own nearest "
+                    f"--pool and --queries name {a} twice: every candidate would be its own nearest "
                     "query, or a repetition of itself. Give --queries other examples of your task."
                 )
     tell_apart([*pool, *queries])
@@ -225,11 +225,18 @@ def _facts(
 def _compare(
     result: Selection, study: Study, representation: str, spec: RunSpec, groups: dict[str, np.ndarray]
 ) -> None:
-    """Fill in what other selectors would have taken, and how far all is from the queries."""
+    """Fill in what other selectors would have taken, and how far all is from the queries; refuse an arbitrary order."""
     candidates, queries = study.features(representation)
     result.S = study.similarity(representation, TASK)
     result.lost = int((~candidates.any(axis=1)).sum())
-    result.mute = [result.queries[i].id for i in np.flatnonzero(~queries[TASK].any(axis=1))]
+    equal = np.ptp(result.S, axis=1) == 0  # (M,); a candidate alone is equal to itself
+    result.mute = [result.queries[i].id for i in np.flatnonzero(equal & (len(candidates) > 1))]
+    if len(result.mute) == len(queries[TASK]) and spec.representation != NONE:
+        raise InputError(
+            f"No query tells the {len(candidates)} candidates apart ({result.lost} of them could not be represented), so "
+            "any order is arbitrary. Give texts with words and answers, read more of them (--max-length), or choose "
+            "another representation."
+        )
     for name in SELECTORS:
         other = replace(spec, selector=name, representation=NONE if name == "random" else representation)
         if other != spec:

@@ -130,6 +130,11 @@ class Embed:
             normalize_embeddings=True,
             show_progress_bar=self.show_progress and len(texts) > 20 * self.batch_size,
         )
+        if not np.isfinite(rows).all():
+            raise InputError(
+                f"The embedding model {self.name!r} makes numbers that are not finite of {what}: its weights are "
+                "damaged, or its type has too narrow a range. Give a sound model."
+            )
         return np.asarray(rows, dtype=np.float32)  # (N, D)
 
     def _shortened(self, text: str) -> str:
@@ -170,6 +175,12 @@ def _load_encoder(name: str, device: str | None) -> Any:
     except InputError:
         raise
     except Exception as error:  # the Hub client's, its HTTP library's and the file system's errors
+        if local:
+            text = " ".join(str(error).split())
+            raise InputError(
+                f"The embedding model in {folder} could not be loaded ({type(error).__name__}: {text:.200}). Its files "
+                "may be incomplete, damaged, or of a kind that cannot be used here: fetch or write them again."
+            ) from error
         raise InputError(
             f"The embedding model {name!r} could not be loaded ({type(error).__name__}). It was looked for "
             "as 'minilm', as a local folder, and on the Hugging Face Hub: check the spelling, the files and the "
