@@ -233,8 +233,8 @@ def _compare(
     result.mute = [result.queries[i].id for i in np.flatnonzero(equal & (len(candidates) > 1))]
     if len(result.mute) == len(queries[TASK]) and spec.representation != NONE:
         raise InputError(
-            f"No query tells the {len(candidates)} candidates apart ({result.lost} of them could not be represented), so "
-            "any order is arbitrary. Give texts with words and answers, read more of them (--max-length), or choose "
+            f"No query tells the {len(candidates)} candidates apart ({result.lost} could not be represented), so any "
+            "order is arbitrary. Give texts with words and answers, read more of them (--max-length), or choose "
             "another representation."
         )
     for name in SELECTORS:
