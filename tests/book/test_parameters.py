@@ -112,8 +112,9 @@ def test_parameters_of_a_foreign_notebook_are_its_own(folder: Path) -> None:
         parameters(other)
 
 
-def test_a_file_that_is_no_notebook_is_refused(folder: Path) -> None:
-    (folder / "x.ipynb").write_text("not json", encoding="utf-8")
+@pytest.mark.parametrize("text", ["not json", "{}", "[]", '{"nbformat": 4, "metadata": [], "cells": {}}'])
+def test_a_file_that_is_no_notebook_is_refused(folder: Path, text: str) -> None:
+    (folder / "x.ipynb").write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match="cannot be read as a notebook"):
         parameters(folder / "x.ipynb")
 

@@ -70,8 +70,13 @@ def read(notebook: Path) -> nbformat.NotebookNode:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # cells without an id are no concern of the reader's
             book = nbformat.read(notebook, as_version=4)
-    except (OSError, ValueError, nbformat.reader.NotJSONError) as error:
-        raise InputError(f"{notebook} cannot be read as a notebook: {error}") from error
+        if not isinstance(book.cells, list) or not isinstance(book.metadata, dict):
+            raise ValueError("it has no cells")
+    except Exception as error:  # JSON of any other kind fails in many ways
+        text = " ".join(str(error).split())
+        raise InputError(
+            f"{notebook} cannot be read as a notebook ({type(error).__name__}: {text:.200}). Save it again in Jupyter."
+        ) from error
     described = [
         book.metadata.get("language_info", {}).get("name"),
         book.metadata.get("kernelspec", {}).get("language"),
