@@ -130,6 +130,9 @@ def test_settings_know_the_weights(encoder: Embed) -> None:
     assert encoder.settings == Embed(str(embed_module.minilm_folder()), device="cpu").settings
     assert encoder.settings != Embed("minilm", device="cpu", prompt="other: ").settings
     other = Embed("minilm", device="cpu")
+    other.encoder[1].pooling_mode = "cls"  # the same weights, read otherwise
+    assert encoder.settings != other.settings
+    other = Embed("minilm", device="cpu")
     with torch.no_grad():
         next(other.encoder.parameters()).view(-1)[0] += 1
     assert encoder.settings != other.settings

@@ -96,7 +96,9 @@ class Embed:
         digest = hashlib.sha256()
         for name, tensor in self.encoder.state_dict().items():
             digest.update(name.encode() + tensor.cpu().contiguous().float().numpy().tobytes())
+        modes = [mode for module in self.encoder if (mode := getattr(module, "pooling_mode", "mean")) != "mean"]
         return {
+            **({"pooling": modes} if modes else {}),
             "representation": "embed",
             "model": digest.hexdigest(),
             "window": self.window,
