@@ -33,9 +33,11 @@ from tis_utils.models import pass_at_k
 from tis_utils.models.batching import batches, collate, example_losses, length_batches
 from tis_utils.models.load import LanguageModel, add_lora, load_model, shared_copy
 from tis_utils.neighbours.ila import coverage_depth as ila_map
+from tis_utils.neighbours.ila import deita as ila_deita
 from tis_utils.neighbours.ila import designed_subsets as ila_subsets
 from tis_utils.neighbours.ila import selector as ila_selector
 from tis_utils.neighbours.insta import alignment as insta_alignment
+from tis_utils.neighbours.insta import rivals as insta_rival
 from tis_utils.neighbours.insta import scores as insta_score
 from tis_utils.neighbours.insta import selector as insta_selector
 from tis_utils.neighbours.insta import transfer as insta_transfer
@@ -478,6 +480,15 @@ def transfer() -> Outputs:
 # --- ILA ----------------------------------------------------------------------------------------------
 
 
+@golden(1e-4)
+def insta_rivals() -> Outputs:
+    fixed, rng = study(), np.random.default_rng(5)
+    names = ("transfer@2", "retrieval@2", "retrieval@1")
+    return {name: insta_rival.picks(fixed, RunSpec("pick", NONE, name, 9, 1)) for name in names} | {
+        "votes": insta_rival.votes(rng.uniform(-1, 1, (5, 12)), np.arange(12) % 4, 4)
+    }
+
+
 @golden(1e-6)
 def coverage_depth() -> Outputs:
     rng = np.random.default_rng(0)
@@ -504,6 +515,18 @@ def ila() -> Outputs:
     names = ("ila", "ila@depth", "ila@coverage", "ila@random", "ila@grid3+words", "ila@kmeans", "ila@pool20")
     picks = {name: ila_selector.picks(fixed, RunSpec("pick", NONE, name, 8, 1)) for name in names}
     return {"depths": depths, "tuning": tuning, **picks}
+
+
+@golden()
+def deita() -> Outputs:
+    rng = np.random.default_rng(2)
+    rows = rng.standard_normal((60, 3)).round(2)
+    scores = np.where(np.arange(60) % 11 == 3, np.nan, rng.random(60).round(1))
+    kept = {f"tau {tau}": ila_deita.score_first(scores, rows, 20, tau=tau) for tau in (0.2, 0.9, 1)}
+    return kept | {
+        "default": ila_deita.TAU,
+        "picks": ila_deita.picks(study(), RunSpec("pick", NONE, "deita@0.5", 8, 1)),
+    }
 
 
 @golden(1e-3)

@@ -187,6 +187,17 @@ def test_unknown_grid() -> None:
     assert "There is no grid 'quantile'; known: quantiles, focus" in done.stderr
 
 
+@pytest.mark.slow  # two processes that load the models
+@pytest.mark.parametrize("name", ["ila", "insta"])
+def test_grids_of_other_papers_methods_run_from_the_command_line(
+    small_profile: Path, tmp_path: Path, name: str
+) -> None:
+    words = ("--profile", str(small_profile), "--shard", "0/9999", "-j", "1")
+    done = tis("grid", name, *words, TIS_CACHE=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert f"{name}: 1 runs" in done.stdout
+
+
 def test_a_relative_cache_is_one_folder_for_the_command_and_its_notebooks(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TIS_CACHE", "mine")

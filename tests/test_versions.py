@@ -28,8 +28,10 @@ ENTRIES = {
     "run": ("experiments.run",),
     "downstream": ("models.downstream",),
     "insta": ("neighbours.insta.selector",),
+    "insta_rivals": ("neighbours.insta.rivals",),
     "transfer": ("neighbours.insta.transfer",),
     "ila": ("neighbours.ila.selector",),
+    "deita": ("neighbours.ila.deita",),
     "designed_subsets": ("neighbours.ila.designed_subsets",),
 }
 # What these hand over stands in the key by its own key or digest, so the walk ends there.

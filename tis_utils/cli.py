@@ -106,6 +106,7 @@ def grid(
     if dry_run:
         typer.echo(cost_estimate.report(settings, specs, output))
         return
+    import tis_utils.neighbours  # noqa: F401  makes INSTA, ILA and their rivals known
     from tis_utils.experiments import reproduce
     from tis_utils.experiments.study import Study
     from tis_utils.models import permission

@@ -19,9 +19,12 @@ METHODS = {
     "knn_kde@euclidean": "KNN-KDE, Euclidean",
     "uot": "UOT",
     "insta": "INSTA",
+    "transfer": "Measured transfer",
+    "retrieval": "Retrieved experts",
     "ila": "ILA",
     "ila@depth": "Depth alone",
     "ila@coverage": "Coverage alone",
+    "deita": "Deita",
     "random": "Random",
     "zero_shot": "Zero-shot",
 }

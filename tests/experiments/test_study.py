@@ -282,6 +282,7 @@ class TestExperiments:
         assert {c.representation for c in specs["budgets"]} == {NONE, "embed", "rds", "less", "lexical", "less_proxy"}
         assert len({(c.representation, c.selector) for c in specs["cross"]}) == 20 + 2
         assert {c.experiment for c in specs["tokens"]} == {"tokens", "zero_shot"}
+        assert set(specs["ila_rivals"]) <= {*specs["ila"], *specs["budgets"]} | set(specs["cross"])
         assert {c.draw for c in specs["resample"]} == set(range(6))
         fewer = small.model_copy(update={"representations": ("rds",)})
         assert {c.representation for c in GRIDS["cross"](fewer)} == {NONE, "rds"}

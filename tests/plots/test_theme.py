@@ -18,12 +18,12 @@ NAMES = {
     "round_robin": "Round-robin",
     "doubly_greedy": "Doubly greedy", "knn_uniform": "KNN-Uniform", "knn_kde": "KNN-KDE", "uot": "UOT",
     "insta": "INSTA", "ila": "ILA", "ila@depth": "Depth alone", "ila@coverage": "Coverage alone",
-    "random": "Random", "zero_shot": "Zero-shot",
+    "deita": "Deita", "random": "Random", "zero_shot": "Zero-shot",
 }  # fmt: skip
 REPRESENTATIONS = ["embed", "rds", "less", "lexical", "random", "zero_shot"]
 WITH_PROXY = [*REPRESENTATIONS, "less_proxy"]
 SELECTORS = ["round_robin", "doubly_greedy", "knn_uniform", "knn_kde", "uot", "random", "zero_shot"]
-ILA = ["ila", "ila@depth", "ila@coverage", *REPRESENTATIONS]
+ILA = ["ila", "ila@depth", "ila@coverage", "deita", *REPRESENTATIONS]
 # Machado, Oliveira, Fernandes 2009, severity 1, on linear RGB
 VISION = {
     "typical": np.eye(3),

@@ -13,7 +13,10 @@ PAPER_REPRESENTATIONS = ("embed", "rds", "less")
 PAPER_SELECTORS = ("round_robin", "doubly_greedy", "knn_uniform", "knn_kde", "uot")
 ROUND_ROBIN = [(name, "round_robin") for name in PAPER_REPRESENTATIONS]
 INSTA_TASKS = 5  # as for P3 in the paper
+FEW_COUNTS = (1, INSTA_TASKS, 20)  # numbers of tasks where INSTA meets its rivals
+TASK_RIVALS = ("transfer@{}", "retrieval@{}", "insta@{}:random")
 ILA_POOL_SHARES = (8, 4, 2)  # the pool is divided by these
+DEITA = "deita"
 ILA_RULES = ("ila", "ila@depth", "ila@coverage")
 ILA_VARIANTS = ("ila@tsne", "ila@tsne1", "ila@kmeans", "ila@grid6", "ila@grid24", "ila@words", "ila@tuned1")
 
@@ -62,24 +65,45 @@ def resample(profile: Profile) -> list[RunSpec]:
 
 
 def insta(profile: Profile) -> list[RunSpec]:
-    """INSTA with growing numbers of tasks, random tasks, and at the largest budget max-of-max and alignment."""
+    """INSTA with growing numbers of tasks, its rivals, and at the largest budget max-of-max and alignment."""
     low, high = min(profile.budgets), max(profile.budgets)
     counts = sorted({INSTA_TASKS, *profile.task_counts})
     both = [f"insta@{k}{cards}" for cards in ("", ":cards") for k in counts] + [f"insta@{INSTA_TASKS}:random"]
     once = [f"insta@{INSTA_TASKS}{cards}:{option}" for cards in ("", ":cards") for option in ("max", "aligned")]
     methods = [(name, b) for b in dict.fromkeys((low, high)) for name in both] + [(name, high) for name in once]
+    methods += [(rival.format(k), budget) for rival in TASK_RIVALS for k, budget in _meetings(profile)]
     places = product(profile.tasks, methods, profile.seeds)
-    return [RunSpec(task, NONE, name, budget, seed) for task, (name, budget), seed in places]
+    return list(dict.fromkeys(RunSpec(task, NONE, name, budget, seed) for task, (name, budget), seed in places))
+
+
+def _meetings(profile: Profile) -> list[tuple[int, int]]:
+    """Numbers of tasks and budgets where INSTA meets its rivals: some counts at the lowest, one at the highest."""
+    few = [k for k in FEW_COUNTS if k in {INSTA_TASKS, *profile.task_counts}]
+    low, high = min(profile.budgets), max(profile.budgets)
+    return list(dict.fromkeys([*((k, low) for k in few), (INSTA_TASKS, high)]))
+
+
+def insta_rivals(profile: Profile) -> list[RunSpec]:
+    """INSTA and its rivals alone, a part of ``insta``: what is compared between models of different size."""
+    names = ("insta@{}", "insta@{}:cards", *TASK_RIVALS)
+    places = product(profile.tasks, _meetings(profile), names, profile.seeds)
+    return [RunSpec(task, NONE, name.format(k), budget, seed) for task, (k, budget), name, seed in places]
+
+
+def ila_rivals(profile: Profile) -> list[RunSpec]:
+    """ILA, its rivals, Random and the untuned model alone: what is compared between models of different size."""
+    return grid(profile.tasks, [(NONE, rule) for rule in (*ILA_RULES, DEITA)], profile.budgets, profile.seeds)
 
 
 def ila(profile: Profile) -> list[RunSpec]:
-    """ILA, depth alone and coverage alone at every budget; smaller pools and other maps at some."""
+    """ILA, depth alone, coverage alone and Deita at every budget; smaller pools and other maps at some."""
     tasks, budgets, seeds = profile.tasks, profile.budgets, profile.seeds
     specs = grid(tasks, [(NONE, rule) for rule in ILA_RULES], budgets, seeds, baselines=False)
     sizes = [s for s in ila_pool_sizes(profile) if s >= max(budgets)]
     pools, ends = [(NONE, f"ila@pool{size}") for size in sizes], sorted({min(budgets), max(budgets)})
     specs += grid(tasks, pools, ends, seeds, baselines=False)
-    return specs + grid(tasks, [(NONE, name) for name in ILA_VARIANTS], [max(budgets)], seeds, baselines=False)
+    specs += grid(tasks, [(NONE, name) for name in ILA_VARIANTS], [max(budgets)], seeds, baselines=False)
+    return specs + grid(tasks, [(NONE, DEITA)], budgets, seeds, baselines=False)
 
 
 def published(profile: Profile) -> list[RunSpec]:
@@ -111,6 +135,8 @@ GRIDS: dict[str, Callable[[Profile], list[RunSpec]]] = {
     "resample": resample,
     "insta": insta,
     "ila": ila,
+    "insta_rivals": insta_rivals,
+    "ila_rivals": ila_rivals,
     "published": published,
 }
 

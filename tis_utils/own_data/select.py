@@ -43,7 +43,7 @@ __all__ = ["select_files", "settings_for"]
 log = logging.getLogger(__name__)
 
 GIVEN = "given"  # features from files
-UNTARGETED = ("random", "ila")  # selectors that look at no query
+UNTARGETED = ("random", "ila", "deita")  # selectors that look at no query
 W1_LIMIT = 5_000  # examples up to which the exact distance is computed (memory grows with examples × queries)
 DRAWS = 5  # random subsets that the distance is compared with
 Given = str | Path | Source

@@ -38,7 +38,7 @@ def settings_for(
     **options
         Fields of the profile, for instance ``max_length``; None: as in the profile.
     """
-    reads = "embedder" if representation == "embed" and not selector.startswith("ila") else "model"
+    reads = "embedder" if representation == "embed" and not selector.startswith(("ila", "deita")) else "model"
     given = {reads: model, **options}
     if profile is None and given.get("max_length") is None:
         given["max_length"] = LONGEST

@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from tis_utils.examples.text import IGNORE, Example, chat_text, encode_example
 from tis_utils.experiments.study import Study
+from tis_utils.labels import label
 from tis_utils.representations import Embed
 
 ENDLESS = 1_000_000  # tokens that no text has
@@ -65,12 +66,19 @@ def window_of(study: Study, representation: str, selector: str) -> Window:
     settings = study.profile
     if method == "random":
         return Window("none: no text is looked at", "none", "no text was read to select")
-    if method == "ila":
+    if method in ("ila", "deita", "transfer"):
         limit = study.model.longest(settings.max_length)
-        name = "ILA's own: losses before and after tuning, and a map of EMBED's features"
+        also = {
+            "ila": ", and a map of EMBED's features",
+            "deita": ", and EMBED's features",
+            "transfer": " on each task",
+        }
+        name = f"{label(method)}'s own: losses before and after tuning{also[method]}"
         return Window(name, settings.model, f"{limit} tokens", study.model.tokenizer, limit)
     if method == "insta":
         return Window("INSTA's own: instructions of whole tasks", settings.embedder, "what the embedder reads")
+    if method == "retrieval":
+        representation = "embed"
     if representation == "given":
         return Window("given", "none (features from files)", "not known (features from files)")
     if representation == "lexical":

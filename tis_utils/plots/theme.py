@@ -49,6 +49,7 @@ _LOOKS: dict[str, tuple[Any, ...]] = {
     "ila": ("#8E1BFA", "D"),
     "ila@depth": ("#58A630", "v", "--"),
     "ila@coverage": ("#143D5B", "P", "--"),
+    "deita": ("#6B1E07", "X", "--"),
     "random": ("#767676", "h", ":"),
     "zero_shot": (INK, "", "--"),
 }

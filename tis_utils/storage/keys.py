@@ -33,8 +33,10 @@ STEPS: dict[str, tuple[str, ...]] = {
     "run": (*_TRAINING, "evaluation", "run"),
     "downstream": ("text", "load", "batching", "evaluation", "downstream"),
     "insta": ("text", "run_spec", "embed", "insta_scores", "alignment", "task_cards", "insta"),
+    "insta_rivals": (*_TRAINING, "run_spec", "evaluation", "transfer", "insta_scores", "insta_rivals"),
     "transfer": (*_TRAINING, "evaluation", "transfer"),
     "ila": (*_TRAINING, "run_spec", "coverage_depth", "ila"),
+    "deita": (*_TRAINING, "run_spec", "coverage_depth", "ila", "deita"),
     "designed_subsets": (*_TRAINING, "run_spec", "evaluation", "coverage_depth", "ila", "designed_subsets"),
 }
 _NUMBERS: dict[str, int] = {}

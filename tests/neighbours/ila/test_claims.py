@@ -32,6 +32,7 @@ def test_grades_follow_the_runs(made_up_subsets) -> None:
         "ila": 5,
         "ila@depth": 8,
         "ila@coverage": 1,
+        "deita": 3,
         "round_robin": 20,
         "ila@pool10": 1,
         "ila@pool20": 3,
@@ -40,6 +41,7 @@ def test_grades_follow_the_runs(made_up_subsets) -> None:
     found = table.set_index("claim")["grade"]
     assert found["ILA beats Random, test_loss"] == "shown"
     assert found["ILA beats depth alone, test_loss"] == "refuted"
+    assert found["ILA beats Deita, test_loss"] == "shown"
     assert found["ILA beats coverage alone, test_loss"] == "shown"
     assert found["ILA's gain grows with the budget, test_loss"] == "shown"
     assert found["ILA's gain grows with the pool, test_loss"] == "shown"

@@ -185,6 +185,7 @@ def test_the_grid_has_each_spec_once(study: Study) -> None:
     specs = GRIDS["ila"](study.profile)
     assert len(specs) == len(set(specs))
     assert {s.selector for s in specs} >= {*ILA_RULES, *ILA_VARIANTS, "ila@pool15", "ila@pool7"}
+    assert {s.budget for s in specs if s.selector == "deita"} == set(study.profile.budgets)
     assert "ila@pool3" not in {s.selector for s in specs}  # smaller than the largest budget
 
 

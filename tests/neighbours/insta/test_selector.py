@@ -139,6 +139,10 @@ def test_the_recipe_is_json(study: Study) -> None:
 def test_run_specs_are_few_distinct_and_readable() -> None:
     profile = load_profile("classroom")
     specs = GRIDS["insta"](profile)
-    assert len(set(specs)) == len(specs) <= 320
-    assert {Setting.of(s.selector).k for s in specs} == {1, 2, 5, 10, 20}
+    assert len(set(specs)) == len(specs) <= 440
+    chosen = [s.selector for s in specs if s.selector.startswith("insta")]
+    assert {Setting.of(name).k for name in chosen} == {1, 2, 5, 10, 20}
+    rivals = {s.selector for s in specs} - set(chosen)
+    assert rivals == {f"{name}@{k}" for name in ("transfer", "retrieval") for k in (1, 5, 20)}
+    assert set(GRIDS["insta_rivals"](profile)) <= set(specs)
     assert {s.budget for s in specs} == {min(profile.budgets), max(profile.budgets)}

@@ -11,6 +11,7 @@ from tis_utils.errors import InputError
 from tis_utils.evidence.claims import SCORECARD_COLUMNS, judged_tasks
 from tis_utils.evidence.cube import Cube
 from tis_utils.evidence.statistics import Floats
+from tis_utils.experiments.grids import DEITA as DEITA_RULE
 from tis_utils.experiments.grids import GRIDS, ILA_RULES
 from tis_utils.experiments.study import Study
 from tis_utils.neighbours.ila.designed_subsets import METHODS, TARGETS, stored
@@ -18,7 +19,7 @@ from tis_utils.neighbours.ila.regression import CLAIMED, LEAST_ROWS, design, exp
 from tis_utils.neighbours.leads import common_cube, task_leads
 
 RANDOM, TARGETED = "none/random", "less/round_robin"
-ILA, DEPTH, COVERAGE = (f"none/{rule}" for rule in ILA_RULES)
+ILA, DEPTH, COVERAGE, DEITA = (f"none/{rule}" for rule in (*ILA_RULES, DEITA_RULE))
 METRICS = ("test_loss", "general_loss")
 Line = dict[str, object]
 
@@ -64,6 +65,7 @@ class RunClaim:
 RUN_CLAIMS = (
     RunClaim("ILA beats Random", "ILA's subsets give a lower loss than Random's.", ILA, RANDOM),
     RunClaim("ILA beats depth alone", "Coverage adds to depth: ILA's loss is below depth's.", ILA, DEPTH),
+    RunClaim("ILA beats Deita", "Cells of a map spread better than Deita's rule.", ILA, DEITA, metrics=METRICS[:1]),
     RunClaim("ILA beats coverage alone", "Depth adds to coverage: ILA's loss is below coverage's.", ILA, COVERAGE),
     RunClaim(
         "ILA's gain grows with the budget",

@@ -83,6 +83,8 @@ def grid_cells(points: ArrayLike, bins: int) -> Ints:
     points = np.asarray(points, dtype=float)
     if not isinstance(bins, int | np.integer) or bins < 1:
         raise InputError(f"The grid needs a positive number of cells per axis, not {bins!r}.")
+    if points.ndim != 2 or points.shape[1] != 2 or not len(points) or not np.isfinite(points).all():
+        raise InputError(f"A grid is laid over finite points, two coordinates each; the shape is {points.shape}.")
     low, width = points.min(axis=0), np.ptp(points, axis=0)  # (2,) each
     steps = np.divide((points - low) * bins, width, out=np.zeros_like(points), where=width > 0)
     row, column = np.minimum(steps.astype(np.int64), bins - 1).T  # the highest point belongs to the last cell
@@ -102,6 +104,8 @@ def kmeans_cells(rows: ArrayLike, count: int, *, seed: int = 0) -> Ints:
 def coverage(cells: ArrayLike, picks: ArrayLike) -> float:
     """Share of the pool's non-empty cells, given by the cell of each candidate, (N,), that the picks, (B,), occupy."""
     cells = np.asarray(cells)
+    if not len(cells):
+        raise InputError("There are no cells to cover: the pool is empty.")
     return len(np.unique(cells[np.asarray(picks, dtype=np.int64)])) / len(np.unique(cells))
 
 
