@@ -71,23 +71,21 @@ def insta(profile: Profile) -> list[RunSpec]:
     both = [f"insta@{k}{cards}" for cards in ("", ":cards") for k in counts] + [f"insta@{INSTA_TASKS}:random"]
     once = [f"insta@{INSTA_TASKS}{cards}:{option}" for cards in ("", ":cards") for option in ("max", "aligned")]
     methods = [(name, b) for b in dict.fromkeys((low, high)) for name in both] + [(name, high) for name in once]
-    methods += [(rival.format(k), budget) for rival in TASK_RIVALS for k, budget in _meetings(profile)]
+    methods += [(rival.format(k), low) for rival in TASK_RIVALS for k in _few(profile)]
     places = product(profile.tasks, methods, profile.seeds)
     return list(dict.fromkeys(RunSpec(task, NONE, name, budget, seed) for task, (name, budget), seed in places))
 
 
-def _meetings(profile: Profile) -> list[tuple[int, int]]:
-    """Numbers of tasks and budgets where INSTA meets its rivals: some counts at the lowest, one at the highest."""
-    few = [k for k in FEW_COUNTS if k in {INSTA_TASKS, *profile.task_counts}]
-    low, high = min(profile.budgets), max(profile.budgets)
-    return list(dict.fromkeys([*((k, low) for k in few), (INSTA_TASKS, high)]))
+def _few(profile: Profile) -> list[int]:
+    """Numbers of tasks with which INSTA meets its rivals, at the lowest budget: some of those that it is run with."""
+    return [k for k in FEW_COUNTS if k in {INSTA_TASKS, *profile.task_counts}]
 
 
 def insta_rivals(profile: Profile) -> list[RunSpec]:
     """INSTA and its rivals alone, a part of ``insta``: what is compared between models of different size."""
-    names = ("insta@{}", "insta@{}:cards", *TASK_RIVALS)
-    places = product(profile.tasks, _meetings(profile), names, profile.seeds)
-    return [RunSpec(task, NONE, name.format(k), budget, seed) for task, (k, budget), name, seed in places]
+    names = [name.format(k) for name in ("insta@{}", "insta@{}:cards", *TASK_RIVALS) for k in _few(profile)]
+    methods = [(NONE, name) for name in names]
+    return grid(profile.tasks, methods, [min(profile.budgets)], profile.seeds, baselines=False)
 
 
 def ila_rivals(profile: Profile) -> list[RunSpec]:
