@@ -9,4 +9,4 @@ from tis_utils.neighbours.ila import selector as by_coverage
 from tis_utils.neighbours.insta import rivals
 from tis_utils.neighbours.insta import selector as by_instruction
 
-CHOOSERS |= {"insta": by_instruction, **dict.fromkeys(rivals.NAMES, rivals), "ila": by_coverage, "deita": deita}
+CHOOSERS |= {"insta": by_instruction, **dict.fromkeys(rivals.RIVALS, rivals), "ila": by_coverage, "deita": deita}

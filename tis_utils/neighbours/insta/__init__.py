@@ -8,6 +8,7 @@ __getattr__ = hand_on(
         "tis_utils.neighbours.insta.alignment": ("alignment_pairs",),
         "tis_utils.neighbours.insta.claims": ("judge", "judged", "lead", "leads"),
         "tis_utils.neighbours.insta.pool_tasks": ("tasks_of",),
+        "tis_utils.neighbours.insta.rivals": ("RIVALS",),
         "tis_utils.neighbours.insta.robustness": (
             "first_tasks",
             "left_out_cost",

@@ -29,7 +29,7 @@ from tis_utils.storage.keys import step, versions
 from tis_utils.storage.stored_results import read_keyed
 
 VERSION = step("insta_rivals", 1)
-NAMES = ("transfer", "retrieval")
+RIVALS = ("transfer", "retrieval")
 
 
 def votes(S: ArrayLike, labels: ArrayLike, tasks: int) -> np.ndarray:
@@ -68,7 +68,7 @@ def count_of(selector: str) -> int:
     """Read the number of tasks K from ``transfer@K`` or ``retrieval@K``."""
     name, _, number = selector.partition("@")
     number = number or str(INSTA_TASKS)
-    if name not in NAMES or not number.isdecimal() or int(number) < 1:
+    if name not in RIVALS or not number.isdecimal() or int(number) < 1:
         raise InputError(
             f"{selector!r} does not choose tasks. Write transfer@K or retrieval@K with a number of tasks K of at least "
             "1, for example retrieval@5."
