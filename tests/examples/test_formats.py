@@ -162,6 +162,7 @@ def test_what_is_no_example_to_learn_from_is_skipped(record: dict[str, Any]) -> 
         ({"messages": "[{'role': 'user'}]"}, r"no JSON list .*json\.dumps"),
         ({"conversations": {"from": ["human"], "value": []}}, r"equally long"),
         ({"chosen": "5.2 m."}, r"needs its 'prompt'"),
+        ({"instruction": "p", "output": {"a": 1}}, r"'output' must be a string, got dict"),
         ({"prompt": "p", "response": 5}, r"'response' must be a string, got int\. Write it as a text"),
     ],
 )

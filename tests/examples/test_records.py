@@ -95,13 +95,14 @@ def test_standard_input_and_pipes_can_be_read_twice(tmp_path: Path, monkeypatch)
 
 
 def test_lines_keep_their_bytes_and_nan_becomes_null(tmp_path: Path, caplog) -> None:
-    exact = b'{"prompt":"caf\\u00e9", "response":"NaN \\"NaN", "n":0.10000000000000000555,"big":1e400, "m":2}\r\n'
+    exact = b'{"prompt":"caf\\u00e9", "response":"NaN \\"NaN", "n":0.10000000000000000555,"big":1e400, "n":2}\r\n'
     broken = b'{"prompt": "a", "response": "NaN", "n": NaN, "m": [-Infinity, "Infinity"]}'
     (tmp_path / "pool.jsonl").write_bytes(exact + broken)
     first, second = Source(tmp_path / "pool.jsonl").records()
     assert first.raw == exact
     assert json.loads(second.raw or b"") == {"prompt": "a", "response": "NaN", "n": None, "m": [None, "Infinity"]}
-    (remark, unread) = read_pool([Source(tmp_path / "pool.jsonl")]).remarks
+    (twice, remark, unread) = read_pool([Source(tmp_path / "pool.jsonl")]).remarks
+    assert twice == "pool.jsonl: 1 line with the key 'n' twice in one object, of which the last is read."
     assert "1 line with NaN or Infinity" in remark
     assert "'big' (1 line)" in unread
     assert remark in caplog.text
@@ -181,8 +182,6 @@ def test_errors_name_the_id_of_a_row(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b'{"prompt": "a", "prompt": "b", "response": "c"}', r"line 1: an object has the key 'prompt' twice"),
-        (b'[{"text": "a"}, {"text": "a", "meta": {"x": 1, "x": 2}}]', r"item 2: an object has the key 'x' twice"),
         ('{"text": "a"}'.encode("utf-16-le"), r"zero bytes, as files in UTF-16 do"),
         (b'{"text": "a"}\n\0\0', r"line 2: holds zero bytes"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", r"a Git LFS pointer .*git lfs pull"),
@@ -199,6 +198,13 @@ def test_what_could_only_be_read_in_part_or_not_at_all_says_what_it_is(
     (tmp_path / "pool").write_bytes(content)
     with pytest.raises(InputError, match=message):
         read_examples(tmp_path / "pool")
+
+
+def test_a_key_that_stands_twice_is_counted_in_items_of_an_array_too(tmp_path: Path) -> None:
+    (tmp_path / "pool.json").write_bytes(b'[{"text": "a"}, {"text": "b", "text": "c", "meta": {}}]')
+    reading = read_pool([Source(tmp_path / "pool.json")])
+    assert [example.messages[0]["content"] for example in reading.items] == ["a", "c"]
+    assert reading.remarks == ["pool.json: 1 line with the key 'text' twice in one object, of which the last is read."]
 
 
 def test_columns_of_one_name_are_refused_and_splits_that_are_not_read_are_named(tmp_path: Path) -> None:

@@ -189,9 +189,9 @@ def _exchange(fields: Fields, asked: str, answered: str) -> _Turns:
 
 def _turns(fields: Fields, key: str, role: str) -> _Turns:
     given = fields.record[key]
-    if isinstance(given, Mapping) and "role" not in given and "from" not in given:
-        given = fields.listed(key)
-    turns = [given] if isinstance(given, Mapping) else given
+    if isinstance(given, Mapping) and any(isinstance(given.get(name), list) for name in ("role", "from")):
+        given = fields.listed(key)  # a list for each key
+    turns = [given] if isinstance(given, Mapping) and not given.keys().isdisjoint(("role", "from")) else given
     if isinstance(turns, list) and turns and all(isinstance(turn, Mapping) for turn in turns):
         fields.get(key)
         return read_turns(turns, fields)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 from tis_utils.errors import InputError
 
@@ -14,14 +14,17 @@ DEEPEST = 100  # levels of nesting: what digests and writes records is recursive
 # A string, or one of the words that Python and JavaScript write for numbers that JSON does not have.
 _NO_JSON = re.compile(rb'("[^"\\]*(?:\\.[^"\\]*)*")|-?\b(?:NaN|Infinity)\b', re.DOTALL)
 _BLANK = re.compile(r"\s*")
-Parsed = tuple[bytes, dict[str, Any], bool]  # bytes to write again, object, whether those bytes had to be mended
+Parsed = tuple[bytes, dict[str, Any], tuple[str, ...]]  # bytes to write again, object, remarks ("N lines …")
+_NULLS = "with NaN or Infinity, which is no JSON: null is read and written instead"
+T = TypeVar("T")
 
 
 def parse(raw: bytes, where: str) -> Parsed:
     """One object, and the bytes it was read from, with null for NaN and Infinity, which are no JSON."""
     text = decode(raw, where)
     with _in_words(where):
-        return _strict(raw, _DECODER.decode(text.rstrip("\r\n")), where)
+        value, remarks = _decoded(lambda decoder: decoder.decode(text.rstrip("\r\n")))
+        return _strict(raw, value, where, remarks)
 
 
 def parse_array(raw: bytes, where: str) -> Iterator[Parsed]:
@@ -34,9 +37,9 @@ def parse_array(raw: bytes, where: str) -> Iterator[Parsed]:
         start = _BLANK.match(text, position + 1).end()  # type: ignore[union-attr]
         place = f"{where}, item {number}"
         with _in_words(place):
-            value, end = _DECODER.raw_decode(text, start)
+            (value, end), remarks = _decoded(lambda decoder, at=start: decoder.raw_decode(text, at))  # type: ignore[misc]
             lines = text[start:end].split("\n")  # a line break stands between keys, never inside a string
-            item = _strict(" ".join(line.strip() for line in lines).encode() + b"\n", value, place)
+            item = _strict(" ".join(line.strip() for line in lines).encode() + b"\n", value, place, remarks)
         yield item
         position = text.find(",", end)
 
@@ -70,9 +73,18 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 _DECODER = json.JSONDecoder(parse_constant=_null, object_pairs_hook=_unique)
+_LENIENT = json.JSONDecoder(parse_constant=_null)
 
 
-def _strict(raw: bytes, record: Any, where: str) -> Parsed:
+def _decoded(read: Callable[[json.JSONDecoder], T]) -> tuple[T, tuple[str, ...]]:
+    """What a decoder reads, and a remark where a key stands twice: the bytes are kept, the last value is read."""
+    try:
+        return read(_DECODER), ()
+    except _Twice as error:
+        return read(_LENIENT), (f"with the key {str(error)!r} twice in one object, of which the last is read",)
+
+
+def _strict(raw: bytes, record: Any, where: str, remarks: tuple[str, ...]) -> Parsed:
     if not isinstance(record, dict):
         raise InputError(f"{where}: expected a JSON object in braces, got {type(record).__name__}.")
     if raw.count(b"[") + raw.count(b"{") > DEEPEST:
@@ -86,17 +98,13 @@ def _strict(raw: bytes, record: Any, where: str) -> Parsed:
     sound = raw
     if b"NaN" in raw or b"Infinity" in raw:
         sound = _NO_JSON.sub(lambda match: match[1] or b"null", raw)
-    return sound, record, sound != raw
+    return sound, record, (*remarks, _NULLS) if sound != raw else remarks
 
 
 @contextlib.contextmanager
 def _in_words(where: str) -> Iterator[None]:
     try:
         yield
-    except _Twice as error:
-        raise InputError(
-            f"{where}: an object has the key {str(error)!r} twice, and only one of them could be read. Remove one."
-        ) from error
     except json.JSONDecodeError as error:
         if "\0" in error.doc:
             raise InputError(

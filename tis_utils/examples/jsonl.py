@@ -161,7 +161,7 @@ def _read_one(
         except Skip as reason:
             skipped[f"skipped {reason}"] += 1
             continue
-        skipped["with NaN or Infinity, which is no JSON: null is read and written instead"] += record.mended
+        skipped.update(record.remarks)
         name = read.item.id
         if name in where_is and source.hub:
             read = replace(read, item=replace(read.item, id=f"{name}#{record.number}"))

@@ -44,7 +44,7 @@ class Record:
     number: int
     values: Mapping[str, Any]
     raw: bytes | None = None
-    mended: bool = False  # held NaN or Infinity, which became null
+    remarks: tuple[str, ...] = ()  # in words that follow a number of lines
 
     @property
     def called(self) -> str:
@@ -191,8 +191,8 @@ def _of_text(stream: _Reader, head: bytes, source: Source) -> Iterator[Record]:
         yield from _of_csv(stream, source, "\t" if ".tsv" in suffixes else None)
     elif head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"[":
         for number, item in enumerate(parse_array(stream.read(), str(source)), start=1):
-            raw, values, mended = item
-            yield Record(f"item {number}", number, values, raw, mended)
+            raw, values, remarks = item
+            yield Record(f"item {number}", number, values, raw, remarks)
     else:
         yield from _of_lines(stream, source)
 
@@ -207,8 +207,8 @@ def _of_lines(stream: _Reader, source: Source) -> Iterator[Record]:
             raise InputError(f"{where} is longer than {LONGEST_LINE // 2**20} MiB. Expected one example per line.")
         raw = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
         if raw.strip():
-            sound, values, mended = parse(raw, where)
-            yield Record(f"line {number}", number, values, sound, mended)
+            sound, values, remarks = parse(raw, where)
+            yield Record(f"line {number}", number, values, sound, remarks)
 
 
 def _of_csv(stream: BinaryIO, source: Source, delimiter: str | None) -> Iterator[Record]:
