@@ -31,6 +31,8 @@ FLAGS = [
     "--disable-sync",
     "--no-first-run",
 ]
+# what watches sizes, and whoever else waited for the formulas, has run in the second frame, however slow they are
+FRAMES = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))"
 READY = """async () => {
   if (window.MathJax?.startup) await MathJax.startup.promise;
   const drawn = () => [...document.querySelectorAll('figure.tis-plotly')].every(f => f.querySelector('.main-svg'));
@@ -127,6 +129,7 @@ def open_page(site: Path) -> Callable[..., Visit]:
         path, _, query = name.partition("?")
         page.goto((site / path).as_uri() + (f"?{query}" if query else ""))
         page.evaluate(READY)
+    page.evaluate(FRAMES)
         return visit
 
     return visit_page
@@ -149,6 +152,7 @@ def turn(page: Page, visit: Visit, width: int) -> Visit:
     watch(page, turned)
     page.set_viewport_size({"width": width, "height": 900})
     page.wait_for_timeout(300)  # figures are drawn again
+    page.evaluate(FRAMES)
     return turned
 
 
