@@ -129,7 +129,7 @@ def open_page(site: Path) -> Callable[..., Visit]:
         path, _, query = name.partition("?")
         page.goto((site / path).as_uri() + (f"?{query}" if query else ""))
         page.evaluate(READY)
-    page.evaluate(FRAMES)
+        page.evaluate(FRAMES)
         return visit
 
     return visit_page
