@@ -27,9 +27,9 @@
   }
   function focusable() {
     for (const box of document.querySelectorAll(boxes)) {
-      const scrolls = box.scrollWidth > box.clientWidth + 1 && getComputedStyle(box).overflowX !== "visible";
-      box.classList.toggle("tis-goes-on", scrolls);
-      if (!scrolls) continue;
+      const over = getComputedStyle(box).overflowX === "visible" ? 0 : box.scrollWidth - box.clientWidth;
+      box.classList.toggle("tis-goes-on", over > 1); // one pixel is rounding, but it scrolls
+      if (over < 1) continue;
       box.tabIndex = 0;
       box.addEventListener("scroll", goesOn, { passive: true }); // the same listener again changes nothing
       goesOn({ currentTarget: box });
