@@ -89,8 +89,8 @@ def small(command: str) -> list[str]:
             word = f"{name}={SMALL.get(name) or ','.join(value.split(',')[:2]) if '[' not in value else value}"
         if before in ("--profile", "-P") and "--dry-run" not in words:
             word = "my.yaml"
-        if before in ("-B", "--budget"):
-            word = "5"
+        if before in ("-B", "--budget", "--tokens"):
+            word = "300" if before == "--tokens" else "5"
         result.append(word)
     if (words[0] == "compare" or "ila" in words) and not {"-M", "--model"} & set(words):
         result += ["--model", "tiny"]  # by default a real language model: minutes
