@@ -19,6 +19,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from tis_utils import plots
 from tis_utils.book.executed import finding, minutes, read_cells
+from tis_utils.book.prose import say
 from tis_utils.evidence import cube, published
 from tis_utils.evidence.cube import Cube, lead_estimate
 from tis_utils.evidence.published import EMBED, LESS, MODELS, RDS
@@ -84,11 +85,11 @@ def numbers() -> dict[str, str]:
         "cells_ahead": str(int((gains > 0).sum())),
         "cells": str(gains.size),
         "strongest": MODELS[strongest],
-        "strongest_lead": f"{gains[score.models.index(strongest)].mean():+.1f}",
+        "strongest_lead": say("{v:+.1f}", v=gains[score.models.index(strongest)].mean()).data,
         "like_more_random": _whole(over_models(few - most).text(1, "points")),
         "pairs": f"{100 * pairs_agreeing(query, score):.0f} %",
-        "date_rds": f"{date['RDS+'] - date['Random']:+.1f}".replace("-", "−"),
-        "date_less": f"{date['LESS'] - date['Random']:+.1f}".replace("-", "−"),
+        "date_rds": say("{v:+.1f}", v=date["RDS+"] - date["Random"]).data,
+        "date_less": say("{v:+.1f}", v=date["LESS"] - date["Random"]).data,
         "below_least": f"{100 * share_below_untuned().iloc[0]:.0f} %",
         "rule_score": _whole(Estimate(*rules.loc["Best, same task"]).text(1, "points")),
         "others_score": _whole(Estimate(*rules.loc["Best on others"]).text(1, "points")),

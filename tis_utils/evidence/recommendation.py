@@ -28,7 +28,7 @@ COMPUTE = {
     "forward": ("one forward pass over the pool", (RANDOM, EMBED, RDS)),
     "gradients": ("warm-up training and a gradient per candidate", (RANDOM, EMBED, RDS, LESS)),
 }
-OPTIONS = (ZERO_SHOT, RANDOM, EMBED, RDS, LESS)  # what the rule chooses from
+OPTIONS = (ZERO_SHOT, *COMPUTE["gradients"][1])  # what the rule chooses from where all is affordable
 TASK_KINDS = {
     ANY: "none of these: all five tasks",
     "bbh": "reasoning puzzles (BBH)",
@@ -168,8 +168,8 @@ def policies(goal: str) -> dict[str, Floats]:
         "Always LESS, RR": always(LESS),
         "LESS: RR, then UOT": np.where(low, always(LESS), always("less/uot")),
         "Best on others": best_on_others(options),
-        "Best, same task": np.concatenate([best_on_others(options[:, [t]]) for t in range(gain.shape[1])], axis=1),
-        "Same task, any selector": np.concatenate([best_on_others(gain[:, [t]]) for t in range(gain.shape[1])], axis=1),
+        "Best, same task": best_on_same_task(options),
+        "Same task, any selector": best_on_same_task(gain),
         "Oracle": gain.max(axis=3),
     }
 
@@ -182,6 +182,11 @@ def best_on_others(gain: Floats) -> Floats:
         cost, _ = leave_one_out(-gain[..., s].reshape(models, -1, methods))
         paid[..., s] = -cost.reshape(paid.shape[:-1])
     return paid
+
+
+def best_on_same_task(gain: Floats) -> Floats:
+    """:func:`best_on_others`, task by task."""
+    return np.concatenate([best_on_others(gain[:, [t]]) for t in range(gain.shape[1])], axis=1)
 
 
 def policy_table(goal: str) -> pd.DataFrame:
