@@ -6,6 +6,7 @@ on its own, in any order and on any device.
 
 from __future__ import annotations
 
+import functools
 import math
 from abc import ABC, abstractmethod
 
@@ -51,8 +52,13 @@ class CountSketch(Sketch):
 
     def add_(self, out: Tensor, block: Tensor, start: int) -> None:
         """Scatter a block of coordinates into the buckets of `out`."""
-        bucket, sign = self.places(start, block.shape[1], out.device)
+        bucket, sign = self._places(start, block.shape[1], out.device)
         out.index_add_(1, bucket, block.to(out.dtype) * sign.to(out.dtype))
+
+    @functools.cache
+    def _places(self, start: int, count: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        b, s = self.places(start, count, device)
+        return b, s.to(torch.int8)
 
     def places(self, start: int, count: int, device: torch.device | None = None) -> tuple[Tensor, Tensor]:
         """Bucket and sign (1 or -1) of `count` coordinates from `start` on, int64 (R,) each."""
