@@ -257,20 +257,19 @@ class LESS:
     def _one_checkpoint(self, data: Sequence[Encoded], point: Checkpoint, adam: bool, what: str) -> np.ndarray:
         """Unit-length sketches at one checkpoint, (N, d); NaN rows where the loss is not finite."""
         gradients.put_weights(self.model, point.weight)
-        direction = _direction(point, adam, self.lm.device)
+        direction, starts = _direction(point, adam, self.lm.device), gradients.factor_starts(self.model)
         out = np.zeros((len(data), self.sketch.dim_out), dtype=np.float32)
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)  # of dropout, where it is on
 
             def keep(batch: Batch) -> None:
-                out[batch.index] = self._sketch_batch(batch, direction).cpu().numpy()
+                out[batch.index] = self._sketch_batch(batch, direction, starts).cpu().numpy()
 
             each_batch(keep, data, self.lm.pad_id, self.lm.device, self.batch_tokens, what, self.show_progress)
         return out
 
-    def _sketch_batch(self, batch: Batch, direction: Direction) -> Tensor:
+    def _sketch_batch(self, batch: Batch, direction: Direction, starts: Mapping[str, int]) -> Tensor:
         out = torch.zeros(len(batch.index), self.sketch.dim_out, device=self.lm.device)  # (B, d)
-        starts = gradients.factor_starts(self.model)
 
         def sink(name: str, grad: Tensor) -> None:
             # the projection is linear, so it takes one factor after the other: (B, P) never exists
