@@ -98,6 +98,24 @@ def test_hooks_are_gone_afterwards(make_lm: Callable[..., LanguageModel], exampl
     assert not any(module._forward_hooks for module in model.modules())
 
 
+@pytest.mark.parametrize("dropout", [False, True])
+def test_the_adapter_does_what_peft_does_and_is_on_again_afterwards(
+    make_lm: Callable[..., LanguageModel], examples: list[Example], family: str, dropout: bool
+) -> None:
+    lm = make_lm(family, torch.bfloat16)  # PEFT keeps the factors in float32
+    model = lora_model(lm, 0.5)
+    batch = one_batch(lm, encode_all(examples[:4], lm.tokenizer, 200))
+    torch.manual_seed(0)
+    losses = example_gradients(model, batch, lambda name, grad: None, dropout=dropout)
+    torch.manual_seed(0)
+    torch.testing.assert_close(losses, example_losses(model.train(dropout), batch), rtol=5e-3, atol=0)
+    with model.disable_adapter():
+        assert (losses - example_losses(model, batch)).abs().max() > 0.05
+    model.requires_grad_(False)
+    example_gradients(model, batch, lambda name, grad: None)
+    assert not any(p.requires_grad for p in model.parameters())
+
+
 def test_a_layer_used_twice_is_an_error(make_lm: Callable[..., LanguageModel], examples: list[Example]) -> None:
     lm = make_lm()
     model = lora_model(lm)

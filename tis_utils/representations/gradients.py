@@ -1,7 +1,8 @@
 """Per-example gradients of LoRA factors for a whole batch in one forward and one backward pass.
 
-A factor is a linear map z = W x at every token; the gradient of the summed loss is Σ_b Σ_t (dL/dz)_{bt} x_{bt}ᵀ, and
-keeping the sum over b open gives each example's own, because its loss depends on its own tokens only.
+The base model runs with its adapters off, and one autograd function per layer adds what the adapter would. A factor is
+a linear map z = W x at every token; the gradient of the summed loss is Σ_b Σ_t (dL/dz)_{bt} x_{bt}ᵀ, and keeping the
+sum over b open gives each example's own, because its loss depends on its own tokens only.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def _hooked(model: PeftModel, sink: Sink, calls: Counter[str]) -> Iterator[list[
     # frozen weights give a graph only if something before them asks for a gradient: the embeddings
     embedding = model.get_input_embeddings()
     handles = [embedding.register_forward_hook(lambda module, args, out: root.append(out.requires_grad_()))]
-    layers = {name: part for name, part in model.named_modules() if isinstance(part, LoraLayer) and part.lora_A}
+    layers: dict[str, Any] = {n: m for n, m in model.named_modules() if isinstance(m, LoraLayer) and m.lora_A}
     try:
         for name, layer in layers.items():
             layer.enable_adapters(False)
@@ -104,7 +105,7 @@ def _hooked(model: PeftModel, sink: Sink, calls: Counter[str]) -> Iterator[list[
 
 
 def _add_branch(
-    layer: LoraLayer, args: tuple[Tensor, ...], out: Tensor, *, names: list[str], sink: Sink, calls: Counter[str]
+    layer: Any, args: tuple[Tensor, ...], out: Tensor, *, names: list[str], sink: Sink, calls: Counter[str]
 ) -> Tensor:
     """Forward hook of a layer whose adapter is off: add to the base layer's output what the adapter would."""
     x, adapter = args[0], layer.active_adapters[0]
@@ -127,7 +128,12 @@ class _Branch(torch.autograd.Function):
         z = (a @ x.flatten(0, 1).T).mul_(scale)  # (r, B T)
         ctx.save_for_backward(x, z, a, b)
         ctx.scale, ctx.give = scale, give
-        return (z.T @ b.T).view(out.shape).add_(out).to(out.dtype)
+        ctx.mark_dirty(out)
+        if out.dtype == z.dtype:
+            out.view(-1, len(b)).addmm_(z.T, b.T)  # a new tensor would cost as much as the product
+        else:
+            out.add_((z.T @ b.T).view(out.shape))
+        return out
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:

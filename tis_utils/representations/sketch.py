@@ -1,12 +1,11 @@
 """Random projections from P gradient coordinates to d numbers with E<sketch(x), sketch(y)> = <x, y>.
 
-Every random choice is a hash of (seed, coordinate): nothing is stored, and any block of coordinates can be projected
-on its own, in any order and on any device.
+Every random choice is a hash of (seed, coordinate): nothing need be stored, and any block of coordinates can be
+projected on its own, in any order and on any device.
 """
 
 from __future__ import annotations
 
-import functools
 import math
 from abc import ABC, abstractmethod
 
@@ -20,6 +19,7 @@ VERSION = step("sketch", 1)
 
 GAMMA = 0x9E3779B97F4A7C15  # 2^64 / golden ratio, the step of the splitmix64 generator
 WORD = 32  # signs taken from one hash
+KEPT = 2**24  # a count sketch of at most so many coordinates keeps their hashes: 16 bytes each
 ROWS = 512  # of a dense matrix at a time: 4 · ROWS · d bytes; the result does not depend on it
 
 
@@ -30,6 +30,7 @@ class Sketch(ABC):
         if dim_in < 1 or dim_out < 1:
             raise InputError(f"A sketch needs positive sizes, not {dim_in} -> {dim_out}.")
         self.dim_in, self.dim_out, self.seed = dim_in, dim_out, seed
+        self._kept: dict[tuple[int, int, torch.device], tuple[Tensor, Tensor]] = {}
 
     def apply(self, g: Tensor) -> Tensor:
         """Project whole vectors, (B, P) -> (B, d) float32."""
@@ -52,13 +53,11 @@ class CountSketch(Sketch):
 
     def add_(self, out: Tensor, block: Tensor, start: int) -> None:
         """Scatter a block of coordinates into the buckets of `out`."""
-        bucket, sign = self._places(start, block.shape[1], out.device)
+        key = start, block.shape[1], out.device
+        bucket, sign = self._kept.get(key) or self.places(*key)
+        if self.dim_in <= KEPT:
+            self._kept[key] = bucket, sign
         out.index_add_(1, bucket, block.to(out.dtype) * sign.to(out.dtype))
-
-    @functools.cache
-    def _places(self, start: int, count: int, device: torch.device) -> tuple[Tensor, Tensor]:
-        b, s = self.places(start, count, device)
-        return b, s.to(torch.int8)
 
     def places(self, start: int, count: int, device: torch.device | None = None) -> tuple[Tensor, Tensor]:
         """Bucket and sign (1 or -1) of `count` coordinates from `start` on, int64 (R,) each."""
