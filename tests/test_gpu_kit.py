@@ -16,7 +16,7 @@ KIT = Path(__file__).parent / "benchmarks" / "gpu.py"
 
 @pytest.mark.slow
 def test_the_rehearsal_measures_every_part_and_finds_the_same_numbers(tmp_path: Path) -> None:
-    command = [sys.executable, KIT, "rehearse", tmp_path, "--only", "checks,speed,selectors"]
+    command = [sys.executable, KIT, "rehearse", tmp_path, "--only", "checks,speed,selectors,runs"]
     subprocess.run(command, check=True, env={**os.environ, "TIS_CACHE": str(tmp_path / "cache")}, capture_output=True)
     report = json.loads((tmp_path / "gpu.json").read_text(encoding="utf-8"))
     assert report["errors"] == {}
@@ -29,3 +29,5 @@ def test_the_rehearsal_measures_every_part_and_finds_the_same_numbers(tmp_path: 
     assert len(speed) == 5
     assert (speed["tokens_per_second"] > 0).all()
     assert len(pd.read_csv(tmp_path / "selectors.csv")) == 7
+    assert pd.read_csv(tmp_path / "runs.csv").to_dict("records") == [{"planned": 4, "done": 4}]
+    assert {"query_loss", "test_loss"} <= set(pd.read_csv(tmp_path / "runs" / "3.csv")["metric"])

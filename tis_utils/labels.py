@@ -33,6 +33,7 @@ METRICS = {
     "test_loss": "Held-out loss",
     "exact_match": "Exact match",
     "acc": "Accuracy",
+    "answer_probability": "Probability of the answer",
     "downstream": "Downstream metric",
 }
 TASKS = {

@@ -1,11 +1,13 @@
 """The GPU kit: does the code give the CPU's numbers on a GPU, how fast is it there, and SmolLM2's grids.
 
-    python tests/benchmarks/gpu.py pack .gpu              # here: data, small features, weights in parts of 40 MB
+    python tests/benchmarks/gpu.py pack .gpu              # here: data, planned runs, weights in parts of 40 MB
     python tests/benchmarks/gpu.py run .gpu OUT           # on the GPU, without network or Hub; `make gpu` rehearses it
     python tests/benchmarks/gpu.py keep OUT               # here again: numbers and runs into data/results
 
-`run` needs torch, transformers, peft, scikit-learn and what `pack` put beside the data. Each part writes its own file,
-and one that fails says so in gpu.json and does not stop the others.
+`run` needs torch, transformers, peft, scikit-learn and what `pack` put beside the data. Each part writes its own files,
+and one that fails says so in gpu.json and does not stop the others. Subsets are chosen where they are packed, but for
+those of features that are not stored: `features` makes them there, and `run … --only late` does their runs. What is
+stored already is not planned again.
 """
 
 from __future__ import annotations
@@ -16,8 +18,9 @@ import platform
 import sys
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from itertools import chain
 from pathlib import Path
 
 import gpu_parts as parts
@@ -28,33 +31,91 @@ import torch
 from tis_utils.examples.load import load_data
 from tis_utils.examples.text import Data, Example, Query
 from tis_utils.experiments import grids
-from tis_utils.experiments.run_spec import SPEC_COLUMNS, RunSpec
+from tis_utils.experiments.run import RunTask
+from tis_utils.experiments.run_spec import NONE, SPEC_COLUMNS, RunSpec, zero_shot
 from tis_utils.experiments.study import Study
 from tis_utils.models.files import smollm2_file
-from tis_utils.profiles import Profile, load_profile
+from tis_utils.profiles import load_profile
 from tis_utils.storage import stored_results
+from tis_utils.storage.keys import digest
 
 PART = 40_000_000  # bytes of a piece of the weights
-CARRIED, COMPUTED = ("embed", "lexical"), ("rds", "less", "less_proxy")
+COMPUTED = ("rds", "less", "less_proxy")  # features that need the language model
 PROFILE = "smollm2/gpu"
+GRIDS = ("budgets", "quantiles", "insta_rivals", "ila_rivals")
+PLAN = (  # grid, seed and largest budget of what is run first where minutes are few
+    ("budgets", 0, 256),
+    ("quantiles", 0, 64),
+    ("budgets", 1, 64),
+    ("budgets", 2, 64),
+    ("insta_rivals", 0, 16),
+    ("ila_rivals", 0, 64),
+    ("budgets", 1, 256),
+    ("budgets", 2, 256),
+    ("ila_rivals", 0, 256),
+    ("insta_rivals", 1, 16),
+    ("ila_rivals", 1, 256),
+    ("quantiles", 1, 64),
+    ("insta_rivals", 2, 16),
+    ("ila_rivals", 2, 256),
+    ("quantiles", 2, 64),
+)
+NOT_HERE = ("transfer", ":cards")  # a training per task of the pool; wordings that this pool does not have
+
+
+def study_here() -> Study:
+    """The profile's study on a machine that has all packages."""
+    import tis_utils.neighbours  # noqa: F401  makes INSTA, ILA and their rivals known
+
+    return Study(load_profile(PROFILE))
 
 
 def pack(folder: Path) -> None:
     """Everything that a machine without network needs, in small files."""
     folder.mkdir(parents=True, exist_ok=True)
-    study = Study(load_profile(PROFILE))
-    data = study.data
-    (folder / "data.json").write_text(json.dumps(asdict(data), ensure_ascii=False), encoding="utf-8")
-    stacked = {name: _stacked(study, name).astype(np.float16) for name in CARRIED}
-    np.savez(folder / "features.npz", **{name: stored_results.rotated(rows) for name, rows in stacked.items()})
+    study = study_here()
+    (folder / "data.json").write_text(json.dumps(asdict(study.data), ensure_ascii=False), encoding="utf-8")
+    specs, late = planned(study), missing_features(study)
+    picks = [None if spec.representation in late else study.picks(spec).tolist() for spec in specs]
+    runs = [{"spec": asdict(spec), "picks": some} for spec, some in zip(specs, picks, strict=True)]
+    (folder / "runs.json").write_text(json.dumps(runs), encoding="utf-8")
+    (folder / "expected.json").write_text(json.dumps(_reading(study)), encoding="utf-8")
     with smollm2_file().open("rb") as weights:
         for number, piece in enumerate(iter(lambda: weights.read(PART), b"")):
             (folder / f"weights.{number}").write_bytes(piece)
+    print(f"{len(runs)} runs planned")
 
 
-def _stacked(study: Study, name: str) -> np.ndarray:
-    candidates, queries = study.features(name)
-    return np.concatenate([candidates, *queries.values()])
+def missing_features(study: Study) -> list[str]:
+    """Representations whose features of this profile are not stored."""
+    name, jobs = study.profile.name, {name: study.pool_features(name) for name in COMPUTED}
+    return [key for key, job in jobs.items() if stored_results.read_features(name, key, job.key) is None]
+
+
+def _reading(study: Study) -> dict[str, str]:
+    """Digests of the model's weights and of all texts as its tokens: what another machine must read the same."""
+    texts = [*study.data.pool, *chain(*study.data.queries.values(), *study.data.test.values())]
+    ids = [text.ids.tolist() for text in study.model.encode(texts, study.profile.max_length)]
+    return {"weights": study.model.fingerprint, "tokens": digest(ids)}
+
+
+def specs_of(study: Study, name: str) -> Iterator[RunSpec]:
+    """Runs of a grid, longest first, without those that this kit does not do."""
+    for spec in sorted(grids.specs_of(name, study.profile), key=lambda spec: -spec.budget):
+        if not any(part in spec.selector for part in NOT_HERE):
+            yield spec
+
+
+def planned(study: Study) -> list[RunSpec]:
+    """Runs that are not stored yet, the most wanted first, each once however many grids it is in."""
+    stored, keys = stored_results.read_runs(study.profile.name), {}
+    for spec in chain(*(_part(study, *part) for part in PLAN)):
+        keys.setdefault(stored_results.run_key(study.recipe(spec)), spec)
+    return [spec for key, spec in keys.items() if key not in stored]
+
+
+def _part(study: Study, name: str, seed: int, most: int) -> list[RunSpec]:
+    return [spec for spec in specs_of(study, name) if spec.seed == seed and spec.budget <= most]
 
 
 def unpack(folder: Path) -> Data:
@@ -64,33 +125,31 @@ def unpack(folder: Path) -> Data:
     return Data([Example(**example) for example in plain["pool"]], queries, test)
 
 
-def run(profile: Profile, data: Data, carried: Path | None, out: Path, args: argparse.Namespace) -> int:
+def run(study: Study, plan: Path, out: Path, args: argparse.Namespace) -> int:
     """All parts, each on its own; the number of those that failed."""
     out.mkdir(parents=True, exist_ok=True)
-    report = {"machine": _machine(), "seconds": {}, "errors": {}}
-    study = Study(profile, data=data)
+    machine, failed = _machine(), 0
     rehearsal = not torch.cuda.is_available()
     work: dict[str, Callable[[], pd.DataFrame]] = {
-        "checks": lambda: parts.checks(profile, data, rehearsal),
+        "checks": lambda: parts.checks(study.profile, study.data, rehearsal),
         "speed": lambda: parts.speed(rehearsal),
         "selectors": lambda: parts.selectors(rehearsal),
-        "features": lambda: _features(study, carried, out),
-        "budgets": lambda: _grid(study, "budgets", args),
-        "quantiles": lambda: _grid(study, "quantiles", args),
+        "features": lambda: _features(study, out),
+        "runs": lambda: _runs(study, plan, out, args, late=False),
+        "late": lambda: _runs(study, plan, out, args, late=True),
     }
     for name in args.only.split(","):
-        start = time.perf_counter()
+        start, error = time.perf_counter(), ""
         try:
             table = work[name]()
             table.to_csv(out / f"{name}.csv", index=False)
             print(f"== {name}\n{table.head(40).to_string(index=False)}", flush=True)
         except Exception:  # the next part may still work: a machine is lent for minutes
-            report["errors"][name] = traceback.format_exc()
-            print(report["errors"][name], flush=True)
-        report["seconds"][name] = round(time.perf_counter() - start, 1)
-        (out / "gpu.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
-    print(json.dumps(report["seconds"]))
-    return len(report["errors"])
+            error, failed = traceback.format_exc(), failed + 1
+            print(error, flush=True)
+        report = {"machine": machine, "seconds": round(time.perf_counter() - start, 1), "error": error}
+        (out / f"{name}.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
+    return failed
 
 
 def _machine() -> dict[str, str]:
@@ -102,70 +161,93 @@ def _machine() -> dict[str, str]:
     return {"device": device, "python": platform.python_version(), **versions}
 
 
-def _features(study: Study, carried: Path | None, out: Path) -> pd.DataFrame:
-    """Features of the pool under the representations that need the language model; the others were packed."""
-    if carried:
-        for name, rows in np.load(carried).items():
-            _give(study, name, rows)
+def _features(study: Study, out: Path) -> pd.DataFrame:
+    """Features of the pool under the representations that need the language model."""
     kept, rows = {}, []
-    for name in COMPUTED:
+    for name in missing_features(study) if study.profile.proxy else COMPUTED[:-1]:
         start = time.perf_counter()
         stacked = np.asarray(study.pool_features(name).matrix())
         seconds = time.perf_counter() - start
         kept[name] = stored_results.rotated(stacked).astype(np.float16)
-        _give(study, name, kept[name])  # what a reader will have
         rows.append({"representation": name, "texts": len(stacked), "width": stacked.shape[1], "seconds": seconds})
     np.savez(out / "features.npz", **kept)
     torch.cuda.empty_cache()  # room for the runs
     return pd.DataFrame(rows)
 
 
-def _give(study: Study, name: str, rows: np.ndarray) -> None:
+def _give(study: Study, rows: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Features as a reader of the stored file will have them."""
     stacked, n = stored_results.unit_rows(rows), len(study.data.pool)
     ends = np.cumsum([len(study.data.queries[task]) for task in study.profile.tasks])
-    study._features[name] = stacked[:n], dict(zip(study.profile.tasks, np.split(stacked[n:], ends[:-1]), strict=True))
+    return stacked[:n], dict(zip(study.profile.tasks, np.split(stacked[n:], ends[:-1]), strict=True))
 
 
-def _grid(study: Study, name: str, args: argparse.Namespace) -> pd.DataFrame:
-    """As many runs of a grid as the minutes allow, whole seeds first; rows as they are stored, but without keys."""
-    specs = sorted(grids.specs_of(name, study.profile), key=lambda spec: (spec.seed, -spec.budget))
-    if not torch.cuda.is_available():
-        specs = specs[:4]
-    tasks = {spec: study.task_of(spec) for spec in specs}
-    frames = parts.runs_until(list(tasks.values()), jobs=args.jobs, deadline=time.time() + 60 * args.minutes)
-    done = [(spec, frame) for spec, frame in zip(specs, frames, strict=True) if frame is not None]
-    print(f"{name}: {len(done)} of {len(specs)} runs", flush=True)
-    return pd.concat([frame.assign(**asdict(spec), subset=study.subset(spec)) for spec, frame in done])
+def _runs(study: Study, plan: Path, out: Path, args: argparse.Namespace, late: bool) -> pd.DataFrame:
+    """As many planned runs as the minutes allow; each writes its rows to a file of its own as soon as it is done."""
+    if plan.exists():
+        runs = json.loads(plan.read_text(encoding="utf-8"))
+    else:
+        baselines = [spec for spec in specs_of(study, "budgets") if spec.representation == NONE]
+        runs = [{"spec": asdict(s), "picks": study.picks(s).tolist()} for s in baselines[:4]]
+    folder = out / "runs"
+    folder.mkdir(exist_ok=True)
+    numbers = [number for number, run in enumerate(runs) if (run["picks"] is None) == late]
+    if late:
+        study._features |= {name: _give(study, rows) for name, rows in np.load(out / "features.npz").items()}
+        for number in numbers:
+            runs[number]["picks"] = study.picks(RunSpec(**runs[number]["spec"])).tolist()
+    (out / f"plan{'-late' * late}.json").write_text(json.dumps(runs), encoding="utf-8")
+    untuned = {task: study.task_of(zero_shot(task)) for task in study.profile.tasks}
+    numbers = [number for number in numbers if not (folder / f"{number}.csv").exists()]
+    tasks = [(number, _task(untuned, study.data, runs[number])) for number in numbers]
+    done = parts.runs_until(tasks, folder, jobs=args.jobs, deadline=time.time() + 60 * args.minutes)
+    return pd.DataFrame([{"planned": len(tasks), "done": sum(done)}])
+
+
+def _task(untuned: dict[str, RunTask], data: Data, run: dict) -> RunTask:
+    spec = RunSpec(**run["spec"])
+    subset = [data.pool[index] for index in run["picks"]]
+    return replace(untuned[spec.task], seed=spec.seed if subset else 0, subset=subset)
 
 
 def keep(out: Path) -> None:
     """Store features and runs with this checkout's keys below the profile, the measurements in data/results/gpu."""
-    report = json.loads((out / "gpu.json").read_text(encoding="utf-8"))
-    study = Study(load_profile(PROFILE))
+    reports = {f.stem: json.loads(f.read_text(encoding="utf-8")) for f in out.glob("*.json") if "plan" not in f.stem}
+    machine = next(iter(reports.values()))["machine"]
+    study = study_here()
     if (out / "features.npz").exists():
         seconds = pd.read_csv(out / "features.csv").set_index("representation")["seconds"]
         for name, rows in np.load(out / "features.npz").items():
-            job = study.pool_features(name)
-            spent, where = float(seconds[name]), report["machine"]
-            stored_results.write_features(PROFILE, name, job.key, rows.astype(np.float32), spent, environment=where)
-    for name in ("budgets", "quantiles"):
-        if (out / f"{name}.csv").exists():
-            rows = pd.read_csv(out / f"{name}.csv", dtype={"subset": str})
-            _keep_runs(study, name, rows[rows["seed"].isin(study.profile.seeds)], report)
+            key, spent = study.pool_features(name).key, float(seconds[name])
+            stored_results.write_features(PROFILE, name, key, rows.astype(np.float32), spent, environment=machine)
+    if plans := sorted(out.glob("plan*.json")):  # "plan-late", the first, has all picks
+        spent = sum(reports[name]["seconds"] for name in ("runs", "late") if name in reports)
+        _keep_runs(study, out, json.loads(plans[0].read_text(encoding="utf-8")), spent, machine)
     for name in ("checks", "speed", "selectors", "features"):
         if (out / f"{name}.csv").exists():
-            stored_results.write_keyed("gpu", name, pd.read_csv(out / f"{name}.csv"), report["machine"])
+            stored_results.write_keyed("gpu", name, pd.read_csv(out / f"{name}.csv"), machine)
 
 
-def _keep_runs(study: Study, name: str, rows: pd.DataFrame, report: dict) -> None:
-    specs = {key: RunSpec(**dict(zip(SPEC_COLUMNS, key, strict=True))) for key in rows.groupby(SPEC_COLUMNS).groups}
-    keys = {key: stored_results.run_key(study.recipe(spec)) for key, spec in specs.items()}
-    rows = rows.assign(key=[keys[tuple(row)] for row in rows[SPEC_COLUMNS].itertuples(index=False)])
-    same = [study.subset(spec) == rows.loc[rows["key"] == keys[key], "subset"].iloc[0] for key, spec in specs.items()]
-    print(f"{name}: {len(specs)} runs; this machine would train on the same subset in {sum(same)}")
-    columns = [*SPEC_COLUMNS, "metric", "value", "status", "subset", "key"]
-    facts = {"environment": report["machine"]} | ({"note": report["note"]} if "note" in report else {})
-    stored_results.write_runs(PROFILE, name, rows[columns], report["seconds"][name], **facts)
+def _keep_runs(study: Study, out: Path, runs: list[dict], seconds: float, machine: dict[str, str]) -> None:
+    """Every seed and budget of a grid that is whole, from what was stored before and what came back."""
+    found = stored_results.read_runs(PROFILE)
+    done = {n: RunSpec(**run["spec"]) for n, run in enumerate(runs) if (out / "runs" / f"{n}.csv").exists()}
+    others = [n for n, spec in done.items() if study.picks(spec).tolist() != runs[n]["picks"]]
+    print(f"{len(done)} runs came back; dropped, as this machine would train on other examples: {len(others)}")
+    for number, spec in done.items():
+        if number not in others:
+            key = stored_results.run_key(study.recipe(spec))
+            found[key] = pd.read_csv(out / "runs" / f"{number}.csv").assign(subset=study.subset(spec))
+    for name in GRIDS:
+        keys = {spec: stored_results.run_key(study.recipe(spec)) for spec in specs_of(study, name)}
+        gaps = {(spec.seed, spec.budget) for spec, key in keys.items() if key not in found}
+        whole = {spec: key for spec, key in keys.items() if (spec.seed, spec.budget) not in gaps}
+        print(f"{name}: {len(whole)} of {len(keys)} runs; not whole (seed, budget): {sorted(gaps)}")
+        if whole:
+            rows = pd.concat(found[key].assign(**asdict(spec), key=key) for spec, key in whole.items())
+            columns = [*SPEC_COLUMNS, "metric", "value", "status", "subset", "key"]
+            share = seconds * len(whole) / max(1, len(done))
+            stored_results.write_runs(PROFILE, name, rows[columns], share, environment=machine)
 
 
 def main() -> int:
@@ -173,8 +255,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("pack", "run", "keep", "rehearse"))
     parser.add_argument("folders", nargs="+", type=Path)
-    parser.add_argument("--only", default="checks,speed,selectors,features,budgets,quantiles")
-    parser.add_argument("--minutes", type=float, default=3, help="at most this long for each grid")
+    parser.add_argument("--only", default="checks,speed,selectors,runs,features,late")
+    parser.add_argument("--minutes", type=float, default=5, help="no run is started later than this")
     parser.add_argument("--jobs", type=int, help="runs that share the GPU; by default as its memory allows")
     args = parser.parse_args()
     args.jobs = args.jobs or parts.jobs_that_fit()
@@ -185,11 +267,15 @@ def main() -> int:
         keep(first)
     elif args.what == "rehearse":
         profile = load_profile("smoke", proxy="mini")
-        return run(profile, load_data(profile), None, last, args)
+        return run(Study(profile, data=load_data(profile)), first / "no plan", last, args)
     else:
         if not (first / "data.json").exists():
             pack(first)  # this machine has everything
-        return run(load_profile(PROFILE), unpack(first), first / "features.npz", last, args)
+        study = Study(load_profile(PROFILE), data=unpack(first))
+        expected = json.loads((first / "expected.json").read_text(encoding="utf-8"))
+        if args.only != "speed,selectors" and _reading(study) != expected:  # these two need no weights
+            raise SystemExit(f"Model or tokens are read otherwise here: {_reading(study)}, expected {expected}.")
+        return run(study, first / "runs.json", last, args)
     return 0
 
 

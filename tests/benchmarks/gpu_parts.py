@@ -27,6 +27,7 @@ from tis_utils.representations.gradients import lora_parameters
 from tis_utils.representations.warmup import Checkpoint
 from tis_utils.selectors import SELECTORS, select
 from tis_utils.selectors.similarity import similarity
+from tis_utils.storage.manifests import write_table
 from tis_utils.storage.parallel import run_all
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -275,15 +276,19 @@ def jobs_that_fit() -> int:
     return max(1, min((os.cpu_count() or 2) - 2, torch.cuda.get_device_properties(0).total_memory // 10**10))
 
 
-def runs_until(tasks: Sequence[RunTask], *, jobs: int, deadline: float) -> list[pd.DataFrame | None]:
-    """Rows of every run that was started before the deadline, None for the others."""
-    return run_all(partial(_run, deadline), tasks, jobs=jobs, what="fine-tuning")
+def runs_until(tasks: Sequence[tuple[int, RunTask]], folder: Path, *, jobs: int, deadline: float) -> list[bool]:
+    """Which runs were started before the deadline and done; their rows lie in ``folder/NUMBER.csv``."""
+    return run_all(partial(_run, folder, deadline), tasks, jobs=jobs, what="fine-tuning")
 
 
-def _run(deadline: float, task: RunTask) -> pd.DataFrame | None:
+def _run(folder: Path, deadline: float, numbered: tuple[int, RunTask]) -> bool:
+    number, task = numbered
+    if time.time() > deadline:
+        return False
     try:
-        return run_task(task) if time.time() < deadline else None
+        write_table(folder / f"{number}.csv", run_task(task))
     except RuntimeError as error:  # out of memory beside the others: it counts as not done
         print(f"a run failed: {str(error)[:200]}", flush=True)
         torch.cuda.empty_cache()
-        return None
+        return False
+    return True

@@ -33,7 +33,7 @@ def test_metrics_have_short_names(metric: str, name: str) -> None:
     "metric", ["", "pass@0", "pass@", "pass@-1", "pass@1.5", "accuracy", "lm_eval:gsm8k", "lm_eval::f1", "None"]
 )
 def test_unknown_metrics_are_refused(metric: str, random_model) -> None:
-    with pytest.raises(InputError, match=r"Unknown metric .*known: exact_match, acc, none, pass@K"):
+    with pytest.raises(InputError, match=r"Unknown metric .*known: exact_match, acc, answer_probability, none"):
         short_name(metric)
     with pytest.raises(InputError, match="Unknown metric"):
         measure(random_model, metric, [])
@@ -85,6 +85,23 @@ def test_accuracy_is_the_share_of_questions_whose_right_choice_is_the_likeliest(
     assert 0 < np.mean(hits) < 1
     assert measure(random_model, "acc", [*asked, open_ended]) == pytest.approx(np.mean(hits))
     assert np.isnan(measure(random_model, "acc", [open_ended]))
+
+
+def test_the_probability_of_the_answer_is_the_geometric_mean_over_its_tokens_behind_the_worked_steps(
+    random_model,
+) -> None:
+    worked = [query(f"Steps {i}.\nThe answer is {i * 37}.", prompt=f"What is {i} x 37?") for i in (1, 20, 300)]
+    expected = []
+    for item in worked:
+        steps, _, end = item.label.rpartition(" ")
+        start = random_model.tokenizer(f"{item.prompt}{steps}")["input_ids"]
+        answer = random_model.tokenizer(f" {end[:-1]}", add_special_tokens=False)["input_ids"]
+        with torch.no_grad():
+            logits = random_model.model(torch.tensor([[*start, *answer]])).logits[0].log_softmax(1)
+        expected.append(np.exp(np.mean([float(logits[len(start) - 1 + i, token]) for i, token in enumerate(answer)])))
+    no_end = query("It is 4", prompt="2 + 2?")
+    assert measure(random_model, "answer_probability", [*worked, no_end]) == pytest.approx(np.mean(expected), rel=1e-5)
+    assert np.isnan(measure(random_model, "answer_probability", [no_end]))
 
 
 def test_a_tokenizer_without_a_padding_token_can_fill_batches(random_model) -> None:

@@ -161,6 +161,7 @@ def fake_gguf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, li
         calls.append(source)
         write_model(target)
         note = {"source": source.name, "fingerprint": fingerprint(target)}
+        note["eos_token"] = "</s>"
         (target / model_files.CONVERTED).write_text(json.dumps(note))
 
     monkeypatch.setenv("TIS_CACHE", str(tmp_path / "cache"))

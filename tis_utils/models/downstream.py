@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tis_utils.errors import InputError
 from tis_utils.examples.text import Query
-from tis_utils.models.evaluation import choice_accuracy, exact_match, padding
+from tis_utils.models.evaluation import answer_probability, choice_accuracy, exact_match, padding
 from tis_utils.models.harness import harness
 from tis_utils.models.load import LanguageModel
 from tis_utils.models.pass_at_k import pass_at_k
@@ -37,4 +37,6 @@ def measure(
         return exact_match(padding(model), test)
     if name == "acc":
         return choice_accuracy(model, test, max_length=max_length)
+    if name == "answer_probability":
+        return answer_probability(model, test, max_length=max_length)
     return pass_at_k(model, test, k=int(name.partition("@")[2]), seed=seed, **options)

@@ -42,15 +42,7 @@ def query_losses(
     """
     if not queries:
         raise InputError("There are no queries to evaluate on; give at least one.")
-    batch_tokens = batch_tokens or _batch_tokens(model)
-    encoded = model.encode(queries, max_length)
-    result = np.empty(len(encoded))  # (M,)
-
-    def keep(batch: Batch) -> None:
-        result[batch.index] = example_losses(model.model, batch).double().cpu().numpy()
-
-    each_batch(keep, encoded, model.pad_id, model.device, batch_tokens)
-    return result
+    return _losses(model, model.encode(queries, max_length), batch_tokens)
 
 
 def mean_loss(model: LanguageModel, queries: Sequence[Query], *, max_length: int = 2048) -> float:
@@ -110,16 +102,37 @@ def choice_accuracy(model: LanguageModel, queries: Sequence[Query], *, max_lengt
     if not asked:
         return float("nan")
     texts = [_choice(query, choice, model, max_length) for query, choices, _ in asked for choice in choices]
-    scores = np.empty(len(texts))
-
-    def keep(batch: Batch) -> None:
-        counts = (batch.labels[:, 1:] != IGNORE).sum(1)
-        scores[batch.index] = -(example_losses(model.model, batch) * counts).double().cpu().numpy()
-
-    each_batch(keep, texts, model.pad_id, model.device, _batch_tokens(model))
+    scores = -_losses(model, texts) * [(text.labels != IGNORE).sum() for text in texts]
     ends = np.cumsum([len(choices) for _, choices, _ in asked])
     likeliest = [int(part.argmax()) for part in np.split(scores, ends[:-1])]
     return float(np.mean([best == right for best, (_, _, right) in zip(likeliest, asked, strict=True)]))
+
+
+@torch.no_grad()
+def answer_probability(model: LanguageModel, queries: Sequence[Query], *, max_length: int = 2048) -> float:
+    """Mean probability of the final answer of worked problems, given the question and the worked steps.
+
+    The answer is what stands behind the last "The answer is" of a label; its probability is the geometric mean over its
+    tokens, so long numbers are not at a disadvantage. NaN where no label has such an end.
+    """
+    parts = [(query, *query.label.rpartition(ANSWER)) for query in queries]
+    worked = [
+        (replace(query, prompt=query.prompt + steps), end.strip(" .")) for query, steps, found, end in parts if found
+    ]
+    if not worked:
+        return float("nan")
+    return float(np.exp(-_losses(model, [_choice(query, end, model, max_length) for query, end in worked])).mean())
+
+
+def _losses(model: LanguageModel, texts: Sequence[Encoded], batch_tokens: int | None = None) -> np.ndarray:
+    """Mean loss of each text's labels, nats per token, float64 (N,)."""
+    losses = np.empty(len(texts))
+
+    def keep(batch: Batch) -> None:
+        losses[batch.index] = example_losses(model.model, batch).double().cpu().numpy()
+
+    each_batch(keep, texts, model.pad_id, model.device, batch_tokens or _batch_tokens(model))
+    return losses
 
 
 def _choice(query: Query, choice: str, model: LanguageModel, max_length: int) -> Encoded:

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 import transformers
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from tis_utils import paths
@@ -163,7 +163,8 @@ def _intact(folder: Path) -> bool:
     if not note.is_file():
         return False
     try:
-        if json.loads(note.read_text(encoding="utf-8"))["fingerprint"] == fingerprint(folder):
+        said = json.loads(note.read_text(encoding="utf-8"))
+        if "eos_token" in said and said["fingerprint"] == fingerprint(folder):  # older notes: it may be the wrong one
             return True
     except (OSError, ValueError, KeyError, TypeError):
         pass
@@ -176,6 +177,7 @@ def _convert_gguf(file: Path, target: Path) -> None:
     with quiet():
         try:
             tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+            name_special_tokens(tokenizer, file)
             model = _read_gguf(file)
         except ImportError as error:
             raise InputError(
@@ -185,8 +187,21 @@ def _convert_gguf(file: Path, target: Path) -> None:
             raise RunError(f"The GGUF file {file} could not be read ({error}): fetch it again.") from error
         model.save_pretrained(target)
         tokenizer.save_pretrained(target)
-    note = {"source": file.name, "fingerprint": fingerprint(target)}
+    note = {"source": file.name, "fingerprint": fingerprint(target), "eos_token": tokenizer.eos_token}
     (target / CONVERTED).write_text(json.dumps(note, indent=1), encoding="utf-8")
+
+
+def name_special_tokens(tokenizer: PreTrainedTokenizerBase, file: Path) -> None:
+    """Give a tokenizer the special tokens that its GGUF file names.
+
+    transformers 5.17 ends SmolLM2's answers with <|im_start|>, token 1, where the file says token 2 and 5.23 does so.
+    """
+    from gguf import GGUFReader
+
+    read = GGUFReader(file)
+    for name, in_file in (("bos", "bos"), ("eos", "eos"), ("unk", "unknown"), ("pad", "padding")):
+        if field := read.get_field(f"tokenizer.ggml.{in_file}_token_id"):
+            setattr(tokenizer, f"{name}_token", tokenizer.convert_ids_to_tokens(int(field.contents())))
 
 
 def _read_gguf(file: Path) -> PreTrainedModel:

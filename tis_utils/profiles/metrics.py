@@ -5,6 +5,7 @@
 ``pass@10``                            share of HumanEval problems that one of 10 samples solves
 ``lm_eval:gsm8k_cot:exact_match``      a task (or group) of lm-eval and the metric to read from its report
 ``acc``                                share of multiple-choice questions whose right choice is the likeliest
+``answer_probability``                 probability of the final answer, given the question and the worked steps
 ``none``                               nothing beyond the losses
 =====================================  ================================================================
 
@@ -17,11 +18,11 @@ import re
 from typing import Any
 
 KNOWN_METRICS = (
-    "exact_match, acc, none, pass@K (as pass@10), lm_eval:TASK:METRIC (as lm_eval:gsm8k_cot:exact_match), the last two "
-    "with options behind a colon (pass@10:samples=10,top_p=0.95)"
+    "exact_match, acc, answer_probability, none, pass@K (as pass@10), lm_eval:TASK:METRIC (as "
+    "lm_eval:gsm8k_cot:exact_match), the last two with options behind a colon (pass@10:samples=10,top_p=0.95)"
 )
 METRIC = re.compile(
-    r"exact_match|acc|none|(?:pass@[1-9]\d*|lm_eval:[^:]+:(?P<of_harness>[^:]+))(?::(?P<options>\w+=[\d.]+(?:,\w+=[\d.]+)*))?"
+    r"exact_match|acc|answer_probability|none|(?:pass@[1-9]\d*|lm_eval:[^:]+:(?P<of_harness>[^:]+))(?::(?P<options>\w+=[\d.]+(?:,\w+=[\d.]+)*))?"
 )
 OPTIONS = {"pass": ("samples", "new_tokens", "temperature", "top_p"), "lm_eval": ("shots", "chat")}
 _FRACTIONS = ("temperature", "top_p")
