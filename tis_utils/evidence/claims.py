@@ -30,7 +30,7 @@ from tis_utils.labels import label
 from tis_utils.storage.stored_results import RESULTS
 
 OWN_SOURCES = ("classroom", "smollm2")
-SWEEPS = {"smollm2": "smollm2/gpu"}  # the profile that a source has its budgets from, if not its own
+STORED_AS = {"smollm2": "smollm2/gpu"}  # where a source has its runs from, if not from its own folder
 PAPER_SOURCES = tuple(f"{pool}/{model}" for pool in POOLS for model in MODELS)
 SCORECARD_COLUMNS = [
     "claim", "statement", "source", "metric", "estimate", "low", "high", "unit", "k", "n", "of", "grade", "reason",
@@ -57,8 +57,8 @@ def scorecard(
     sources : sequence of str, optional
         Only these; default: all.
     results : Path
-        Folder of ``<source>/*.csv``: stored runs, and tables with the columns above; other files are not read. Budgets
-        of smollm2 come from ``smollm2/gpu`` where that is stored (another pool: the two are never put together).
+        Folder of ``<source>/*.csv``: stored runs, and tables with the columns above; other files are not read. Runs of
+        smollm2 come from ``smollm2/gpu``.
 
     Returns
     -------
@@ -257,11 +257,8 @@ def _stored(folder: Path) -> list[pd.DataFrame]:
     tables = []
     for source in sorted(path for path in folder.glob("*") if path.is_dir()):
         read = _read(source)
-        runs = _runs(read, source.name)
-        sweep = _runs(_read(folder / SWEEPS[source.name]) if source.name in SWEEPS else [], source.name)
-        if not sweep.empty:
-            kept = runs.query("experiment != 'budget'") if len(runs) else runs
-            runs = pd.concat([kept, sweep.query("experiment == 'budget'")])
+        folder_of_runs = folder / STORED_AS.get(source.name, source.name)
+        runs = _runs(_read(folder_of_runs), source.name)
         if not runs.empty:
             tables.append(_sourced(runs.assign(source=source.name)))
         tables += [
