@@ -2,8 +2,8 @@
 
 * Copies MathJax and plotly.js from the installed packages into ``_static/vendor``, so that the pages
   need no other machine and the repository need not carry megabytes of JavaScript.
-* Folds the cell that papermill injects (tag ``injected-parameters``) behind a click.
-* Says of a folded solution that it is one.
+* Puts parameters, those of the run and the imports into one fold: a page begins with its question and finding.
+* Says of a folded solution that it is one, and of an exercise its level without a bracket in a bracket.
 * Leaves out the copy of an interactive figure that only a live Jupyter can draw.
 """
 
@@ -12,7 +12,9 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import importlib.util
+import itertools
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -23,8 +25,10 @@ from sphinx.errors import ExtensionError
 # es5/tex-svg-full.js of MathJax 3.2.2 as published on npm; the PyPI package carries the same bytes.
 MATHJAX_SHA256 = "a4354ff94fd868aea0cc6eaaa79a57fda0588646fc46ee3700a349ee0a11cbe6"
 PLOTLY = "application/vnd.plotly.v1+json"
+SETUP = {"parameters", "injected-parameters", "hide-input"}
+EXERCISE = re.compile(r"^(:::\{exercise\} .+?) \((level \d), (\d+ minutes)\)$", re.MULTILINE)
 SOLUTION = {"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
-PROMPT = {"code_prompt_show": "Show the parameters of this run", "code_prompt_hide": "Hide the parameters"}
+PROMPT = {"code_prompt_show": "Show parameters and imports", "code_prompt_hide": "Hide parameters and imports"}
 
 
 def _package_file(module: str, *parts: str) -> Path:
@@ -69,12 +73,26 @@ def copy_vendor(app: Sphinx, error: Exception | None) -> None:
 
 
 def fold_parameters(notebook: dict[str, Any]) -> None:
-    """Tag papermill's injected cells ``hide-input``."""
+    """Make one ``hide-input`` cell of the parameters and of the code behind them that shows nothing."""
+    cells = notebook["cells"]
+    tags = [set(cell.get("metadata", {}).get("tags", [])) for cell in cells]
+    start = next((k for k, names in enumerate(tags) if "parameters" in names), None)
+    if start is None:
+        return
+    quiet = (SETUP & names and not cell.get("outputs") for cell, names in zip(cells[start:], tags[start:], strict=True))
+    end = start + len(list(itertools.takewhile(bool, quiet)))
+    setup = cells[start]
+    setup["source"] = "\n\n\n".join("".join(cell["source"]) for cell in cells[start:end])
+    setup["metadata"]["tags"] = sorted(set().union({"hide-input"}, *tags[start:end]))
+    setup["metadata"].setdefault("mystnb", {}).update(PROMPT)
+    cells[start:end] = [setup]
+
+
+def name_levels(notebook: dict[str, Any]) -> None:
+    """Take the brackets from level and minutes: the title of an exercise stands in brackets itself."""
     for cell in notebook["cells"]:
-        tags = cell.get("metadata", {}).get("tags", [])
-        if "injected-parameters" in tags and "hide-input" not in tags:
-            tags.append("hide-input")
-            cell["metadata"].setdefault("mystnb", {}).update(PROMPT)
+        if cell["cell_type"] == "markdown":
+            cell["source"] = EXERCISE.sub(r"\1, \2, \3", "".join(cell["source"]))
 
 
 def name_solutions(notebook: dict[str, Any]) -> None:
@@ -98,7 +116,7 @@ def on_source_read(app: Sphinx, docname: str, source: list[str]) -> None:
     if not str(app.env.doc2path(docname)).endswith(".ipynb"):
         return
     notebook = json.loads(source[0])
-    for rewrite in (fold_parameters, name_solutions, drop_live_only):
+    for rewrite in (fold_parameters, name_levels, name_solutions, drop_live_only):
         rewrite(notebook)
     source[0] = json.dumps(notebook)
 

@@ -25,6 +25,13 @@
     box.classList.toggle("tis-before", box.scrollLeft > 1);
     box.classList.toggle("tis-after", box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
   }
+  // A number, or an interval, is one word: only words wrap.
+  function numbers() {
+    for (const cell of document.querySelectorAll('table:is(.dataframe, [id^="T_"]) td')) {
+      cell.classList.toggle("tis-number", !/\p{L}/u.test(cell.textContent) && cell.textContent.length < 28);
+    }
+  }
+
   function focusable() {
     for (const box of document.querySelectorAll(boxes)) {
       const over = getComputedStyle(box).overflowX === "visible" ? 0 : box.scrollWidth - box.clientWidth;

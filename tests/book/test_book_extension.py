@@ -24,16 +24,37 @@ def cell(*tags: str, **more: object) -> dict:
     return {"cell_type": "code", "metadata": {"tags": list(tags)}, "source": "budget = 50", "outputs": []} | more
 
 
-def test_only_injected_parameters_are_folded(extension):
-    notebook = {"cells": [cell("parameters"), cell("injected-parameters"), cell(), {"cell_type": "markdown"}]}
+def test_parameters_and_imports_are_one_fold(extension):
+    imports = cell("hide-input", source=["import numpy\n", "import pandas"])
+    shown = cell("hide-input", "finding", outputs=[{"data": {}}])
+    notebook = {
+        "cells": [{"cell_type": "markdown"}, cell("parameters"), cell("injected-parameters"), imports, shown, cell()]
+    }
     before = copy.deepcopy(notebook)
     extension.fold_parameters(notebook)
-    assert notebook["cells"][1]["metadata"]["tags"] == ["injected-parameters", "hide-input"]
-    assert "parameters of this run" in notebook["cells"][1]["metadata"]["mystnb"]["code_prompt_show"]
-    assert [notebook["cells"][i] for i in (0, 2, 3)] == [before["cells"][i] for i in (0, 2, 3)]
+    assert [notebook["cells"][i] for i in (0, 2, 3)] == [before["cells"][i] for i in (0, 4, 5)]
+    fold = notebook["cells"][1]
+    assert fold["metadata"]["tags"] == ["hide-input", "injected-parameters", "parameters"]
+    assert fold["source"] == "budget = 50\n\n\nbudget = 50\n\n\nimport numpy\nimport pandas"
+    assert "parameters" in fold["metadata"]["mystnb"]["code_prompt_show"]
     folded = copy.deepcopy(notebook)
     extension.fold_parameters(notebook)
     assert notebook == folded  # nothing left to do
+
+
+def test_code_that_readers_should_see_is_not_folded(extension):
+    for other in (cell(), cell("finding"), cell("hide-input", outputs=[{"data": {}}])):
+        notebook = {"cells": [cell("parameters"), copy.deepcopy(other)]}
+        extension.fold_parameters(notebook)
+        assert notebook["cells"][1:] == [other]
+    extension.fold_parameters({"cells": [cell()]})  # a page without parameters
+
+
+def test_titles_of_exercises_have_no_bracket_of_their_own(extension):
+    text = [":::{exercise} 1.2 Modify (a bit) (level 2, 10 minutes)\n", ":label: x\n"]
+    notebook = {"cells": [{"cell_type": "markdown", "source": text}]}
+    extension.name_levels(notebook)
+    assert notebook["cells"][0]["source"] == ":::{exercise} 1.2 Modify (a bit), level 2, 10 minutes\n:label: x\n"
 
 
 def test_solutions_say_what_they_are(extension):

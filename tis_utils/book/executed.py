@@ -21,6 +21,7 @@ Cells = list[dict[str, Any]]
 SHORT = 60  # characters: "It does." is no answer without the sentence behind it
 FIGURE = re.compile(r'<figure class="tis-figure">.*?</figure>', re.DOTALL)
 IMAGE = re.compile(r'<img alt="([^"]*)"[^>]* src="data:image/svg\+xml;base64,([^"]*)"')
+NARROW = re.compile(r'<source media="[^"]*" srcset="([^"]*)"')
 EXERCISE = re.compile(r"^:::\{exercise\} ([\d.]+) (.+?) \(level (\d), (\d+) minutes\)$", re.MULTILINE)
 EPOCH = (1980, 1, 1, 0, 0, 0)  # of files in an archive: the same pages give the same bytes
 
@@ -76,6 +77,7 @@ class PageFigure:
     svg: bytes
     alt: str
     caption: str
+    narrow: str = ""  # address of the drawing for a phone
 
     @property
     def address(self) -> str:
@@ -93,7 +95,8 @@ def page_figures(chapter: str, cells: Cells) -> list[PageFigure]:
                 if image := IMAGE.search(figure):
                     caption = re.search(r"<figcaption>(.*?)</figcaption>", figure, re.DOTALL)
                     alt, words = html.unescape(image[1]), html.unescape(caption[1]) if caption else ""
-                    found.append(PageFigure(chapter, cell["id"], base64.b64decode(image[2]), alt, words))
+                    narrow = phone[1] if (phone := NARROW.search(figure)) else ""
+                    found.append(PageFigure(chapter, cell["id"], base64.b64decode(image[2]), alt, words, narrow))
     return found
 
 

@@ -78,4 +78,6 @@ def _figure(place: str, chapters: Mapping[str, Cells]) -> str:
     if not found:
         raise InputError(f"The slides name a figure {place!r}, and the cell {cell!r} of {chapter} shows none.")
     caption = f"<figcaption>{html.escape(found[0].caption)}</figcaption>" if found[0].caption else ""
-    return f'<figure><img alt="{html.escape(found[0].alt)}" src="{found[0].address}">{caption}</figure>'
+    image = f'<img alt="{html.escape(found[0].alt)}" src="{found[0].address}">'
+    phone = f'<source media="(max-width: 600px)" srcset="{found[0].narrow}">' if found[0].narrow else ""
+    return f"<figure><picture>{phone}{image}</picture>{caption}</figure>"

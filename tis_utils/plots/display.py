@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -36,6 +37,9 @@ FORMULAS = re.compile(r"\$(?:W_1|[A-Za-z])\$|\$\\mathdefault\{[^$]*\}\$")  # the
 STYLE = re.compile(rb'(<\w+[^>]*?) style="([^"]*)"')
 PLACE = re.compile(rb'(<text [^>]*?)x="(-?\d+\.?\d?\d?)\d*" y="(-?\d+\.?\d?\d?)\d*"')
 DRAWN = re.compile(rb"^(?:[MLCQ] |<use |<path d).*$", re.MULTILINE)  # here hundredths of a point do; words stay
+ZEROS = re.compile(rb"(?<=\d)\.0+(?!\d)|(\.\d)0(?!\d)")
+LINES = re.compile(rb"(?:^L -?[\d.]+ -?[\d.]+\n){3,}", re.MULTILINE)
+NAMED = re.compile(rb"\b[mp][0-9a-f]{10}\b")  # marks and clipping paths, called by digests
 
 
 @dataclass(frozen=True)
@@ -122,9 +126,25 @@ def _spare_others(figure: Figure) -> None:
 def _shorter(svg: bytes) -> bytes:
     for pattern, replacement in SHORTER:
         svg = re.sub(pattern, replacement, svg, flags=re.DOTALL)
-    svg = DRAWN.sub(lambda line: re.sub(rb"(\.\d\d)\d+", rb"\1", line[0]), svg)
+    svg = LINES.sub(_corners, svg)
+    svg = DRAWN.sub(lambda line: ZEROS.sub(rb"\1", re.sub(rb"(\.\d\d)\d+", rb"\1", line[0])), svg)
     svg = PLACE.sub(rb'\1x="\2" y="\3"', svg)
+    names = {name: b"i%d" % k for k, name in enumerate(dict.fromkeys(NAMED.findall(svg)))}
+    svg = NAMED.sub(lambda name: names[name[0]], svg)
     return _styles_once(_without_bare_groups(ALIKE.sub(_look_once, svg)))
+
+
+def _corners(run: re.Match[bytes]) -> bytes:
+    """A polyline without points that a straight line passes, in order, at less than a hundredth of a point."""
+    lines = run[0].splitlines(keepends=True)
+    points = np.array([line.split()[1:] for line in lines], dtype=float) @ (1, 1j)  # (n,), complex
+    kept = [0]
+    for end in range(2, len(points)):
+        way = points[end] - points[kept[-1]]
+        seen = (points[kept[-1] + 1 : end] - points[kept[-1]]) * way.conjugate() / max(abs(way), 1e-9)
+        if (abs(seen.imag) > 0.01).any() or (np.diff([0, *seen.real, abs(way)]) < 0).any():
+            kept.append(end - 1)
+    return b"".join(lines[k] for k in [*kept, len(lines) - 1])
 
 
 def _styles_once(svg: bytes) -> bytes:
