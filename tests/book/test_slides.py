@@ -85,13 +85,38 @@ def test_the_pack_has_every_figure_with_its_caption_and_the_same_bytes():
     assert rows[0]["page"] == "chapters/01_a.html"
 
 
-def test_the_minutes_of_the_slides_add_up_to_the_plans_of_the_page_for_teachers():
+def steps(plan: int) -> list[tuple[int, int, int, int]]:
+    """Minutes, those of the class, first and last slide of each step that the page for teachers plans."""
     page = (paths.BOOK / "teach.md").read_text(encoding="utf-8")
+    rows = page.split(f"tab-item}} {plan} minutes")[1].split(":::\n\n:::")[0]
+    found = re.findall(r"^\| (\d+) \| (\d+) \|.*\| slides? (\d+)(?: (?:to|and) (\d+))?", rows, re.M)
+    assert len(found) == rows.count("\n| ") - 1, "a step without minutes or slides"
+    return [(int(minutes), int(own), int(first), int(last or first)) for minutes, own, first, last in found]
+
+
+@pytest.mark.parametrize("plan", [50, 90])
+def test_the_steps_of_a_plan_have_the_minutes_of_their_slides_and_fill_the_hour(plan):
+    own = [slide for slide in DECK if plan in slide["minutes"]]
+    assert sum(minutes for minutes, *_ in steps(plan)) == plan
+    assert [k for *_, first, last in steps(plan) for k in range(first, last + 1)] == list(range(1, len(own) + 1))
+    for minutes, _, first, last in steps(plan):
+        assert sum(slide["minutes"][plan] for slide in own[first - 1 : last]) == minutes, f"slide {first}"
+    assert f"_static/slides/{plan}-minutes.html" in (paths.BOOK / "teach.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("plan", [50, 90])
+def test_beside_what_the_class_does_there_is_time_to_read_and_to_speak(plan):
+    own = [slide for slide in DECK if plan in slide["minutes"]]
+    for minutes, doing, first, last in steps(plan):
+        part = own[first - 1 : last]
+        shown = sum(len(f"{slide['title']} {slide.get('text', '')}".split()) for slide in part) / 200
+        said = sum(len(slide["notes"].split()) for slide in part) / 130
+        print(f"{plan}: slides {first} to {last}: {minutes} min, class {doing}, read {shown:.1f}, say {said:.1f}")
+        assert doing + shown + said <= minutes, f"slide {first}"
+
+
+def test_the_slides_fill_the_plans():
     assert slides.plans(DECK) == [50, 90]
-    for plan in (50, 90):
-        rows = re.findall(r"^\| (\d+) \|", page.split(f"tab-item}} {plan} minutes")[1].split(":::\n\n:::")[0], re.M)
-        assert sum(map(int, rows)) == plan
-        assert f"_static/slides/{plan}-minutes.html" in page
 
 
 def test_a_vote_comes_before_the_chapter_that_answers_it():
@@ -170,6 +195,12 @@ def test_expected_answers_are_computed_from_the_stored_runs():
     assert all(re.fullmatch(r"\| \w+ \| [\w+-]+ \| [\d.]+ to [\d.]+ \| −?\d+ to −?\d+ \|", line) for line in lines[2:])
 
 
+SMALLEST = """() => Math.min(...[...document.querySelectorAll('section *')]
+    .filter(e => e.checkVisibility() && e.innerText?.trim()).map(e => parseFloat(getComputedStyle(e).fontSize)))"""
+STACKED = """() => [...document.querySelectorAll('section')].map(e => e.getBoundingClientRect())
+    .every((box, k, all) => box.height > 40 && (!k || box.top >= all[k - 1].bottom))"""
+
+
 # --- in a browser -----------------------------------------------------------------------------------
 
 
@@ -188,8 +219,13 @@ def test_slides_fit_and_need_no_other_machine(browser, built, plan, width):
     page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
     page.on("request", lambda r: None if r.url.startswith(("file:", "data:", "blob:")) else problems.append(r.url))
     page.goto((built / f"{plan}-minutes.html").as_uri())
-    page.wait_for_function("window.Reveal && Reveal.isReady()")
     count = sum(plan in slide["minutes"] for slide in DECK)
+    if width > 600:
+        page.wait_for_function("window.Reveal && Reveal.isReady()")
+    else:  # a page to scroll, legible
+        assert page.evaluate(SMALLEST) >= 12
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate(STACKED)
     assert page.evaluate("document.querySelectorAll('section').length") == count
     tall = """() => [...document.querySelectorAll('section .body')]
         .filter(b => b.scrollHeight > b.clientHeight + 1 || b.scrollWidth > b.clientWidth + 1).map(b => b.innerText)"""

@@ -6,6 +6,7 @@ import html
 import re
 from xml.etree import ElementTree
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
@@ -117,3 +118,29 @@ def test_texts_of_the_user_are_no_formulas_and_ours_are(text: str):
     assert html.unescape(svg).count(f">{text}<") == 4
     assert "$W_1$" not in svg
     assert "mathdefault" not in svg
+
+
+def test_points_on_a_straight_line_go_and_corners_stay():
+    straight = b"".join(b"L %d.000001 %d.5\n" % (k, 2 * k) for k in range(40))
+    corner, back = b"L 40 10\n", b"L 20 35\n"
+    path = b'<path d="M 1 1\n' + straight + corner + back + b'L 10 40\n" class="a"/>\n'
+    assert _shorter(path) == b'<path d="M 1 1\nL 0 0.5\nL 39 78.5\nL 40 10\nL 20 35\nL 10 40\n" class="a"/>\n'
+
+
+def test_a_curve_keeps_its_shape_and_a_line_that_turns_back_its_end():
+    angle = np.linspace(0, np.pi, 400)
+    points = np.c_[100 * np.cos(angle), 100 * np.sin(angle)]
+    arc = b"".join(b"L %.6f %.6f\n" % tuple(point) for point in points)
+    kept = np.array([line.split()[1:] for line in _shorter(arc).splitlines()], dtype=float)
+    middles = (kept[1:] + kept[:-1]) / 2
+    assert 20 < len(kept) < 300
+    assert (np.abs(np.linalg.norm(middles, axis=1) - 100) < 0.02).all()
+    there_and_back = b"L 0 0\nL 5 0\nL 9 0\nL 3 0\n"
+    assert _shorter(there_and_back) == b"L 0 0\nL 9 0\nL 3 0\n"
+
+
+def test_marks_and_clips_have_short_names():
+    svg = (
+        b'<path id="m0123456789"/>\n<use xlink:href="#m0123456789" x="1.50" y="2.00" clip-path="url(#pabcdef0123)"/>\n'
+    )
+    assert _shorter(svg) == (b'<path id="i0"/>\n<use xlink:href="#i0" x="1.5" y="2" clip-path="url(#i1)"/>\n')
