@@ -217,7 +217,7 @@
       this.cardText = make("p", { class: "pg-text" });
       const steps = make("div", { class: "pg-card-head" }, this.back, this.next, this.cardTitle, this.cardFacts);
       return make("figure", { class: "pg-panel pg-map" },
-        make("div", { class: "pg-head" }, make("h3", {}, "The picks on a map"), this.viewSet), this.map, this.legend,
+        make("div", { class: "pg-head" }, make("h3", {}, "The picks on a map"), this.viewSet), this.legend, this.map,
         make("div", { class: "pg-card" }, steps, make("div", { "aria-live": "polite" }, this.cardText)),
         make("label", { class: "pg-check" }, this.lines, " Join every pick to its nearest query"), this.mapText);
     }
