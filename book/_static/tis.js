@@ -25,10 +25,12 @@
     box.classList.toggle("tis-before", box.scrollLeft > 1);
     box.classList.toggle("tis-after", box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
   }
-  // A number, or an interval, is one word: only words wrap.
-  function numbers() {
-    for (const cell of document.querySelectorAll('table:is(.dataframe, [id^="T_"]) td')) {
-      cell.classList.toggle("tis-number", !/\p{L}/u.test(cell.textContent) && cell.textContent.length < 28);
+  // A number, or an interval, is one word; sentences need room.
+  function cells() {
+    for (const cell of document.querySelectorAll('table:is(.dataframe, [id^="T_"]) tbody :is(td, th)')) {
+      const text = cell.textContent.trim();
+      cell.classList.toggle("tis-number", !/\p{L}/u.test(text) && text.length < 28);
+      cell.classList.toggle("tis-sentence", text.length > 44);
     }
   }
 
@@ -69,6 +71,7 @@
   window.addEventListener("afterprint", () => { page.dataset.theme = theme; });
 
   document.addEventListener("DOMContentLoaded", listItems);
+  document.addEventListener("DOMContentLoaded", cells);
   window.addEventListener("load", async () => {
     (window.requestIdleCallback ?? setTimeout)(drawAll); // plotly.js is large: the page must answer first
     await window.MathJax?.startup?.promise; // formulas have no width before
