@@ -25,11 +25,12 @@
     box.classList.toggle("tis-before", box.scrollLeft > 1);
     box.classList.toggle("tis-after", box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
   }
-  // A number, or an interval, is one word; sentences need room.
+  // A number, an interval and a short name are one word; sentences need room.
   function cells() {
-    for (const cell of document.querySelectorAll('table:is(.dataframe, [id^="T_"]) tbody :is(td, th)')) {
+    for (const cell of document.querySelectorAll(".cell_output table tbody :is(td, th)")) {
       const text = cell.textContent.trim();
-      cell.classList.toggle("tis-number", !/\p{L}/u.test(text) && text.length < 28);
+      const number = !/\p{L}/u.test(text.replace(/\de(?=[-+−]?\d)/g, "")) && text.length < 28;
+      cell.classList.toggle("tis-word", number || text.length < 13);
       cell.classList.toggle("tis-sentence", text.length > 44);
     }
   }
