@@ -73,4 +73,5 @@ def test_stored_runs_belong_to_this_commit(profile: str) -> None:
 def test_the_stored_matrix_and_subsets_belong_to_this_commit() -> None:
     study = Study(load_profile("classroom"), compute=False)
     assert len(transfer.stored(study))
+    assert len(transfer.stored(Study(load_profile("classroom/mini"), compute=False)))
     assert len(ila_subsets.stored(study))

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from tis_utils.evidence.cube import lead_estimate
-from tis_utils.experiments.study import Study
-from tis_utils.neighbours.ila.claims import DEPTH, ILA, claims, judge
+from tis_utils.neighbours.ila.claims import DEPTH, ILA, gaps, judge
+from tis_utils.neighbours.ila.designed_subsets import COLUMNS
 from tis_utils.neighbours.leads import common_cube
 
 
@@ -52,10 +52,12 @@ def test_grades_follow_the_runs(made_up_subsets) -> None:
     assert pool["estimate"] == pytest.approx(3, abs=0.2)  # 1.5, 4.5, 7.5 per cent at 10, 20 and 40
 
 
-def test_without_runs_nothing_is_testable(study: Study) -> None:
-    table = claims(study)
+def test_without_runs_nothing_is_testable() -> None:
+    empty = made_up_rows({}), pd.DataFrame(columns=COLUMNS)
+    table = judge(*empty, "test", 40)
     assert set(table["grade"]) == {"not testable"}
     assert (table["reason"].str.len() > 0).all()
+    assert set(gaps({"test": empty[0]})["grade"]) == {"not testable"}
 
 
 def test_a_gap_is_how_far_one_loss_lies_below_another() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tis_utils.errors import InputError
-from tis_utils.neighbours.insta.claims import judge, lead, leads
+from tis_utils.neighbours.insta.claims import by_count, gaps, judge, lead, leads
 
 
 def rows(values: dict[str, float], *, spread: float = 0.0, tasks: str = "pqr") -> pd.DataFrame:
@@ -72,3 +72,53 @@ def test_leads_are_those_of_lead() -> None:
     assert found[["budget", "method"]].to_numpy().tolist() == [[b, m] for b in (25, 100) for m in ("a/x", "c/z")]
     for row in found.itertuples():
         assert (row.value, row.low, row.high) == lead(table, row.method, "b/y", budget=row.budget)
+
+
+def by_task(losses: dict[str, list[float]], budgets: tuple[int, ...] = (25,)) -> pd.DataFrame:
+    """Losses of each selector by task, the same for all seeds but for a per cent."""
+    fields = ["experiment", "representation", "selector", "task", "budget", "seed", "metric", "value"]
+    lines = [
+        ("budget", "none", name, f"t{t}", 0 if name == "none" else budget, seed, "test_loss", value * (1 + seed / 100))
+        for name, values in losses.items()
+        for t, value in enumerate(values)
+        for budget in budgets
+        for seed in (0, 1)
+    ]
+    return pd.DataFrame(lines, columns=fields).drop_duplicates(fields[:-1])
+
+
+def test_harm_is_a_loss_above_that_of_the_untuned_model() -> None:
+    rows = by_task({"insta@1": [3.0, 3.1, 3.2], "insta@5": [1.0, 1.1, 1.0], "none": [2.0, 2.0, 2.0]})
+    table = judge(rows).set_index("claim")
+    assert table.loc["one task helps, by prompts", "grade"] == "refuted"
+    assert table.loc["five tasks help, by prompts", "grade"] == "shown"
+    assert table.loc["five tasks help, by prompts", "k"] == 3
+    assert table.loc["twenty tasks help, by prompts", "grade"] == "not testable"
+
+
+def test_the_figure_of_rivals_has_every_choice_by_k_and_every_seed() -> None:
+    losses = {"insta@5": [1.0, 2.0, 4.0], "insta@1:cards": [4.0, 4.0, 4.0], "transfer@20": [2.0, 2.0, 2.0]}
+    rows = by_task(losses | {"random": [2.0, 2.0, 4.0], "ila": [1.0, 1.0, 1.0], "insta@5:max": [1.0, 1.0, 1.0]})
+    table, seeds = by_count(rows)
+    assert set(zip(table["choice"], table["k"], strict=True)) == {
+        ("INSTA by prompts", 5), ("INSTA by cards", 1), ("measured transfer", 20)
+    }  # fmt: skip
+    five = table.set_index("choice").loc["INSTA by prompts"]
+    assert five["value"] == pytest.approx(100 * (1 - 2 ** (-1 / 3)))  # half the loss in one of three targets
+    assert five["low"] < 0 < five["value"] < five["high"]
+    assert len(seeds) == 2 * len(table)
+    first = seeds.query("choice == 'INSTA by prompts' and seed == 0")["value"].item()
+    assert first == pytest.approx(100 * (1 - 2 ** (-1 / 3) / 1.005))  # against the mean of Random's two runs
+    nothing = by_count(rows[rows["selector"] != "random"])
+    assert [len(part) for part in nothing] == [0, 0]
+
+
+def test_the_gap_is_compared_at_the_lowest_budgets() -> None:
+    small = by_task({"insta@5": [1.0, 1.0, 1.0], "random": [2.0, 2.0, 2.0]}, (25, 100))
+    small.loc[small["budget"] == 100, "value"] = 1.0
+    large = by_task({"insta@5": [1.5, 1.5, 1.5], "random": [2.0, 2.0, 2.0]}, (16,))
+    table = gaps({"small": small, "large": large}).set_index(["claim", "source"])
+    line = table.loc["the gap to all tasks shrinks with the model, by prompts", "large"]
+    assert line["grade"] == "shown"
+    assert line["estimate"] == pytest.approx(25)  # 50 % and 25 % below all tasks
+    assert (table.xs("the gap to all tasks shrinks with the model, by cards")["grade"] == "not testable").all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,11 +13,11 @@ from tis_utils.evidence.claims import SCORECARD_COLUMNS, judged_tasks
 from tis_utils.evidence.cube import Cube
 from tis_utils.evidence.statistics import Floats
 from tis_utils.experiments.grids import DEITA as DEITA_RULE
-from tis_utils.experiments.grids import GRIDS, ILA_RULES
-from tis_utils.experiments.study import Study
-from tis_utils.neighbours.ila.designed_subsets import METHODS, TARGETS, stored
+from tis_utils.experiments.grids import ILA_RULES
+from tis_utils.neighbours.ila.designed_subsets import METHODS, TARGETS
 from tis_utils.neighbours.ila.regression import CLAIMED, LEAST_ROWS, design, explained
 from tis_utils.neighbours.leads import common_cube, task_leads
+from tis_utils.neighbours.models import shrinks
 
 RANDOM, TARGETED = "none/random", "less/round_robin"
 ILA, DEPTH, COVERAGE, DEITA = (f"none/{rule}" for rule in (*ILA_RULES, DEITA_RULE))
@@ -84,10 +85,9 @@ RUN_CLAIMS = (
 )
 
 
-def claims(study: Study) -> pd.DataFrame:
-    """ILA's claims, judged on the stored runs of a profile; nothing is trained. See :func:`judge`."""
-    specs = dict.fromkeys([*GRIDS["ila"](study.profile), *GRIDS["budgets"](study.profile)])
-    return judge(study.stored(list(specs)), stored(study), study.profile.name, study.profile.pool_size)
+def gaps(rows: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Whether ILA's lead over Random shrinks from model to model; see :func:`tis_utils.neighbours.models.shrinks`."""
+    return shrinks(rows, ILA, RANDOM, "ILA's lead shrinks with the model, test_loss")
 
 
 def judge(rows: pd.DataFrame, subsets: pd.DataFrame, source: str, pool_size: int) -> pd.DataFrame:

@@ -5,7 +5,7 @@ The rules are those of :mod:`tis_utils.evidence.claims`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -15,19 +15,38 @@ from tis_utils.errors import InputError
 from tis_utils.evidence.claims import SCORECARD_COLUMNS, judged_tasks
 from tis_utils.evidence.cube import lead_estimate
 from tis_utils.evidence.statistics import Estimate
+from tis_utils.evidence.tables import RANDOM, ZERO_SHOT
+from tis_utils.experiments.grids import FEW_COUNTS
 from tis_utils.experiments.run_spec import NONE
-from tis_utils.neighbours.leads import UNIT, common_cube, judged_leads, task_leads
+from tis_utils.neighbours.leads import UNIT, common_cube, judged_leads, of_larger, task_leads
+from tis_utils.neighbours.models import at_lowest, shrinks
 
-FEW_TASKS, MANY_TASKS = f"{NONE}/insta@5", f"{NONE}/insta@20"
+ONE_TASK, FEW_TASKS, MANY_TASKS = (f"{NONE}/insta@{k}" for k in FEW_COUNTS)
+KINDS = {"prompts": "", "cards": ":cards"}  # of instructions, and how a run spec writes them
 # Name, statement, and two methods: the claim is that the first has a lower held-out loss. Judged by prompts and cards.
 CLAIMS = (
-    ("few tasks beat all", "Five chosen tasks train better than all tasks.", FEW_TASKS + "{}", f"{NONE}/random"),
+    ("few tasks beat all", "Five chosen tasks train better than all tasks.", FEW_TASKS + "{}", RANDOM),
     (
         "chosen tasks beat random tasks",
         "Five chosen tasks train better than five random ones.",
         FEW_TASKS + "{}",
         f"{FEW_TASKS}:random",
     ),
+    (
+        "chosen tasks beat measured transfer",
+        "Five chosen tasks train better than the five that transferred best.",
+        FEW_TASKS + "{}",
+        f"{NONE}/transfer@5",
+    ),
+    (
+        "chosen tasks beat retrieved experts",
+        "Five chosen tasks train better than the five that nearest examples name.",
+        FEW_TASKS + "{}",
+        f"{NONE}/retrieval@5",
+    ),
+    ("one task helps", "One chosen task trains better than no training.", ONE_TASK + "{}", ZERO_SHOT),
+    ("five tasks help", "Five chosen tasks train better than no training.", FEW_TASKS + "{}", ZERO_SHOT),
+    ("twenty tasks help", "Twenty chosen tasks train better than no training.", MANY_TASKS + "{}", ZERO_SHOT),
     ("fewer tasks, less harm", "Five chosen tasks train better than twenty.", FEW_TASKS + "{}", MANY_TASKS + "{}"),
     (
         "no samples needed",
@@ -72,14 +91,57 @@ def leads(rows: pd.DataFrame, methods: Iterable[str], over: str, budgets: Iterab
     return pd.DataFrame(lines, columns=["budget", "method", "value", "low", "high"])
 
 
+# How the figure of rivals names what stands before and after the number of tasks.
+CHOICES = {
+    ("insta", ""): "INSTA by prompts",
+    ("insta", ":cards"): "INSTA by cards",
+    ("insta", ":random"): "random tasks",
+    ("retrieval", ""): "retrieved experts",
+    ("transfer", ""): "measured transfer",
+}
+
+
+def by_count(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Lead over all tasks of every way to choose k tasks, at the budgets that `rows` have, in ``UNIT``.
+
+    Returns
+    -------
+    leads : DataFrame
+        Columns choice, k, value, low, high: mean over targets, interval over targets.
+    seeds : DataFrame
+        Columns choice, k, seed, value: the runs of one seed against the mean of all runs of Random.
+    """
+    loss = rows[(rows["metric"] == "test_loss") & rows["value"].notna()]
+    every = loss[loss["selector"] == "random"].groupby(["task", "budget"])["value"].mean()
+    parts = loss["selector"].astype(str).str.extract(r"^(\w+)@(\d+)(:\w+)?$").fillna("")
+    named = [CHOICES.get((name, option)) for name, option in zip(parts[0], parts[2], strict=True)]
+    choice = pd.Series(named, loss.index, dtype=object)
+    loss = loss.assign(choice=choice, k=parts[1]).join(every.rename("all"), on=["task", "budget"])
+    loss = loss.dropna(subset=["choice", "all"]).astype({"k": int})
+    leads, seeds = [], []
+    for (name, k), part in loss.groupby(["choice", "k"], sort=False):
+        means = part.groupby(["task", "budget"]).agg({"value": "mean", "all": "first"})
+        line = judged_leads(_log(means).groupby("task").mean().to_numpy())
+        leads.append((name, k, line["estimate"], line.get("low", np.nan), line.get("high", np.nan)))
+        seeds += [(name, k, seed, of_larger(lead)) for seed, lead in _log(part).groupby(part["seed"]).mean().items()]
+    return (
+        pd.DataFrame(leads, columns=["choice", "k", "value", "low", "high"]),
+        pd.DataFrame(seeds, columns=["choice", "k", "seed", "value"]).astype({"value": float}),
+    )
+
+
+def _log(losses: pd.DataFrame) -> pd.Series:
+    return np.log(losses["all"]).sub(np.log(losses["value"]))
+
+
 def judge(rows: pd.DataFrame, *, source: str = "classroom") -> pd.DataFrame:
-    """Judge every claim that `rows`, runs of the grids ``insta`` and ``budgets``, can judge.
+    """Judge every claim that `rows`, runs of the grids ``insta`` and ``budgets``, can judge, at the budgets they have.
 
     Columns of :func:`tis_utils.evidence.claims.scorecard`; "not testable" where a method is missing or there are fewer
     than three tasks.
     """
     lines = []
-    for kind, option in (("prompts", ""), ("cards", ":cards")):
+    for kind, option in KINDS.items():
         for name, statement, better, worse in CLAIMS:
             methods = [better.format(option), worse.format(option)]
             line = {"claim": f"{name}, by {kind}", "statement": statement, "metric": "test_loss", "unit": UNIT}
@@ -90,6 +152,16 @@ def judge(rows: pd.DataFrame, *, source: str = "classroom") -> pd.DataFrame:
                 continue
             lines.append(line | judged_leads(task_leads(data, *methods)))
     return pd.DataFrame(lines, columns=SCORECARD_COLUMNS).assign(source=source)
+
+
+def gaps(rows: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Whether the gap between five chosen tasks and all tasks shrinks from model to model, at the lowest budgets.
+
+    `rows`, result: see :func:`tis_utils.neighbours.models.shrinks`.
+    """
+    low = {source: at_lowest(part) for source, part in rows.items()}
+    gap = "the gap to all tasks shrinks with the model, by {}"
+    return pd.concat([shrinks(low, FEW_TASKS + option, RANDOM, gap.format(kind)) for kind, option in KINDS.items()])
 
 
 def judged(claim: str, values: ArrayLike, unit: str, *, source: str = "classroom") -> pd.DataFrame:

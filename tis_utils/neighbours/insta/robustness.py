@@ -86,4 +86,5 @@ def worse_than_untuned(rows: pd.DataFrame) -> pd.DataFrame:
     chosen = loss[loss["selector"].str.contains("insta@") & ~loss["selector"].str.contains("random")]
     means = chosen.groupby(["task", "selector", "budget"], as_index=False)["value"].mean()
     k = means["selector"].str.extract(r"@(\d+)")[0].astype(int).rename("k")
-    return (means["value"] > means["task"].map(untuned)).groupby(k).agg(worse="sum", of="size")
+    harmed = means["value"].astype(float) > means["task"].map(untuned).astype(float)  # no runs: columns of objects
+    return harmed.groupby(k).agg(worse="sum", of="size")

@@ -1,0 +1,130 @@
+"""The neighbours on several models: stored runs, whether a lead shrinks, and what each model says to a question."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+from scipy.stats import ttest_ind
+
+from tis_utils.errors import InputError
+from tis_utils.evidence.claims import SCORECARD_COLUMNS, graded, judged_tasks
+from tis_utils.evidence.statistics import MIN_UNITS, Estimate, grade
+from tis_utils.experiments.grids import GRIDS
+from tis_utils.experiments.study import Study
+from tis_utils.neighbours.leads import common_cube, of_larger, task_leads
+from tis_utils.profiles import load_profile
+
+MODELS = ("classroom/mini", "classroom", "smollm2/gpu")  # profiles, the smallest model first
+STORED = ("insta", "insta_rivals", "ila", "ila_rivals", "budgets")  # grids in which the neighbours meet their rivals
+NOT_RUN = "not run"
+
+
+def stored_rows(study: Study) -> pd.DataFrame:
+    """Those runs of INSTA, ILA and their rivals that came with the repository for a profile; nothing is trained."""
+    return study.stored(list(dict.fromkeys(spec for name in STORED for spec in GRIDS[name](study.profile))))
+
+
+def at_lowest(rows: pd.DataFrame) -> pd.DataFrame:
+    """The runs at the lowest budget, and the untuned model's."""
+    return rows[rows["budget"] <= rows.loc[rows["budget"] > 0, "budget"].min()]
+
+
+def studies(*own: Study, profiles: Iterable[str] = MODELS) -> dict[str, Study]:
+    """Studies by profile, in the order of `profiles`; one of your `own` stands for its profile."""
+    known = {study.profile.name: study for study in own}
+    return {name: known.get(name) or Study(load_profile(name), compute=False) for name in profiles}
+
+
+def sized(study: Study) -> str:
+    """A profile's model with its number of parameters, such as "tiny, 0.75 M"."""
+    return f"{study.profile.model}, {study.model.model.num_parameters() / 1e6:.3g} M"
+
+
+# --- does a lead shrink -------------------------------------------------------------------------------
+
+
+def shrinks(rows: Mapping[str, pd.DataFrame], method: str, over: str, claim: str) -> pd.DataFrame:
+    """Judge on every model whether a method's lead over another is smaller than on the model before it.
+
+    Parameters
+    ----------
+    rows : mapping of profile to DataFrame
+        Runs, the smallest model first.
+    method, over : str
+        ``representation/selector``.
+    claim : str
+        What the rows of the result are called.
+
+    Returns
+    -------
+    DataFrame
+        Rows of a scorecard, in points of the lead in per cent of the larger loss. Where two models have the same
+        tasks, these are compared one by one; else the means are (Welch's interval), and with the tasks the pool
+        differs.
+    """
+    lines, smaller = [], pd.Series(dtype=float)
+    for source, part in rows.items():
+        line: dict[str, Any] = {"claim": claim, "statement": "", "source": source, "metric": "test_loss", "of": ""}
+        try:
+            data = common_cube(part, "test_loss", [method, over])
+        except InputError as error:
+            lines.append(line | _untested(str(error)))
+            continue
+        leads = pd.Series(of_larger(task_leads(data, method, over)), data.tasks)
+        lines.append(line | (_fall(smaller, leads) if len(smaller) else _untested("no smaller model to compare with")))
+        smaller = leads
+    return pd.DataFrame(lines).reindex(columns=SCORECARD_COLUMNS).fillna({"k": 0, "n": 0}).astype({"k": int, "n": int})
+
+
+def _fall(before: pd.Series, after: pd.Series) -> dict[str, Any]:
+    """Estimate, interval and grade of how far leads by task have fallen."""
+    if set(before.index) == set(after.index):
+        return {"unit": "points of lead", **judged_tasks((before - after[before.index]).to_numpy(), "points of lead")}
+    if min(len(before), len(after)) < MIN_UNITS:
+        return _untested("other tasks, and too few")
+    ends = ttest_ind(before, after, equal_var=False).confidence_interval()
+    estimate = Estimate(float(before.mean() - after.mean()), float(ends.low), float(ends.high))
+    graded_as = grade(estimate, 0, MIN_UNITS)  # no pairs to count: an interval with zero in it leaves it open
+    graded_as = graded_as if graded_as in ("shown", "refuted") else "open"
+    number = {"estimate": estimate.value, "low": estimate.low, "high": estimate.high}
+    return number | {"unit": "points of lead, other tasks and pool", "grade": graded_as, "reason": ""}
+
+
+def _untested(reason: str) -> dict[str, Any]:
+    return {"grade": "not testable", "reason": reason}
+
+
+# --- the table of questions ---------------------------------------------------------------------------
+
+
+def verdicts(questions: Iterable[tuple[str, str, str]], card: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
+    """What each model says to each open question.
+
+    Parameters
+    ----------
+    questions : iterable of (question, experiment, claim)
+        In the words of the page; the claim is one of `card`.
+    card : DataFrame
+        Rows of a scorecard.
+    columns : mapping of source to printed name
+
+    Returns
+    -------
+    DataFrame
+        Index question, experiment; columns as printed: grade, number, interval and counts, or ``NOT_RUN``.
+    """
+    questions = list(questions)
+    if unknown := sorted({claim for *_, claim in questions} - set(card["claim"])):
+        raise InputError(
+            f"No line of the scorecard is called {unknown[0]!r}. There are {', '.join(set(card['claim']))}."
+        )
+    lines = {(row.claim, row.source): _verdict(row) for row in card.itertuples()}
+    table = [[lines.get((claim, source), NOT_RUN) for source in columns] for *_, claim in questions]
+    index = pd.MultiIndex.from_tuples([pair[:2] for pair in questions], names=["open question", "experiment"])
+    return pd.DataFrame(table, index, list(columns.values()))
+
+
+def _verdict(row: Any) -> str:
+    return NOT_RUN if row.reason.startswith("No task") else graded(row)
