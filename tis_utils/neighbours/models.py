@@ -116,10 +116,9 @@ def verdicts(questions: Iterable[tuple[str, str, str]], card: pd.DataFrame, colu
         Index question, experiment; columns as printed: grade, number, interval and counts, or ``NOT_RUN``.
     """
     questions = list(questions)
-    if unknown := sorted({claim for *_, claim in questions} - set(card["claim"])):
-        raise InputError(
-            f"No line of the scorecard is called {unknown[0]!r}. There are {', '.join(set(card['claim']))}."
-        )
+    known = set(card["claim"])
+    if unknown := [claim for *_, claim in questions if claim not in known]:
+        raise InputError(f"The scorecard has no claim {unknown[0]!r}; it has {', '.join(sorted(known))}.")
     lines = {(row.claim, row.source): _verdict(row) for row in card.itertuples()}
     table = [[lines.get((claim, source), NOT_RUN) for source in columns] for *_, claim in questions]
     index = pd.MultiIndex.from_tuples([pair[:2] for pair in questions], names=["open question", "experiment"])
