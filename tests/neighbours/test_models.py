@@ -10,7 +10,7 @@ from scipy.stats import ttest_1samp, ttest_ind
 from tis_utils.errors import InputError
 from tis_utils.evidence.tables import RANDOM
 from tis_utils.experiments.study import Study
-from tis_utils.neighbours.models import NOT_RUN, at_lowest, shrinks, sized, studies, verdicts
+from tis_utils.neighbours.models import MODELS, NOT_RUN, at_lowest, shrinks, sized, spoken, studies, verdicts
 from tis_utils.profiles import load_profile
 
 METHOD = "none/insta@5"
@@ -73,25 +73,36 @@ def test_the_lowest_budget_comes_with_the_untuned_model() -> None:
 
 def test_every_question_has_a_verdict_of_every_model() -> None:
     line = {"source": "a", "unit": "% of loss", "of": "tasks", "reason": "", "k": 4, "n": 4}
+    lead, other = (
+        line | {"claim": "y", "unit": "points of lead"},
+        {"source": "b", "unit": "points of lead, other tasks"},
+    )
     card = pd.DataFrame([
         line | {"claim": "x", "grade": "shown", "estimate": 9.04, "low": 1.0, "high": 17.0},
         line | {"claim": "x", "source": "b", "grade": "not testable", "reason": "No task and budget has all."},
-        line | {"claim": "y", "grade": "not testable", "reason": "no smaller model to compare with"},
+        lead | {"grade": "not testable", "reason": "no smaller model to compare with"},
+        lead | other | {"grade": "open", "estimate": -2.0, "low": -9.0, "high": 5.0, "n": 0},
     ])  # fmt: skip
     questions = [("Larger?", "first", "x"), ("Larger?", "second", "y")]
     table = verdicts(questions, card, {"a": "tiny", "b": "large", "c": "none"})
     assert table.columns.tolist() == ["tiny", "large", "none"]
-    assert table.loc[("Larger?", "first")].tolist() == [
-        "shown: +9.0 [+1.0, +17.0] % of loss, 4 of 4 tasks", NOT_RUN, NOT_RUN
+    first, second = "first (% of loss)", "second (points of lead)"
+    assert table.loc[("Larger?", first)].tolist() == ["shown: +9.0 [+1.0, +17.0], 4 of 4 tasks", NOT_RUN, NOT_RUN]
+    assert table.loc[("Larger?", second)].tolist() == [
+        "not testable: no smaller model to compare with", "open: −2.0 [−9.0, +5.0], other tasks", NOT_RUN
     ]  # fmt: skip
-    assert table.loc[("Larger?", "second"), "tiny"] == "not testable: no smaller model to compare with"
+    assert spoken(card, "x", {"a": "tiny", "c": "none"}) == (
+        "tiny: shown: +9.0 [+1.0, +17.0], 4 of 4 tasks; none: not run"
+    )
     with pytest.raises(InputError, match="no claim 'z'; it has x, y"):
         verdicts([("", "", "z")], card, {"a": "tiny"})
 
 
-def test_your_own_study_stands_for_its_profile() -> None:
-    own = Study(load_profile("smoke"))
-    found = studies(own, profiles=("classroom/mini", "smoke"))
-    assert list(found) == ["classroom/mini", "smoke"]
-    assert found["smoke"] is own
-    assert sized(found["classroom/mini"]) == "mini, 0.18 M"
+def test_models_are_compared_where_the_own_profile_is_one_of_them() -> None:
+    own, other = Study(load_profile("classroom")), Study(load_profile("smoke"))
+    compared = studies(own)
+    assert list(compared) == list(MODELS)
+    assert compared["classroom"] is own
+    assert sized(compared["classroom/mini"]) == "mini, 0.18 M"
+    assert studies(other) == {"smoke": other}
+    assert studies(own, compare=False) == {"classroom": own}

@@ -138,6 +138,20 @@ def test_intervals_as_bars_stand_beside_each_other_and_series_have_neutral_colou
     assert legend(ax.figure) == ["Random", "by cards", "all"]
 
 
+def test_single_runs_are_dots_in_the_colour_of_their_line() -> None:
+    runs = {"a": pd.DataFrame({"method": ["less", "random"], "budget": [25, 50], "value": [1.5, 0.4]})}
+    tables = {"a": lines_table()[["method", "budget", "value"]], "b": lines_table()[["method", "budget", "value"]]}
+    for bars in (False, True):
+        figure = method_lines(tables, ylabel="", runs=runs, bars=bars)
+        dots = figure.axes[0].collections[0]
+        at = dots.get_offsets()
+        np.testing.assert_allclose(at[:, 1], [1.5, 0.4])
+        less = line(figure.axes[0], "less").get_xydata()
+        assert at[0, 0] == pytest.approx(less[0, 0])  # beside each other as the lines are
+        assert tuple(dots.get_facecolors()[0][:3]) == to_rgb(LOOKS["less"].colour)
+        assert not figure.axes[1].collections
+
+
 def effects() -> pd.DataFrame:
     lines = [("alpha", "knn_uniform", x, 0.01, 1 - x) for x in (0.9, 0.01, 0.1)]
     lines += [("reg", "uot", x, 0.1, x) for x in (0.1, 1.0)]

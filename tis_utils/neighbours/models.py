@@ -15,6 +15,7 @@ from tis_utils.experiments.grids import GRIDS
 from tis_utils.experiments.study import Study
 from tis_utils.neighbours.leads import common_cube, of_larger, task_leads
 from tis_utils.profiles import load_profile
+from tis_utils.storage.stored_results import table_file
 
 MODELS = ("classroom/mini", "classroom", "smollm2/gpu")  # profiles, the smallest model first
 STORED = ("insta", "insta_rivals", "ila", "ila_rivals", "budgets")  # grids in which the neighbours meet their rivals
@@ -23,7 +24,9 @@ NOT_RUN = "not run"
 
 def stored_rows(study: Study) -> pd.DataFrame:
     """Those runs of INSTA, ILA and their rivals that came with the repository for a profile; nothing is trained."""
-    return study.stored(list(dict.fromkeys(spec for name in STORED for spec in GRIDS[name](study.profile))))
+    profile = study.profile
+    names = [name for name in STORED if table_file(profile.name, name).exists()]
+    return study.stored(list(dict.fromkeys(spec for name in names for spec in GRIDS[name](profile))))
 
 
 def at_lowest(rows: pd.DataFrame) -> pd.DataFrame:
@@ -31,10 +34,11 @@ def at_lowest(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["budget"] <= rows.loc[rows["budget"] > 0, "budget"].min()]
 
 
-def studies(*own: Study, profiles: Iterable[str] = MODELS) -> dict[str, Study]:
-    """Studies by profile, in the order of `profiles`; one of your `own` stands for its profile."""
-    known = {study.profile.name: study for study in own}
-    return {name: known.get(name) or Study(load_profile(name), compute=False) for name in profiles}
+def studies(own: Study, compare: bool = True) -> dict[str, Study]:
+    """Studies by profile that a page compares: those of ``MODELS`` if your own profile is one of them, else yours."""
+    names = MODELS if compare and own.profile.name in MODELS else ()
+    others = {name: Study(load_profile(name), compute=False) for name in names}
+    return others | {own.profile.name: own}
 
 
 def sized(study: Study) -> str:
@@ -93,7 +97,7 @@ def _fall(before: pd.Series, after: pd.Series) -> dict[str, Any]:
 
 
 def _untested(reason: str) -> dict[str, Any]:
-    return {"grade": "not testable", "reason": reason}
+    return {"unit": "points of lead", "grade": "not testable", "reason": reason}
 
 
 # --- the table of questions ---------------------------------------------------------------------------
@@ -113,17 +117,31 @@ def verdicts(questions: Iterable[tuple[str, str, str]], card: pd.DataFrame, colu
     Returns
     -------
     DataFrame
-        Index question, experiment; columns as printed: grade, number, interval and counts, or ``NOT_RUN``.
+        Index question, experiment with unit; columns as printed: grade, number, interval, counts, or ``NOT_RUN``.
     """
     questions = list(questions)
     known = set(card["claim"])
     if unknown := [claim for *_, claim in questions if claim not in known]:
         raise InputError(f"The scorecard has no claim {unknown[0]!r}; it has {', '.join(sorted(known))}.")
-    lines = {(row.claim, row.source): _verdict(row) for row in card.itertuples()}
-    table = [[lines.get((claim, source), NOT_RUN) for source in columns] for *_, claim in questions]
-    index = pd.MultiIndex.from_tuples([pair[:2] for pair in questions], names=["open question", "experiment"])
+    table, names = [], []
+    for question, experiment, claim in questions:
+        rows = card[card["claim"] == claim]
+        names.append((question, f"{experiment} ({rows['unit'].iloc[0]})"))
+        table.append(_answers(rows, columns))
+    index = pd.MultiIndex.from_tuples(names, names=["open question", "experiment"])
     return pd.DataFrame(table, index, list(columns.values()))
 
 
-def _verdict(row: Any) -> str:
-    return NOT_RUN if row.reason.startswith("No task") else graded(row)
+def spoken(card: pd.DataFrame, claim: str, columns: Mapping[str, str]) -> str:
+    """A row of :func:`verdicts` for the middle of a sentence: "mini: shown: …; tiny: not run"."""
+    answers = _answers(card[card["claim"] == claim], columns)
+    return "; ".join(f"{name}: {text}" for name, text in zip(columns.values(), answers, strict=True))
+
+
+def _answers(rows: pd.DataFrame, columns: Mapping[str, str]) -> list[str]:
+    by_source = {row.source: row for row in rows.itertuples()}
+    return [_verdict(by_source.get(source), rows["unit"].iloc[0]) for source in columns]
+
+
+def _verdict(row: Any, unit: str) -> str:
+    return NOT_RUN if row is None or row.reason.startswith("No task") else graded(row).replace(f" {unit}", "")

@@ -9,10 +9,12 @@ import pandas as pd
 from tis_utils.errors import InputError
 from tis_utils.evidence.claims import SCORECARD_COLUMNS
 from tis_utils.experiments.run_spec import ROW_COLUMNS
+from tis_utils.experiments.study import Study
 from tis_utils.neighbours.ila import claims as ila_claims
 from tis_utils.neighbours.ila import designed_subsets
 from tis_utils.neighbours.insta import claims as insta_claims
-from tis_utils.neighbours.models import MODELS, stored_rows, studies
+from tis_utils.neighbours.models import MODELS, stored_rows
+from tis_utils.profiles import load_profile
 
 
 def neighbour_scorecard(sources: Sequence[str] = MODELS) -> pd.DataFrame:
@@ -22,7 +24,8 @@ def neighbour_scorecard(sources: Sequence[str] = MODELS) -> pd.DataFrame:
     profile's model would say is "not testable" where that model is not installed.
     """
     rows, by_coverage, missing = {}, [], {}
-    for source, study in studies(profiles=sources).items():
+    for source in sources:
+        study = Study(load_profile(source), compute=False)
         try:
             rows[source], subsets = stored_rows(study), designed_subsets.stored(study)
         except InputError as error:

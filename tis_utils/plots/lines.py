@@ -161,6 +161,7 @@ def method_lines(
     meaning: str = "",
     shared: bool = True,
     bars: bool = False,
+    runs: Mapping[str, pd.DataFrame] | None = None,
 ) -> Figure:
     """Draw numbers with given intervals against the budget or another size, one panel per title.
 
@@ -180,6 +181,8 @@ def method_lines(
         One vertical scale for all panels.
     bars : bool
         Intervals as bars beside each other instead of bands.
+    runs : mapping of title to DataFrame, optional
+        Single runs, drawn as small dots: columns `x`, `series`, ``value``.
 
     Raises
     ------
@@ -193,10 +196,14 @@ def method_lines(
     entries = looks(pd.concat(tables.values())[series])
     figure, axes = panels([label(title) for title in tables], height=2.5 if len(tables) < 3 else 2.2)
     shift = dict(zip(entries, np.exp(0.035 * (np.arange(len(entries)) - (len(entries) - 1) / 2)), strict=True))
-    for ax, table in zip(axes, tables.values(), strict=True):
+    for ax, (title, table) in zip(axes, tables.items(), strict=True):
         steps = table[x].unique().tolist()
         if bars:
             table = table.assign(**{x: table[x] * table[series].map(shift)})
+        if runs and title in runs:
+            single = runs[title]
+            at, colours = single[x] * (single[series].map(shift) if bars else 1), single[series].map(entries)
+            ax.scatter(at, single["value"], s=7, c=[entry.colour for entry in colours], alpha=0.6, linewidths=0)
         _lines(ax, table, x, entries, series=series)
         if {"low", "high"} <= set(table.columns):
             (_bars if bars else _bands)(ax, table, x, entries, series=series)

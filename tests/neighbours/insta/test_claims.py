@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tis_utils.errors import InputError
-from tis_utils.neighbours.insta.claims import by_count, gaps, judge, lead, leads
+from tis_utils.neighbours.insta.claims import by_count, gaps, judge, judge_models, lead, leads
 
 
 def rows(values: dict[str, float], *, spread: float = 0.0, tasks: str = "pqr") -> pd.DataFrame:
@@ -122,3 +122,6 @@ def test_the_gap_is_compared_at_the_lowest_budgets() -> None:
     assert line["grade"] == "shown"
     assert line["estimate"] == pytest.approx(25)  # 50 % and 25 % below all tasks
     assert (table.xs("the gap to all tasks shrinks with the model, by cards")["grade"] == "not testable").all()
+    both = judge_models({"small": small, "large": large}).set_index(["claim", "source"])
+    assert both.loc[("few tasks beat all, by prompts", "small"), "estimate"] == pytest.approx(50)  # of 25, not of 100
+    assert len(both) == len(table) + 2 * len(judge(small))

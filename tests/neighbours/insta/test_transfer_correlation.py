@@ -9,7 +9,10 @@ from scipy.stats import spearmanr
 
 from tis_utils.experiments.study import Study
 from tis_utils.neighbours.insta import selector as insta
+from tis_utils.neighbours.insta import transfer
 from tis_utils.neighbours.insta import transfer_correlation as correlation
+from tis_utils.neighbours.insta.claims import PREDICTS, judge_transfer
+from tis_utils.neighbours.insta.pool_tasks import tasks_of
 from tis_utils.neighbours.insta.transfer import source_tasks
 
 TARGETS = ["gcd", "pick", "syllogism"]
@@ -79,9 +82,17 @@ def test_the_table_holds_means_over_the_targets_of_a_kind(study: Study, gains: p
     assert (table["value"].between(table["low"], table["high"]) | table["low"].isna()).all()  # NaN: too few targets
 
 
-def test_pairs_leave_out_the_target_itself(study: Study, gains: pd.DataFrame) -> None:
-    pairs = correlation.score_pairs(study, gains)
-    assert len(pairs) == 2 * len(TARGETS) * (len(gains) - 1)
-    assert (pairs["target"] == correlation.KINDS["skill"]).sum() == 2 * (len(gains) - 1)
-    first = pairs[(pairs["scorer"] == "by cards") & (pairs["target"] == correlation.KINDS["skill"])]
-    assert set(first["y"]) == set(gains["pick"].drop("pick/last"))
+def test_scores_are_judged_by_the_kind_of_target(study: Study) -> None:
+    names, _ = tasks_of(study)
+    rng = np.random.default_rng(0)
+    places = [(source, target, 0) for source in names for target in TARGETS]
+    rows = pd.DataFrame(places, columns=transfer.COLUMNS[:3]).assign(zero_shot_loss=2.0)
+    rows["loss"] = 2 - rng.normal(size=len(rows))
+    card = judge_transfer(study, rows, source="a").set_index("claim")
+    table = correlation.transfer_correlations(
+        study, transfer.gains(rows), correlation.scores_by(study, "by cards", TARGETS)
+    )
+    for kind, title in correlation.KINDS.items():
+        line = card.loc[PREDICTS + title]
+        assert line["estimate"] == pytest.approx(table.loc[table["kind"] == kind, "rho"].mean())
+        assert (line["source"], line["grade"]) == ("a", "not testable")  # two families and one skill

@@ -16,9 +16,11 @@ import pandas as pd
 
 from tis_utils.examples.classroom.filler import filler
 from tis_utils.examples.text import Query, as_query
+from tis_utils.experiments.grids import DEITA
 from tis_utils.experiments.study import Study
 from tis_utils.models.evaluation import mean_loss
 from tis_utils.neighbours.ila.coverage_depth import Ints, Landscape, rounds
+from tis_utils.neighbours.ila.deita import score_first
 from tis_utils.neighbours.ila.selector import Settings, embed_key, explore, parse
 from tis_utils.neighbours.training import tuned_model
 from tis_utils.storage.keys import digest, step, versions
@@ -28,7 +30,7 @@ from tis_utils.storage.stored_results import read_keyed, write_keyed
 NAME = "ila_subsets"
 VERSION = step("designed_subsets", 1)
 DESIGNED = 49  # subsets of the design, as many as the authors published rows; one fine-tuning run each
-METHODS = ("ila", "ila@depth", "ila@coverage", "ila@random")
+METHODS = ("ila", "ila@depth", "ila@coverage", "ila@random", DEITA)
 GENERAL_EXAMPLES = 140
 COLUMNS = ["name", "draw", "budget", "seed", "coverage", "depth", "tasks", "general"]  # then one per task
 Planned = tuple[str, int, int, int, Ints]  # name, number of the draw (−1: none), budget, training seed, subset
@@ -60,14 +62,20 @@ def general_examples(study: Study) -> list[Query]:
 
 
 def plan(study: Study, draws: int | None = None) -> list[Planned]:
-    """What is trained: the design (`draws` subsets, default all), then ILA, its halves and Random at every budget."""
+    """What is trained: the design (`draws` subsets, default all), then each of ``METHODS`` at every budget."""
     land, profile = explore(study, Settings()), study.profile
     most = max(profile.budgets)
     design: list[Planned] = [
         ("designed", draw, most, 0, designed(land, most, draw)) for draw in range(DESIGNED if draws is None else draws)
     ]
+
+    def choose(name: str, budget: int, seed: int) -> Ints:
+        if name == DEITA:
+            return score_first(land.depths, study.features("embed")[0], budget)
+        return land.picks(parse(name).rule, budget, seed)
+
     return design + [
-        (name, -1, budget, seed, land.picks(parse(name).rule, budget, seed))
+        (name, -1, budget, seed, choose(name, budget, seed))
         for name in METHODS
         for budget in profile.budgets
         for seed in profile.seeds
@@ -135,5 +143,6 @@ def _key(study: Study) -> dict[str, Any]:
         "budgets": list(profile.budgets),
         "seeds": list(profile.seeds),
         "design": DESIGNED,
+        "methods": list(METHODS),
         "versions": versions("designed_subsets"),
     }

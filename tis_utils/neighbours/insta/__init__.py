@@ -6,7 +6,16 @@ __getattr__ = hand_on(
     __name__,
     {
         "tis_utils.neighbours.insta.alignment": ("alignment_pairs",),
-        "tis_utils.neighbours.insta.claims": ("judge", "judged", "lead", "leads"),
+        "tis_utils.neighbours.insta.claims": (
+            "GAP",
+            "QUESTIONS",
+            "by_count",
+            "judge",
+            "judge_models",
+            "judged",
+            "lead",
+            "leads",
+        ),
         "tis_utils.neighbours.insta.pool_tasks": ("tasks_of",),
         "tis_utils.neighbours.insta.rivals": ("RIVALS",),
         "tis_utils.neighbours.insta.robustness": (
@@ -30,7 +39,6 @@ __getattr__ = hand_on(
             "KINDS",
             "correlation_table",
             "foreign",
-            "score_pairs",
             "scores_by",
             "transfer_correlations",
         ),

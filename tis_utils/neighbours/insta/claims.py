@@ -18,6 +18,10 @@ from tis_utils.evidence.statistics import Estimate
 from tis_utils.evidence.tables import RANDOM, ZERO_SHOT
 from tis_utils.experiments.grids import FEW_COUNTS
 from tis_utils.experiments.run_spec import NONE
+from tis_utils.experiments.study import Study
+from tis_utils.neighbours.insta.transfer import gains
+from tis_utils.neighbours.insta.transfer_correlation import KINDS as TARGETS
+from tis_utils.neighbours.insta.transfer_correlation import scores_by, transfer_correlations
 from tis_utils.neighbours.leads import UNIT, common_cube, judged_leads, of_larger, task_leads
 from tis_utils.neighbours.models import at_lowest, shrinks
 
@@ -61,6 +65,28 @@ CLAIMS = (
         "less/round_robin",
     ),
     ("alignment helps", "The aligned selector's tasks train better.", FEW_TASKS + "{}:aligned", FEW_TASKS + "{}"),
+)
+PREDICTS = "score predicts transfer, "
+GAP = "the gap to all tasks shrinks with the model, by {}"
+# What is open for the authors, how this book asks it, and the claim that answers; see neighbours.models.verdicts.
+QUESTIONS = (
+    ("Decoder-only models, as all here are", "5 tasks by cards, over all tasks", "few tasks beat all, by cards"),
+    ("Decoder-only models, as all here are", "5 tasks by prompts, over all tasks", "few tasks beat all, by prompts"),
+    ("Larger models: does that lead shrink?", "by cards, the smaller model's less this one's", GAP.format("cards")),
+    ("Larger models: does that lead shrink?", "by prompts, the smaller model's less this one's", GAP.format("prompts")),
+    ("Its rivals", "5 tasks by cards, over measured transfer", "chosen tasks beat measured transfer, by cards"),
+    ("Its rivals", "by prompts, over measured transfer", "chosen tasks beat measured transfer, by prompts"),
+    ("Its rivals", "by cards, over retrieved experts", "chosen tasks beat retrieved experts, by cards"),
+    ("Its rivals", "by prompts, over retrieved experts", "chosen tasks beat retrieved experts, by prompts"),
+    ("Its rivals", "by cards, over random tasks", "chosen tasks beat random tasks, by cards"),
+    ("Its rivals", "by prompts, over random tasks", "chosen tasks beat random tasks, by prompts"),
+    ("Do wrong or many tasks harm?", "1 task by cards, over no training", "one task helps, by cards"),
+    ("Do wrong or many tasks harm?", "1 task by prompts, over no training", "one task helps, by prompts"),
+    ("Do wrong or many tasks harm?", "5 tasks by prompts, over no training", "five tasks help, by prompts"),
+    ("Do wrong or many tasks harm?", "20 tasks by prompts, over no training", "twenty tasks help, by prompts"),
+    ("Do wrong or many tasks harm?", "5 tasks by prompts, over 20", "fewer tasks, less harm, by prompts"),
+    ("Are samples needed?", "5 tasks by prompts, over EMBED", "no samples needed, by prompts"),
+    ("Are samples needed?", "5 tasks by prompts, over LESS", "no samples needed, LESS, by prompts"),
 )
 
 
@@ -160,8 +186,13 @@ def gaps(rows: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     `rows`, result: see :func:`tis_utils.neighbours.models.shrinks`.
     """
     low = {source: at_lowest(part) for source, part in rows.items()}
-    gap = "the gap to all tasks shrinks with the model, by {}"
-    return pd.concat([shrinks(low, FEW_TASKS + option, RANDOM, gap.format(kind)) for kind, option in KINDS.items()])
+    return pd.concat([shrinks(low, FEW_TASKS + option, RANDOM, GAP.format(kind)) for kind, option in KINDS.items()])
+
+
+def judge_models(rows: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """:func:`judge` of every model at its lowest budget, and :func:`gaps`."""
+    parts = [judge(at_lowest(part), source=source) for source, part in rows.items()]
+    return pd.concat([*parts, gaps(rows)], ignore_index=True)
 
 
 def judged(claim: str, values: ArrayLike, unit: str, *, source: str = "classroom") -> pd.DataFrame:
@@ -169,3 +200,14 @@ def judged(claim: str, values: ArrayLike, unit: str, *, source: str = "classroom
     line: dict[str, object] = {"claim": claim, "statement": "", "metric": "", "unit": unit}
     line |= judged_tasks(np.asarray(values, dtype=float), unit)
     return pd.DataFrame([line], columns=SCORECARD_COLUMNS).assign(source=source)
+
+
+def judge_transfer(study: Study, matrix: pd.DataFrame, *, source: str) -> pd.DataFrame:
+    """Whether a score by cards goes with a measured transfer, for each kind of target: rank correlation over sources.
+
+    `matrix` is one of :mod:`tis_utils.neighbours.insta.transfer`.
+    """
+    saved = gains(matrix)
+    table = transfer_correlations(study, saved, scores_by(study, "by cards", list(map(str, saved))))
+    parts = table.groupby("kind")["rho"]
+    return pd.concat([judged(PREDICTS + TARGETS[str(k)], rho, "Spearman", source=source) for k, rho in parts])

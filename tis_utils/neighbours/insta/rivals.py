@@ -89,5 +89,5 @@ def recipe(study: Study, spec: RunSpec) -> dict[str, Any]:
     """What the picks depend on besides the spec, the pool and the queries."""
     count_of(spec.selector)
     by_examples = spec.selector.startswith("retrieval")
-    seen = dict(study.pool_features("embed").key) if by_examples else transfer.recipe(study)
+    seen = study.feature_recipe("embed") if by_examples else transfer.recipe(study)
     return {"seen": seen, "versions": versions("insta_rivals")}

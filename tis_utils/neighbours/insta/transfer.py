@@ -6,6 +6,7 @@ The rows of a profile are stored in ``data/results/<profile>/transfer.csv``, und
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -97,6 +98,7 @@ def _fixed(study: Study) -> dict[str, Any]:
 # --- the stored matrix --------------------------------------------------------------------------------
 
 
+@functools.lru_cache(maxsize=4)
 def recipe(study: Study) -> dict[str, Any]:
     """Key of a profile's whole matrix."""
     return _fixed(study) | {

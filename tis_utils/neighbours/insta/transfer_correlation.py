@@ -112,15 +112,3 @@ def correlation_table(study: Study, gains: pd.DataFrame) -> pd.DataFrame:
                 lines.append((what, title, scorer, *mean_estimate(part)))
     index = ["statistic", "targets", "scorer"]
     return pd.DataFrame(lines, columns=[*index, "value", "low", "high"]).set_index(index)
-
-
-def score_pairs(study: Study, gains: pd.DataFrame, scorers: Sequence[str] = SCORERS[:2]) -> pd.DataFrame:
-    """One row per pair of source and target: scorer, ``target`` (its kind, of `KINDS`), score ``x`` and gain ``y``."""
-    own = foreign(study, gains)
-    parts = []
-    for scorer in scorers:
-        scores = scores_by(study, scorer, list(map(str, own))).loc[own.index]
-        pairs = pd.DataFrame({"x": scores.unstack(), "y": own.unstack()}).dropna()
-        kinds = ["skill" if t in study.data.queries else "filler" for t in pairs.index.get_level_values(0)]
-        parts.append(pairs.assign(scorer=scorer, target=[KINDS[kind] for kind in kinds]))
-    return pd.concat(parts, ignore_index=True)
