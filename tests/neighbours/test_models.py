@@ -103,6 +103,6 @@ def test_models_are_compared_where_the_own_profile_is_one_of_them() -> None:
     compared = studies(own)
     assert list(compared) == list(MODELS)
     assert compared["classroom"] is own
-    assert sized(compared["classroom/mini"]) == "mini, 0.18 M"
+    assert sized(compared["classroom/mini"]) == "mini (0.18 M)"
     assert studies(other) == {"smoke": other}
     assert studies(own, compare=False) == {"classroom": own}

@@ -20,6 +20,7 @@ from tis_utils.storage.stored_results import table_file
 MODELS = ("classroom/mini", "classroom", "smollm2/gpu")  # profiles, the smallest model first
 STORED = ("insta", "insta_rivals", "ila", "ila_rivals", "budgets")  # grids in which the neighbours meet their rivals
 NOT_RUN = "not run"
+NAMES = {"smollm2": "SmolLM2"}  # of models, where the book writes them otherwise
 
 
 def stored_rows(study: Study) -> pd.DataFrame:
@@ -42,8 +43,9 @@ def studies(own: Study, compare: bool = True) -> dict[str, Study]:
 
 
 def sized(study: Study) -> str:
-    """A profile's model with its number of parameters, such as "tiny, 0.75 M"."""
-    return f"{study.profile.model}, {study.model.model.num_parameters() / 1e6:.3g} M"
+    """A profile's model with its number of parameters, such as "tiny (0.75 M)"."""
+    name, millions = study.profile.model, study.model.model.num_parameters() / 1e6
+    return f"{NAMES.get(name, name)} ({millions:.{2 if millions < 10 else 0}f} M)"
 
 
 # --- does a lead shrink -------------------------------------------------------------------------------

@@ -8,10 +8,12 @@ __getattr__ = hand_on(
         "tis_utils.neighbours.insta.alignment": ("alignment_pairs",),
         "tis_utils.neighbours.insta.claims": (
             "GAP",
+            "PREDICTS",
             "QUESTIONS",
             "by_count",
             "judge",
             "judge_models",
+            "judge_transfer",
             "judged",
             "lead",
             "leads",
