@@ -26,7 +26,7 @@ def test_both_neighbours_are_judged_by_the_rules_of_the_scorecard(card: pd.DataF
     untested = card[(card["grade"] == "not testable") & (card["source"] == "classroom")]  # all runs are stored
     assert untested["metric"].eq("general_loss").all()
     assert untested["reason"].str.startswith("1 task only").all()
-    assert len(untested) == 4
+    assert len(untested) == 5
     small = tested[tested["source"] == "classroom/mini"]["claim"]
     assert small.str.contains("transfer|retrieved|random tasks").sum() == 6  # INSTA and its rivals, stored
     for row in tested.itertuples():

@@ -37,7 +37,7 @@ STEPS: dict[str, tuple[str, ...]] = {
     "transfer": (*_TRAINING, "evaluation", "transfer"),
     "ila": (*_TRAINING, "run_spec", "coverage_depth", "ila"),
     "deita": (*_TRAINING, "run_spec", "coverage_depth", "ila", "deita"),
-    "designed_subsets": (*_TRAINING, "run_spec", "evaluation", "coverage_depth", "ila", "designed_subsets"),
+    "designed_subsets": (*_TRAINING, "run_spec", "evaluation", "coverage_depth", "ila", "deita", "designed_subsets"),
 }
 _NUMBERS: dict[str, int] = {}
 

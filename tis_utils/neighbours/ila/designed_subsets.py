@@ -28,7 +28,7 @@ from tis_utils.storage.parallel import progress
 from tis_utils.storage.stored_results import read_keyed, write_keyed
 
 NAME = "ila_subsets"
-VERSION = step("designed_subsets", 1)
+VERSION = step("designed_subsets", 2)
 DESIGNED = 49  # subsets of the design, as many as the authors published rows; one fine-tuning run each
 METHODS = ("ila", "ila@depth", "ila@coverage", "ila@random", DEITA)
 GENERAL_EXAMPLES = 140
@@ -143,6 +143,5 @@ def _key(study: Study) -> dict[str, Any]:
         "budgets": list(profile.budgets),
         "seeds": list(profile.seeds),
         "design": DESIGNED,
-        "methods": list(METHODS),
         "versions": versions("designed_subsets"),
     }
