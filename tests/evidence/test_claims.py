@@ -389,36 +389,22 @@ def test_stored_runs_of_the_book_are_judged_like_published_ones(tmp_path: Path) 
     assert row(card, "proxy works", "classroom")["grade"] == "not testable"
 
 
-def test_budgets_of_the_real_model_come_from_its_larger_sweep(tmp_path: Path) -> None:
-    """Its pool is another one: no run of the smaller sweep, and no Random beside a bin, may get into it."""
-
-    def runs(experiment: str, budgets: Sequence[int], losses: dict[str, float]) -> pd.DataFrame:
+def test_runs_of_the_real_model_come_from_its_profile_for_gpus(tmp_path: Path) -> None:
+    def runs(budgets: Sequence[int], losses: dict[str, float]) -> pd.DataFrame:
         rows = [
-            (experiment, task, "none" if selector == "random" else "less", selector, budget, bin_, -1, 0, *rest)
+            ("budget", task, "none" if selector == "random" else "less", selector, budget, -1, -1, 0, "query_loss", loss)
             for task in ("gsm8k", "codex", "bbh")
             for budget in budgets
-            for bin_ in (range(10) if experiment == "quantile" else [-1])
             for selector, loss in losses.items()
-            for rest in [("query_loss", loss + max(bin_, 0), "ok")]
         ]
-        return pd.DataFrame(rows, columns=ROW_COLUMNS)
+        return pd.DataFrame(rows, columns=ROW_COLUMNS[:-1]).assign(status="ok")
 
-    small, large = tmp_path / "smollm2", tmp_path / "smollm2" / "gpu"
-    large.mkdir(parents=True)
-    bins = runs("quantile", [16], {"round_robin": 1.0})
-    bins = pd.concat([bins, runs("budget", [16], {"random": 7.0})])
-    bins.to_csv(small / "quantiles.csv", index=False)
-    runs("budget", [16, 32], {"round_robin": 2.0, "random": 1.0}).to_csv(small / "budgets.csv", index=False)
-    runs("budget", [16, 64], {"round_robin": 1.0, "random": 2.0}).to_csv(large / "budgets.csv", index=False)
-
-    def line(claim: str) -> pd.Series:
-        return row(scorecard(results=tmp_path, sources=["smollm2"]), claim, "smollm2")
-
-    assert (line("LESS+RR beats Random")["estimate"], line("LESS+RR beats Random")["n"]) == (pytest.approx(50), 3)
-    assert line("LESS's nearest bin has the lower query loss")["grade"] == "not testable"
-    assert line("LESS distance predicts the loss in every task")["estimate"] == pytest.approx(1)
-    (large / "budgets.csv").unlink()
-    assert line("LESS+RR beats Random")["estimate"] < 0
+    here, there = tmp_path / "smollm2", tmp_path / "smollm2" / "gpu"
+    there.mkdir(parents=True)
+    runs([16, 32], {"round_robin": 2.0, "random": 1.0}).to_csv(here / "budgets.csv", index=False)
+    runs([16, 64], {"round_robin": 1.0, "random": 2.0}).to_csv(there / "budgets.csv", index=False)
+    line = row(scorecard(results=tmp_path, sources=["smollm2"]), "LESS+RR beats Random", "smollm2")
+    assert (line["estimate"], line["n"]) == (pytest.approx(50), 3)
 
 
 def test_random_beside_another_experiment_is_no_sweep() -> None:
