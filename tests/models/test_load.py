@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from unittest import mock
 
 import numpy as np
@@ -211,6 +212,18 @@ def test_a_failed_conversion_leaves_nothing(
     assert list((tmp_path / "cache" / "models").iterdir()) == []
 
 
+def test_the_special_tokens_are_those_of_the_file_whatever_transformers_read() -> None:
+    """Some versions end every answer of SmolLM2 with the token that begins a turn: losses are off by a tenth."""
+    pytest.importorskip("gguf")
+    try:
+        file = model_files.smollm2_file()
+    except InputError:
+        pytest.skip("the extra smollm2 is not installed")
+    read = SimpleNamespace(eos_token="<1>", pad_token=None, convert_ids_to_tokens=lambda index: f"<{index}>")
+    model_files.name_special_tokens(read, file)  # type: ignore[arg-type]
+    assert (read.bos_token, read.eos_token, read.unk_token, read.pad_token) == ("<1>", "<2>", "<0>", "<2>")
+
+
 @pytest.mark.slow
 def test_smollm2_equals_its_gguf_file() -> None:
     """The first run converts the file (about half a minute)."""
@@ -233,6 +246,7 @@ def test_smollm2_equals_its_gguf_file() -> None:
             expected = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
             np.testing.assert_allclose(state[pairs.pop(tensor.name)].numpy(), expected, rtol=1e-6)
     assert not pairs
+    assert lm.tokenizer.eos_token == "<|im_end|>"
     ids = lm.tokenizer("The capital of France is", return_tensors="pt")["input_ids"]
     assert lm.tokenizer.decode(int(lm.model(ids).logits[0, -1].argmax())) == " Paris"
 
