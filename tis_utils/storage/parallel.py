@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -28,6 +29,8 @@ def run_all(
     if jobs < 1:
         raise InputError(f"jobs = {jobs}: at least one is needed.")
     call = partial(_with_settings, _settings(), call)
+    # loky replaces a worker that has grown, as one does that has trained, and finishes its work
+    warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given", category=UserWarning)
     with ENGINES[engine](jobs), tqdm(total=len(items), desc=what, unit=unit) as bar:
         return _WithBar(bar, n_jobs=min(jobs, max(1, len(items))))(delayed(call)(item) for item in items)
 
