@@ -229,7 +229,7 @@ def keep(out: Path) -> None:
 
 
 def _keep_runs(study: Study, out: Path, runs: list[dict], seconds: float, machine: dict[str, str]) -> None:
-    """Every seed and budget of a grid that is whole, from what was stored before and what came back."""
+    """Every run of a grid, from what was stored before and what came back."""
     found = stored_results.read_runs(PROFILE)
     done = {n: RunSpec(**run["spec"]) for n, run in enumerate(runs) if (out / "runs" / f"{n}.csv").exists()}
     others = [n for n, spec in done.items() if study.picks(spec).tolist() != runs[n]["picks"]]
@@ -240,13 +240,12 @@ def _keep_runs(study: Study, out: Path, runs: list[dict], seconds: float, machin
             found[key] = pd.read_csv(out / "runs" / f"{number}.csv").assign(subset=study.subset(spec))
     for name in GRIDS:
         keys = {spec: stored_results.run_key(study.recipe(spec)) for spec in specs_of(study, name)}
-        gaps = {(spec.seed, spec.budget) for spec, key in keys.items() if key not in found}
-        whole = {spec: key for spec, key in keys.items() if (spec.seed, spec.budget) not in gaps}
-        print(f"{name}: {len(whole)} of {len(keys)} runs; not whole (seed, budget): {sorted(gaps)}")
-        if whole:
-            rows = pd.concat(found[key].assign(**asdict(spec), key=key) for spec, key in whole.items())
+        done_here = {spec: key for spec, key in keys.items() if key in found}
+        print(f"{name}: {len(done_here)} of {len(keys)} runs")
+        if done_here:
+            rows = pd.concat(found[key].assign(**asdict(spec), key=key) for spec, key in done_here.items())
             columns = [*SPEC_COLUMNS, "metric", "value", "status", "subset", "key"]
-            share = seconds * len(whole) / max(1, len(done))
+            share = seconds * len(done_here) / max(1, len(done))
             stored_results.write_runs(PROFILE, name, rows[columns], share, environment=machine)
 
 
