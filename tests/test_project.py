@@ -102,7 +102,8 @@ def test_every_import_is_declared() -> None:
     local = {canonicalize_name(path.stem) for path in tracked("tests/*.py")}
     for_tests = {name: path for name, path in imported(tracked("tests/**.py")).items() if name not in local}
     assert {name: path for name, path in for_readers.items() if name not in names_of(["smollm2", "cluster"])} == {}
-    assert {name: path for name, path in for_tests.items() if name not in names_of(["smollm2", "dev"])} == {}
+    elsewhere = {"bergson", "dattri"}  # in the environment of tests/benchmarks/peers.sh
+    assert for_tests.keys() - names_of(["smollm2", "dev"]) - elsewhere == set()
 
 
 def test_everything_declared_is_imported_or_has_a_reason() -> None:
