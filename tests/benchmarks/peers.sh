@@ -5,7 +5,6 @@
 set -e
 peers="$(cd "$(dirname "$0")/../.." && pwd)/build/peers"
 python3 -m venv "$peers"
-"$peers/bin/pip" install -q torch==2.13.0 --index-url "${TORCH_INDEX:-https://download.pytorch.org/whl/cpu}" ||
-    "$peers/bin/pip" install -q torch==2.13.0
+"$peers/bin/pip" install -q torch==2.13.0  # first, so that the others find it
 "$peers/bin/pip" install -q torch==2.13.0 transformers==5.23.0 peft==0.21.2 bergson==2.5.1 dattri==0.3.0
 "$peers/bin/pip" uninstall -q -y torchvision torchaudio
