@@ -241,6 +241,8 @@ def _keep_runs(study: Study, out: Path, runs: list[dict], seconds: float, machin
     for name in GRIDS:
         keys = {spec: stored_results.run_key(study.recipe(spec)) for spec in specs_of(study, name)}
         done_here = {spec: key for spec, key in keys.items() if key in found}
+        met = {(s.budget, s.seed) for s in done_here if s.selector not in ("random", NONE)} | {(0, 0)}
+        done_here = {s: key for s, key in done_here.items() if (s.budget, s.seed) in met}  # no Random without rivals
         print(f"{name}: {len(done_here)} of {len(keys)} runs")
         if done_here:
             rows = pd.concat(found[key].assign(**asdict(spec), key=key) for spec, key in done_here.items())
