@@ -392,10 +392,10 @@ def test_stored_runs_of_the_book_are_judged_like_published_ones(tmp_path: Path) 
 def test_runs_of_the_real_model_come_from_its_profile_for_gpus(tmp_path: Path) -> None:
     def runs(budgets: Sequence[int], losses: dict[str, float]) -> pd.DataFrame:
         rows = [
-            ("budget", task, "none" if selector == "random" else "less", selector, budget, -1, -1, 0, "query_loss", loss)
+            ("budget", task, "none" if name == "random" else "less", name, budget, -1, -1, 0, "query_loss", loss)
             for task in ("gsm8k", "codex", "bbh")
             for budget in budgets
-            for selector, loss in losses.items()
+            for name, loss in losses.items()
         ]
         return pd.DataFrame(rows, columns=ROW_COLUMNS[:-1]).assign(status="ok")
 
