@@ -14,6 +14,7 @@
     folds: all("details, .admonition.dropdown, .tis-quiz").filter((e) => !e.parentElement.closest("details, .tis-quiz")).length,
     dumps: all(".cell_output .output:is(.text_plain, .stream, .stderr) pre").filter(output).length,
     minutes: +(article.innerText.match(/To read: (\d+) minutes/) ?? [0, 0])[1],
+    boxed: !!article.querySelector(".cell.tag_finding .cell_output blockquote"),
     question: top(article.querySelector("h1 ~ p, section > p")),
     finding: top(finding),
     figure: top(all("figure.tis-figure, figure.tis-plotly, .pg").find((e) => e.checkVisibility())),
