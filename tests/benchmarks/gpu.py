@@ -5,7 +5,7 @@
     python tests/benchmarks/gpu.py keep OUT               # here again: numbers and runs into data/results
 
 `run` needs torch, transformers, peft, scikit-learn and what `pack` put beside the data. Each part writes its own files,
-and one that fails says so in gpu.json and does not stop the others. Subsets are chosen where they are packed, but for
+and one that fails says so in its report and does not stop the others. Subsets are chosen where they are packed, but for
 those of features that are not stored: `features` makes them there, and `run … --only late` does their runs. What is
 stored already is not planned again.
 """
