@@ -102,7 +102,7 @@ def choice_accuracy(model: LanguageModel, queries: Sequence[Query], *, max_lengt
     if not asked:
         return float("nan")
     texts = [_choice(query, choice, model, max_length) for query, choices, _ in asked for choice in choices]
-    scores = -_losses(model, texts) * [(text.labels != IGNORE).sum() for text in texts]
+    scores = -_losses(model, texts) * [(text.labels[1:] != IGNORE).sum() for text in texts]
     ends = np.cumsum([len(choices) for _, choices, _ in asked])
     likeliest = [int(part.argmax()) for part in np.split(scores, ends[:-1])]
     return float(np.mean([best == right for best, (_, _, right) in zip(likeliest, asked, strict=True)]))
