@@ -11,7 +11,7 @@ export PYTHONUTF8 := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book pdf sphinx test check commands bench gpu mutate clean tiny-model mini-model lock
+.PHONY: help setup book pdf sphinx test check commands bench bench-store gpu mutate clean tiny-model mini-model lock
 
 help: ## Show this list
 	@echo "Usage: make TARGET [PROFILE=classroom] [PYTHON=python3]"; echo
@@ -69,6 +69,9 @@ commands: setup ## Execute every command that a page prints, whole chapters too 
 
 bench: setup ## Time the fast code against plain baselines, as ratios
 	@for script in tests/benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+bench-store: setup ## Time LESS again for chapter 02 (about four minutes; nothing else should run), data/results/bench
+	@$(BIN)/python tests/benchmarks/bench_less.py --store
 
 gpu: setup ## The GPU kit: equal numbers, speed, SmolLM2's grids; without a GPU a rehearsal with tiny shapes
 	@$(BIN)/python tests/benchmarks/gpu.py $$($(BIN)/python -c 'import torch; print("run" if torch.cuda.is_available() else "rehearse")') build/gpu-pack build/gpu

@@ -9,13 +9,9 @@ asserted: clocks differ between machines.
 from __future__ import annotations
 
 import argparse
-import json
 import resource
-import subprocess
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -92,37 +88,6 @@ def bare(less: LESS, encoded: list[Encoded]) -> None:
         each_batch(work, encoded, less.lm.pad_id, less.lm.device, less.batch_tokens)
 
 
-def bench_peers(less: LESS, encoded: list[Encoded], point: Checkpoint, batched: float) -> None:
-    """Print bergson's and dattri's CPU seconds for the same factors and texts, in an environment of their own."""
-    here = Path(__file__).parent
-    python = here.parent.parent / "build" / "peers" / "bin" / "python"
-    if not python.exists():
-        print("  bergson, dattri: no environment yet; sh tests/benchmarks/peers.sh makes it (minutes, 2 GB)")
-        return
-    put_weights(less.model, point.weight)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        less.lm.model.save_pretrained(folder / "base")
-        less.model.save_pretrained(folder / "adapter")
-        rows = [{"input_ids": e.ids.tolist(), "labels": e.labels.tolist()} for e in encoded]
-        (folder / "texts.json").write_text(json.dumps(rows))
-        command = [python, here / "peers.py", name, str(torch.get_num_threads())]
-        ran = subprocess.run(command, capture_output=True, text=True)
-    if ran.returncode:
-        print(f"  bergson, dattri: did not run ({ran.stderr.strip()[-200:]})")
-        return
-    for peer, took in json.loads(ran.stdout.splitlines()[-1]).items():
-        print(
-            f"  {peer}: {took if isinstance(took, str) else f'{took:.1f} s, {took / batched:.1f} times batched LESS'}"
-        )
-
-
-def paired(one: Callable[[], object], other: Callable[[], object], rounds: int = 5) -> tuple[float, float]:
-    """Median CPU seconds of `one`, and median ratio to `other`, of alternating runs after one that does not count."""
-    pairs = [(clock(one)[0], clock(other)[0]) for _ in range(rounds + 1)][1:]
-    return float(np.median([a for a, _ in pairs])), float(np.median([a / b for a, b in pairs]))
-
-
 def bench_less(count: int) -> None:
     """Batched against one by one on the tiny model; only a tenth of the texts goes one by one."""
     lm = load_model("tiny")
@@ -156,11 +121,6 @@ def bench_less(count: int) -> None:
     print(f"  ratio one by one with the dense projection / batched: wall {slow_wall / 10 / batched_wall * count:.0f}")
     most = (single / len(few) / floor * count, single_wall / len(few) / floor_wall * count)
     print(f"  no batched method can beat one by one / base model alone: CPU {most[0]:.1f}, wall {most[1]:.1f}")
-    part = encoded[:120]
-    took, ratio = paired(lambda: less._one_checkpoint(part, point, True, ""), lambda: bare(less, part))
-    took = took / len(part) * 1000
-    print(f"  {len(part)} texts, medians of 5 alternating runs: {took:.1f} s, {ratio:.2f} times the base model alone")
-    bench_peers(less, part, point, took)
     print(f"  peak memory so far: {peak():.0f} MiB")
 
 

@@ -13,9 +13,11 @@ from tis_utils.evidence.selections import (
     composition,
     distances,
     diversity,
+    halves_overlap,
     ladder,
     mean_overlap,
     picks_of,
+    token_budgets,
 )
 from tis_utils.examples.kinds import view
 from tis_utils.experiments import NONE, RunSpec, Study
@@ -88,3 +90,32 @@ def test_picks_of_methods_are_those_of_the_study(study: Study) -> None:
     overlap = mean_overlap(taken, 5, ["representation", "selector"])
     pairs = [part["picks"].tolist() for _, part in taken.groupby("task")]
     assert overlap.iloc[0, 1] == pytest.approx(100 * np.mean([jaccard(a[:5], b[:5]) for a, b in pairs]))
+
+
+def test_a_budget_in_tokens_is_filled_in_the_order_of_the_picks(study: Study) -> None:
+    table = token_budgets(study, ["mine", "random"])
+    tokens, tasks, seed = study.answer_tokens, study.profile.tasks, study.profile.seeds[0]
+    budget = study.profile.budgets[0]
+    picks = [study.picks(RunSpec(task, "mine", "round_robin", budget, seed)) for task in tasks]
+    assert table.loc["mine", ("answer tokens per pick", budget)] == np.mean([tokens[p].mean() for p in picks])
+    counts = []
+    for task in tasks:  # from the definition: picks until they hold the tokens of `budget` average candidates
+        rest, taken = study.order("mine", task).tolist(), []
+        while rest and sum(tokens[taken]) < budget * tokens.mean():
+            taken.append(rest.pop(0))
+        counts.append(len(taken))
+    assert table.loc["mine", ("examples for the same tokens", budget)] == np.mean(counts)
+    assert table.index.tolist() == ["mine", "Random"]
+
+
+def test_halves_of_the_queries_overlap_as_their_picks_do(study: Study) -> None:
+    table = halves_overlap(study, ["mine"], 6, range(3))
+    assert table.groupby("panel").size().to_dict() == dict.fromkeys(
+        ["Half and all queries", "Half and half"], len(study.profile.tasks)
+    )
+    task, seed = study.profile.tasks[0], study.profile.seeds[0]
+    runs = [RunSpec(task, "mine", "round_robin", 6, seed, "resample", draw=d) for d in range(3)]
+    a, b, c = map(study.picks, runs)
+    expected = [jaccard(a, b), jaccard(a, c), jaccard(b, c)]
+    row = table[(table["panel"] == "Half and half") & (table["label"] == task)].iloc[0]
+    assert row[["value", "low", "high"]].tolist() == [np.mean(expected), min(expected), max(expected)]

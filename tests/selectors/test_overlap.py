@@ -23,3 +23,8 @@ def test_chance_jaccard_equals_all_pairs_of_subsets(pool: int, size: int) -> Non
     subsets = [set(c) for c in itertools.combinations(range(pool), size)]
     expected = mean(len(a & b) / len(a | b) for a in subsets for b in subsets)
     assert overlap.chance_jaccard(pool, size) == pytest.approx(expected)
+
+
+def test_mean_jaccard_is_over_all_pairs_and_zero_without_one() -> None:
+    assert overlap.mean_jaccard([[1, 2], [2, 3], [1, 2]]) == pytest.approx((1 / 3 + 1 + 1 / 3) / 3)
+    assert overlap.mean_jaccard([[1, 2]]) == 0

@@ -171,6 +171,13 @@ def mean_leads(data: Cube, over: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["method", "value", "low", "high"])
 
 
+def spread(data: Cube, methods: Sequence[str], over: str) -> Floats:
+    """Standard deviation over some methods in per cent of the mean of `over`, mean over budgets, (T,)."""
+    at = [data.methods.index(method) for method in (over, *methods)]
+    relative = 100 * data.mean[:, at[1:]] / data.mean[:, at[:1]]  # (T, K, S)
+    return relative.std(axis=1, ddof=1).mean(axis=-1)
+
+
 def lead_changes(old: Cube, new: Cube, over: str) -> pd.DataFrame:
     """By how many points the lead over a method, mean over budgets, is larger in `new`; paired by task.
 

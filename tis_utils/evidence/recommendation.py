@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 
 from tis_utils.evidence import statistics as stats
-from tis_utils.evidence.cube import Cube, lead_estimates
+from tis_utils.evidence.cube import Cube, cube, lead_estimates
 from tis_utils.evidence.published import EMBED, LESS, RDS
 from tis_utils.evidence.published_analysis import below_zero_shot, method_name, published_cube
 from tis_utils.evidence.ranks import leave_one_out
 from tis_utils.evidence.statistics import Estimate, Floats
-from tis_utils.evidence.tables import RANDOM, ZERO_SHOT
+from tis_utils.evidence.tables import LOSSES, RANDOM, ZERO_SHOT
 
 ANY = "any"
 COMPUTE = {
@@ -205,3 +205,34 @@ def share_below_untuned() -> pd.Series:
     """Share of the fine-tuned cells (model, task, pool, method) that score below the untuned model, by budget."""
     data = published_cube("downstream")
     return pd.Series(below_zero_shot(data).mean(axis=(0, 1, 2, 3)), data.budgets, name="share below untuned")
+
+
+# --- the same rules on runs of your own, with one model ----------------------------------------------
+
+TASK_RULES = {  # what a rule always says
+    "Never fine-tune": ZERO_SHOT,
+    "Always EMBED, RR": EMBED,
+    "Always RDS+, RR": RDS,
+    "Always LESS, RR": LESS,
+    "Always LESS, UOT": "less/uot",
+}
+
+
+def task_policies(rows: pd.DataFrame, metric: str = "test_loss") -> dict[str, Floats]:
+    """What rules gain over Random in runs of one model, each (T, S), in numbers that add up.
+
+    "Best on other tasks" takes, by budget, the option that was best on the tasks which it is not paid for.
+    """
+    data = cube(rows, metric, "both", [RANDOM, *TASK_RULES.values()])
+    gain = data.gain(RANDOM)  # (T, K, S)
+    options = gain[:, None, None, [data.methods.index(method) for method in OPTIONS]]
+    won = {rule: gain[:, data.methods.index(method)] for rule, method in TASK_RULES.items()}
+    return won | {"Best on other tasks": best_on_others(options)[:, 0, 0], "Oracle": gain.max(axis=1)}
+
+
+def task_policy_table(rows: pd.DataFrame, metric: str = "test_loss") -> pd.DataFrame:
+    """Mean of :func:`task_policies`, per cent of loss or points, with intervals over tasks: label, value, low, high."""
+    won = task_policies(rows, metric)
+    means = {rule: stats.mean_estimate(gain.mean(axis=1)) for rule, gain in won.items()}
+    means = {rule: mean.per_cent() if metric in LOSSES else mean for rule, mean in means.items()}
+    return pd.DataFrame([(rule, *mean) for rule, mean in means.items()], columns=["label", "value", "low", "high"])

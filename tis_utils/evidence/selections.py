@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -80,6 +82,51 @@ def mean_overlap(taken: pd.DataFrame, budget: int, by: Sequence[str] = ("selecto
     methods = {" + ".join(label(str(name)) for name in key): picks for key, picks in groups}
     table = [[100 * np.mean(list(map(jaccard, a, b))) for a in methods.values()] for b in methods.values()]
     return pd.DataFrame(table, list(methods), list(methods))
+
+
+def token_budgets(study: Study, methods: Sequence[str]) -> pd.DataFrame:
+    """How much text a budget is, by representation with round-robin or ``random``, mean over tasks.
+
+    Random counts with all seeds of the profile, the others with the first.
+
+    Returns
+    -------
+    DataFrame
+        Methods × ("answer tokens per pick", budget) and ("examples for the same tokens", budget).
+    """
+    rows, tokens = {}, study.answer_tokens  # (N,)
+    for method, budget in product(methods, study.profile.budgets):
+        how = (NONE, method) if method == "random" else (method, "round_robin")
+        seeds = study.profile.seeds if method == "random" else study.profile.seeds[:1]
+        runs = [RunSpec(task, *how, budget, seed) for task in study.profile.tasks for seed in seeds]
+        lengths = [tokens[study.picks(run)].mean() for run in runs]
+        counts = [len(study.picks(replace(run, experiment="tokens"))) for run in runs]
+        rows[label(method), "answer tokens per pick", budget] = np.mean(lengths)
+        rows[label(method), "examples for the same tokens", budget] = np.mean(counts)
+    return pd.Series(rows).unstack([1, 2]).reindex([label(method) for method in methods]).sort_index(axis=1)
+
+
+def halves_overlap(study: Study, methods: Iterable[str], budget: int, draws: Iterable[int]) -> pd.DataFrame:
+    """Jaccard overlap of round-robin's picks for random halves of the queries, by task and representation.
+
+    Returns
+    -------
+    DataFrame
+        Columns panel ("Half and half", over pairs of draws, or "Half and all queries", over draws), label (the task),
+        representation, value (the mean), low and high (the smallest and the largest).
+    """
+    rows = []
+    for task, method in product(study.profile.tasks, methods):
+        run = RunSpec(task, method, "round_robin", budget, study.profile.seeds[0])
+        halves = [study.picks(replace(run, experiment="resample", draw=draw)) for draw in draws]
+        pairs = {
+            "Half and half": list(combinations(halves, 2)),
+            "Half and all queries": [(half, study.picks(run)) for half in halves],
+        }
+        for panel, sides in pairs.items():
+            values = [jaccard(*side) for side in sides]
+            rows.append((panel, task, method, np.mean(values), min(values), max(values)))
+    return pd.DataFrame(rows, columns=["panel", "label", "representation", "value", "low", "high"])
 
 
 def composition(study: Study, taken: pd.DataFrame, budget: int) -> pd.DataFrame:
