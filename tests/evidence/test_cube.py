@@ -13,7 +13,7 @@ from evidence_support import at, plain
 from scipy.stats import ttest_1samp
 
 from tis_utils.errors import InputError
-from tis_utils.evidence.cube import cube, lead_changes, lead_estimate, leads, leads_text, mean_leads
+from tis_utils.evidence.cube import cube, lead_changes, lead_estimate, leads, leads_text, mean_leads, spread
 from tis_utils.evidence.published import LESS
 from tis_utils.evidence.published_analysis import published_cube
 from tis_utils.evidence.tables import RANDOM, ZERO_SHOT
@@ -210,3 +210,11 @@ def test_leads_as_text_stand_in_the_order_of_the_rows():
     assert list(table.index) == ["LESS", "EMBED"]
     assert table.loc["LESS", 25] == "+12 [−3, +21]"
     assert pd.isna(table.loc["EMBED", 50])
+
+
+def test_spread_is_the_sd_of_methods_in_per_cent_of_the_reference(sweep_rows):
+    data = cube(sweep_rows(), "test_loss", "representation")
+    expected = [
+        np.mean([stdev(100 * data.mean[t, [0, 1], s] / data.mean[t, 2, s]) for s in range(3)]) for t in range(2)
+    ]
+    assert spread(data, ["embed", "less"], "random") == pytest.approx(expected)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tis_utils.evidence import published
@@ -130,3 +131,25 @@ def test_shares_below_the_untuned_model_by_plain_counting() -> None:
     shares = advice.share_below_untuned()
     assert shares[500] == pytest.approx(np.mean(worse))
     assert shares.is_monotonic_decreasing
+
+
+def test_rules_on_own_runs_are_paid_for_on_the_task_left_out() -> None:
+    """Two tasks with opposite favourites: what was best on the other task is the worst choice here."""
+    losses = {"random": (1.0, 1.0), "none": (2.0, 2.0), "embed": (0.5, 4.0), "rds": (0.9, 0.9), "less": (4.0, 0.5)}
+    rows = [
+        ("budget", task, name if name != "random" else "none", selector, budget, seed, "test_loss", loss)
+        for name, pair in losses.items()
+        for task, loss in zip(("words", "pick"), pair, strict=True)
+        for selector, budget in {
+            "random": [("random", 8)], "none": [("none", 0)], "less": [("round_robin", 8), ("uot", 8)],
+        }.get(name, [("round_robin", 8)])
+        for seed in (0, 1)
+    ]  # fmt: skip
+    columns = ["experiment", "task", "representation", "selector", "budget", "seed", "metric", "value"]
+    frame = pd.DataFrame(rows, columns=columns).assign(status="ok", bin=-1, draw=-1)
+    won = advice.task_policies(frame)
+    assert won["Always RDS+, RR"][:, 0] == pytest.approx([np.log(1 / 0.9)] * 2)
+    assert won["Best on other tasks"][:, 0] == pytest.approx([np.log(1 / 4)] * 2)
+    assert won["Oracle"][:, 0] == pytest.approx([np.log(2)] * 2)
+    table = advice.task_policy_table(frame).set_index("label")
+    assert table.loc["Never fine-tune", "value"] == pytest.approx(-100)
