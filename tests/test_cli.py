@@ -5,20 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+import tests_support
 from tis_utils import cli
 from tis_utils.book.doctor import Check, Report, examine
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def tis(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from tis_utils.cli import main; main()", *words]
-    environment = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1", **variables}
-    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False, env=environment)
+tis = partial(tests_support.tis, COLUMNS="100", NO_COLOR="1")
 
 
 def test_help_names_every_command() -> None:

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import multiprocessing
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from subprocess import CompletedProcess
 from types import ModuleType
 
 import nbformat
@@ -13,6 +19,34 @@ from transformers import PreTrainedTokenizerFast
 
 from tis_utils import paths
 from tis_utils.examples.text import Example, Query, chat_prompt
+
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(  # what others wrote and takes seconds to import; ours is imported anew by every command
+    ["datasets", "ot", "pandas", "peft", "reasoning_gym", "scipy.stats", "sentence_transformers", "sklearn.cluster",
+     "sklearn.feature_extraction.text", "sklearn.manifold", "transformers.trainer"]
+)  # fmt: skip
+
+
+def tis(*words: str, folder: Path = paths.ROOT, **variables: str) -> CompletedProcess[str]:
+    """The command line in a process of its own and in a folder; the variables are added to those of this process."""
+    with tempfile.TemporaryDirectory() as scratch:
+        streams = [Path(scratch) / name for name in ("stdout", "stderr")]
+        process = FORKS.Process(target=_command, args=(words, folder, os.environ | variables, streams))
+        process.start()
+        process.join()
+        return CompletedProcess(words, process.exitcode or 0, *(path.read_text(encoding="utf-8") for path in streams))
+
+
+def _command(words: Sequence[str], folder: Path, variables: Mapping[str, str], streams: Sequence[Path]) -> None:
+    os.environ.clear()
+    os.environ.update(variables)
+    os.chdir(folder)
+    sys.argv = ["tis", *words]
+    for number, path in enumerate(streams, 1):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
+    from tis_utils.cli import main
+
+    main()
 
 
 def extension(name: str) -> ModuleType:

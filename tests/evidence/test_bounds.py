@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from itertools import product
 
@@ -37,6 +38,11 @@ class Instance:
         self.random = self.sample(self.pool, self.budget)  # with replacement
         near = np.argsort(np.linalg.norm(self.pool[0] - self.queries[0].mean(0), axis=1))[: self.budget]
         self.selected = self.pool[0][near], self.pool[1][near]  # looked at the queries
+        self.subset = self.random if self.budget % 2 else self.selected
+
+    @functools.cached_property
+    def distance(self) -> float:
+        return w1(self.subset[0], self.queries[0])
 
     def draw(self, n: int, shift: float) -> tuple[np.ndarray, np.ndarray]:
         x = self.rng.normal(size=(n, self.p)) + shift
@@ -110,10 +116,8 @@ def test_duality_holds_for_random_lipschitz_functions(instances: list[Instance])
 def test_query_risk_bound_holds_on_random_instances(instances: list[Instance]) -> None:
     failures = 0
     for one in instances:
-        subset = one.random if one.budget % 2 else one.selected
-        theta = ridge_fit(*subset, one.mu) if one.m % 2 else one.parameter()
-        distance = w1(subset[0], one.queries[0])
-        bound = bounds.query_risk_bound(one.setting, theta, subset, one.queries, distance, DELTA)
+        theta = ridge_fit(*one.subset, one.mu) if one.m % 2 else one.parameter()
+        bound = bounds.query_risk_bound(one.setting, theta, one.subset, one.queries, one.distance, DELTA)
         assert absolute_risk(theta, *one.queries) <= (bound["bound"] - bound["sampling"]) * ROUND
         failures += absolute_risk(theta, *one.population) > bound["bound"]
     assert failures <= DELTA * INSTANCES
@@ -121,15 +125,14 @@ def test_query_risk_bound_holds_on_random_instances(instances: list[Instance]) -
 
 def test_the_chain_of_two_distances_never_fails(instances: list[Instance]) -> None:
     for one in instances:
-        subset = one.random if one.budget % 2 else one.selected
-        distances = w1(subset[0], one.queries[0]), w1(one.queries[0], one.population[0])
-        bound = bounds.two_distance_bound(one.setting, one.parameter(), subset, one.population, *distances)
+        distances = one.distance, w1(one.queries[0], one.population[0])
+        bound = bounds.two_distance_bound(one.setting, one.parameter(), one.subset, one.population, *distances)
         assert bound["bound"] == pytest.approx(sum(bound.values()) - bound["bound"])
         assert bound["subset_to_queries"] + bound["queries_to_target"] == pytest.approx(
             2 * one.setting.rho * sum(distances)
         )
-        theta = ridge_fit(*subset, one.mu)
-        bound = bounds.two_distance_bound(one.setting, theta, subset, one.population, *distances)
+        theta = ridge_fit(*one.subset, one.mu)
+        bound = bounds.two_distance_bound(one.setting, theta, one.subset, one.population, *distances)
         assert absolute_risk(theta, *one.population) <= bound["bound"] * ROUND
 
 

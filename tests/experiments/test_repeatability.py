@@ -36,7 +36,8 @@ def test_the_worst_task_counts() -> None:
 
 
 def test_a_failing_process_is_an_error_that_says_which() -> None:
-    study = Study(load_profile("smoke").model_copy(update={"model": "no such folder"}))
+    small = load_profile("smoke", tasks=["words"], pool_size=100, budgets=[4])
+    study = Study(small.model_copy(update={"model": "no such folder"}))
     with pytest.raises(RunError, match=r"repeatability failed under one thread: .*no such folder"):
         repeatability.measured(study)
 

@@ -7,8 +7,6 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import nbformat
 import pandas as pd
 import pytest
 
+from tests_support import tis
 from tis_utils import paths
 from tis_utils.book.arguments import join_pairs
 from tis_utils.book.parameters import check_parameters, find_notebook, read_values
@@ -113,9 +112,6 @@ def test_a_printed_command_works(command: str, folder: Path, tmp_path: Path) -> 
         pytest.skip("a whole chapter: `make commands` runs it")
     here = tmp_path / "reader"  # a folder each: they write files of the same names
     shutil.copytree(folder, here, ignore=shutil.ignore_patterns("cache"))
-    start = [sys.executable, "-c", "from tis_utils.cli import main; main()"]
     variables = {"TIS_CACHE": str(folder / "cache"), "TQDM_DISABLE": "1", "PYTHONPATH": str(paths.ROOT)}
-    done = subprocess.run(
-        [*start, *small(command)], capture_output=True, text=True, check=False, cwd=here, env=os.environ | variables
-    )
+    done = tis(*small(command), folder=here, **variables)
     assert done.returncode == 0, f"tis {' '.join(small(command))}\n{done.stderr[-2000:]}"

@@ -114,11 +114,19 @@ class Study(Similarities):
         return extra | {
             "spec": asdict(spec),
             "features": self.feature_recipe(spec.representation),
-            "queries": digest(self.data.queries[spec.task]),
-            "test": digest(self.data.test[spec.task]),
+            **self._task_digests[spec.task],
             **self.run_settings,
             "metric": metric,
             "versions": versions(selector, "subset", *steps_of(metric)),
+        }
+
+    @functools.cached_property
+    def _task_digests(self) -> dict[str, dict[str, str]]:
+        """Of the queries and held-out examples of every task: hundreds of runs share them."""
+        queries, test = self.data.queries, self.data.test
+        return {
+            task: {"queries": digest(queries[task]), "test": digest(test[task])}
+            for task in queries.keys() & test.keys()
         }
 
     @functools.cached_property
@@ -170,5 +178,7 @@ def labelled(finished: Mapping[RunSpec, pd.DataFrame], columns: list[str] = ROW_
     """One tidy table of all runs: what a run is, then metric, value and status."""
     if not finished:
         return pd.DataFrame(columns=columns)
-    rows = [frame.assign(**asdict(spec)) for spec, frame in finished.items()]
-    return pd.concat(rows, ignore_index=True)[columns]
+    rows = pd.concat(finished.values(), ignore_index=True)
+    specs = pd.DataFrame([vars(spec) for spec in finished])
+    named = specs.loc[specs.index.repeat([len(frame) for frame in finished.values()])].reset_index(drop=True)
+    return pd.concat([named, rows], axis="columns")[columns]

@@ -58,6 +58,8 @@ def versions(*keys: str) -> dict[str, int]:
 
 def plain(value: Any) -> Any:
     """Turn nested settings into JSON-able data; arrays and long lists of examples become digests."""
+    if type(value) in (str, int, float, bool, type(None)):  # almost always
+        return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
