@@ -3,8 +3,6 @@
 A command imports what it needs when it runs: PyTorch takes seconds, and ``tis --help`` must not.
 """
 
-from __future__ import annotations
-
 import io
 import logging
 import os

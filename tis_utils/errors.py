@@ -1,7 +1,5 @@
 """The two errors meant for users, each one plain paragraph that the command line prints without a traceback."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 

@@ -1,7 +1,5 @@
 """What methods, tasks and metrics are called: one name each, in the whole book."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 

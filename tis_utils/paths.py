@@ -1,7 +1,5 @@
 """Where things live, and whether a file that a user names can be read or written, asked before the work starts."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Parameters from the command line and from files, read by the types of a notebook, and the line that a page prints."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """Build the book: execute the chapters that are out of date, render all pages."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """Commands about notebooks and the book, which :mod:`tis_utils.cli` registers."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -5,8 +5,6 @@ nothing that it can write but a temporary folder in memory. Elsewhere only noteb
 :func:`can_shut_in`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import json

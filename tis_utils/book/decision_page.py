@@ -1,7 +1,5 @@
 """The recommendation as a small page: five menus, a sentence, a table. It works from disk and by keyboard."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from typing import Any

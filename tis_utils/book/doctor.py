@@ -1,7 +1,5 @@
 """What this machine has, what it lacks, and what each profile needs (``tis doctor``)."""
 
-from __future__ import annotations
-
 import importlib.metadata
 import importlib.util
 import os

@@ -1,7 +1,5 @@
 """Execute a notebook through papermill, again only when something in the manifest beside its executed copy changed."""
 
-from __future__ import annotations
-
 import functools
 import logging
 import os

@@ -1,7 +1,5 @@
 """What an executed chapter shows: its finding, its figures, what it needs, its exercises."""
 
-from __future__ import annotations
-
 import base64
 import csv
 import html

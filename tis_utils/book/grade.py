@@ -4,8 +4,6 @@ What counts is what the assignment's own code gives under the submitted paramete
 well, shut in (:mod:`tis_utils.book.confined`), but only to see whether it reaches its end and prints the same answers.
 """
 
-from __future__ import annotations
-
 import ast
 import html
 import json

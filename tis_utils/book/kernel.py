@@ -1,7 +1,5 @@
 """The Python that executes notebooks: this one, whatever kernels Jupyter knows."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

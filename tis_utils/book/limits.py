@@ -1,7 +1,5 @@
 """A ceiling on memory: a run that needs more stops with a message instead of driving the machine into swapping."""
 
-from __future__ import annotations
-
 from types import ModuleType
 
 from tis_utils.errors import InputError

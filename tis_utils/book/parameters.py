@@ -1,7 +1,5 @@
 """Notebooks of the book and their parameters: what there is, what it means, what may be given."""
 
-from __future__ import annotations
-
 import difflib
 import functools
 import re

@@ -3,8 +3,6 @@
 Folds are open, solutions and answers included; links between pages lead to places in the document.
 """
 
-from __future__ import annotations
-
 import base64
 import logging
 import posixpath

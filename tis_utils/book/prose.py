@@ -1,7 +1,5 @@
 """Sentences of a notebook: people write them, code fills in the numbers, a box says where one does not hold."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from string import Formatter

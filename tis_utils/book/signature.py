@@ -4,8 +4,6 @@ A type is ``bool``, ``int``, ``float``, ``str``, ``dict``, ``list[…]`` of one 
 number shows, or ``Any``. It is the annotation's or the type comment's, else the default's.
 """
 
-from __future__ import annotations
-
 import ast
 import contextlib
 import io

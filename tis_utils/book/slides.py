@@ -1,7 +1,5 @@
 """Slides of the lecture plans: text from ``book/slides/slides.yaml``, figures and findings from executed chapters."""
 
-from __future__ import annotations
-
 import html
 from collections.abc import Callable, Mapping
 from pathlib import Path

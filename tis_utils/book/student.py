@@ -1,7 +1,5 @@
 """Copies of the notebooks for a class: the questions alone, and with the solutions; both read well in plain Jupyter."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A notebook under every combination of some parameters, and a table that says where each result lies."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Mapping, Sequence
 from itertools import product

@@ -1,7 +1,5 @@
 """Until which budget a method pays: where its lead over another one ends."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

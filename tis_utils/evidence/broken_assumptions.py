@@ -1,7 +1,5 @@
 """What becomes of the bounds when one assumption is given up: left side over right side, above 1 they are false."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 

@@ -5,8 +5,6 @@ In one setting (a model and a pool) tasks are the units of the interval: what wo
 pools: what would another model show? The rules of the grades are ``statistics.GRADES``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path

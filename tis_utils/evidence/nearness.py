@@ -1,7 +1,5 @@
 """What a representation holds to be near: neighbourhoods of a query, and a map of pool and queries."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

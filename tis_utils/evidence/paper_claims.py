@@ -11,8 +11,6 @@ Words. *Low* and *high* budgets are the smallest and the largest 40 % of a sourc
 doubly greedy.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial

@@ -1,7 +1,5 @@
 """The paper's published figures as one tidy table (origin and licence: data/published/README.md)."""
 
-from __future__ import annotations
-
 import hashlib
 from functools import cache
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What the paper's published budget experiment says: agreement of metrics, what seeds tell apart, estimates."""
 
-from __future__ import annotations
-
 from functools import cache
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Numbers per query become means over tasks with intervals over queries."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 

@@ -3,8 +3,6 @@
 The tests take cells to be independent, which tasks of one model are not: their p-values are too small.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 

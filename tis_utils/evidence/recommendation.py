@@ -5,8 +5,6 @@ yours is like none of them), on published models like yours. The selector is alw
 be better, and a rule that may choose among all of them gains no more on models left out.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product

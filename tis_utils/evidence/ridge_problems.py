@@ -3,8 +3,6 @@
 Groups of candidates have linear rules of their own; the target task is a mixture of the first two groups.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property

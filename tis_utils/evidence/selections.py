@@ -1,7 +1,5 @@
 """What the selectors pick, before anything is trained: orders, overlap, composition, distance, diversity."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace

@@ -4,8 +4,6 @@ Raw rows have ``value`` and ``seed``, aggregated ones ``mean``, ``sd``, ``n``; t
 selector ``none``, Random has selector ``random``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Literal, get_args
 

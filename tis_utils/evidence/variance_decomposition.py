@@ -1,7 +1,5 @@
 """Which choice moves the result: a two-way decomposition of variance, its noise, and what draws and seeds add."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from scipy.stats import f

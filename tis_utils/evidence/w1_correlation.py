@@ -1,7 +1,5 @@
 """W1 between a subset and the queries as a predictor of the loss of the model trained on the subset."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np

@@ -5,8 +5,6 @@ bbh (27 sub-tasks x 3 worked examples: 81), gsm8k (8) and mmlu (57 subjects: 282
 set on the Hub says. Problems of GSM-Symbolic (Mirzadeh et al. 2025) come from ``reasoning-gym``.
 """
 
-from __future__ import annotations
-
 import gzip
 import json
 import re

@@ -1,7 +1,5 @@
 """Which keys of a record stand for which of ours: ``prompt=question,response=answer``, or a YAML file that says it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

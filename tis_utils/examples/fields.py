@@ -1,7 +1,5 @@
 """One record as it is read: which keys hold something, which of them were read, what its content left out."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -21,8 +21,6 @@ messages), ``reasoning``, ``label`` (false: an answer that was rejected, skipped
 go to ``meta`` and are counted as not read. Null and NaN count as absent.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Pools and query sets through Hugging Face ``datasets``, from the Hub or a folder; no code of theirs is executed."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import logging

@@ -1,7 +1,5 @@
 """JSON texts into objects, strictly: what is no JSON, or could not be written again, is refused or mended aloud."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import re

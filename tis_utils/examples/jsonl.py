@@ -4,8 +4,6 @@ Without ``id``, file stem and line number make one; without ``source`` or ``task
 says and is not read is counted in the log.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 from collections import Counter

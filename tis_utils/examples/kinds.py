@@ -1,7 +1,5 @@
 """What a candidate is: the part of a pool it belongs to, and its kind from the point of view of a task."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """From a profile to data: pool, queries and held-out examples, whatever their source."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from tis_utils.errors import InputError

@@ -4,8 +4,6 @@ A turn becomes ``{"role", "content"}``, all of it text: reasoning stands in ``<t
 tool as JSON in ``<tool_call>`` behind it, as open models write them. A turn not to be learnt has ``"loss": False``.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import re

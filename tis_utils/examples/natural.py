@@ -4,8 +4,6 @@ HumanEval problems and MMLU examples that no query is about, the rest in equal p
 and far from the target tasks. All are free to use: HumanEval, MMLU, lm-eval (MIT), reasoning-gym (Apache-2.0).
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Iterator
 from itertools import count, islice
 

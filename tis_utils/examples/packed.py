@@ -1,7 +1,5 @@
 """What a file is by its first bytes, and compressed files read through, up to a bound: kilobytes can hold terabytes."""
 
-from __future__ import annotations
-
 import bz2
 import gzip
 import io

@@ -1,7 +1,5 @@
 """Subsets that others selected and published, found again in a pool: from the Hub, a folder or a file."""
 
-from __future__ import annotations
-
 import functools
 import re
 from collections import defaultdict

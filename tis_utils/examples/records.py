@@ -4,8 +4,6 @@ Recognised by what a file holds; only CSV and TSV by their names. Compressed fil
 (:mod:`tis_utils.examples.packed`).
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import json

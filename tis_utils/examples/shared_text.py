@@ -1,7 +1,5 @@
 """Texts that two sets share: such checks can find contamination, never show that there is none."""
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence

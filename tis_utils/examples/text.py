@@ -1,7 +1,5 @@
 """Candidates (chats to train on) and queries (prompts with the wanted answer): chat format, tokens, label masks."""
 
-from __future__ import annotations
-
 import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence

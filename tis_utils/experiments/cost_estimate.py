@@ -3,8 +3,6 @@
 Operations are 2 per parameter and token forward, 4 backward (Kaplan et al. 2020, table 1).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The experiments of the book by name: from a profile to the run specs of a grid."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection
 from itertools import product
 

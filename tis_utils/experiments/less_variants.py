@@ -1,7 +1,5 @@
 """What the choices inside LESS change: picks and losses under the variants of the released code."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from itertools import product
 from pathlib import Path

@@ -3,8 +3,6 @@
 Every condition is a process with an empty cache: threads and instruction sets are fixed when a process starts.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

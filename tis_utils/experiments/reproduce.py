@@ -1,7 +1,5 @@
 """Runs stored with the repository, repeated on the machine that builds a page, and what the page says about it."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import asdict

@@ -1,7 +1,5 @@
 """One fine-tuning run: train on a subset, measure."""
 
-from __future__ import annotations
-
 import functools
 import gc
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Run specs: which fine-tuning runs an experiment consists of."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product

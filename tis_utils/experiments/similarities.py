@@ -1,7 +1,5 @@
 """What all runs of a profile share: pool, queries, held-out examples, features, similarities."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Mapping
 from typing import Any

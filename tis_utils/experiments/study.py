@@ -3,8 +3,6 @@
 Runs that came with the repository (``data/results``) are read from there while their key fits; all others run here.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace

@@ -1,7 +1,5 @@
 """Which candidates a run trains on."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Protocol
 

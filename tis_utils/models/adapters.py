@@ -1,7 +1,5 @@
 """LoRA adapters as models: a folder with the factors only, which names the base model that they belong to."""
 
-from __future__ import annotations
-
 import json
 import warnings
 from pathlib import Path

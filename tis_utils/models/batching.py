@@ -1,7 +1,5 @@
 """Padded batches of similar length, and the mean loss of each example in a batch."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Downstream metrics beyond exact match, named as :mod:`tis_utils.profiles.metrics` says."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from tis_utils.errors import InputError

@@ -1,7 +1,5 @@
 """What a fine-tuned model is worth: loss on queries, loss on held-out examples, exact match."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Where a model's files are, which model they are, and GGUF files turned into safetensors once."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging

@@ -1,7 +1,5 @@
 """Fine-tune a base model on a selected subset, through the transformers Trainer."""
 
-from __future__ import annotations
-
 import copy
 import logging
 import math

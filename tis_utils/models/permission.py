@@ -1,7 +1,5 @@
 """Code that a model wrote is run only where the user has said so."""
 
-from __future__ import annotations
-
 import os
 import signal
 

@@ -4,8 +4,6 @@ Loading libraries do not insist on that. They fill weights that a file lacks wit
 output head of random numbers; features come out of both, and they mean nothing.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Chats as a model's own template writes them, with the loss on what the assistant says, its end mark included."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """Several tasks in one set of queries: pooled, or each with an equal share of the picks."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

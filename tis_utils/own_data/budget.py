@@ -1,7 +1,5 @@
 """How much to select: a number of examples, a share of the pool, or as many as fit a number of tokens."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """What is suspicious about a pool, its queries and a selection: duplicates, contamination, too little of something."""
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """The command ``tis compare``, which :mod:`tis_utils.cli` registers."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any
 

@@ -1,7 +1,5 @@
 """And how do you know? Fine-tune on a selection, on random subsets and not at all, and compare (``tis compare``)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial

@@ -1,7 +1,5 @@
 """What the features of a pool will cost, measured on a few of its texts before the rest is read."""
 
-from __future__ import annotations
-
 import copy
 import time
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Features that somebody has already, from files."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What a selection writes: the subset in the format that its name says, and beside it a table and a report."""
 
-from __future__ import annotations
-
 import base64
 import gzip
 import json

@@ -1,7 +1,5 @@
 """One page on a selection: what was read, what was picked, what to beware of. No script, no network."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path

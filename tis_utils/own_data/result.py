@@ -1,7 +1,5 @@
 """What a selection from your own files is."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 

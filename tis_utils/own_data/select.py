@@ -1,7 +1,5 @@
 """Select from your own data (``tis select``): pool and queries in, a `Selection` out."""
 
-from __future__ import annotations
-
 import functools
 import logging
 import time

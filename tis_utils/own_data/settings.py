@@ -1,7 +1,5 @@
 """Which models and settings a selection from your own data uses."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

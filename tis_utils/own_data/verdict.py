@@ -1,7 +1,5 @@
 """What held-out losses after fine-tuning say: a table, intervals, and whether a lead is more than noise of seeds."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import numpy as np

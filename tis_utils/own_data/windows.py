@@ -1,7 +1,5 @@
 """How much of the texts was read: the window of what read them, and the answers that lie behind its end."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Stacked bars: what was selected, what a pool holds, where variance comes from; boxes of lengths."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

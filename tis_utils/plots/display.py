@@ -1,7 +1,5 @@
 """Showing figures: alternative text always, the same bytes every time, a stacked version on a phone."""
 
-from __future__ import annotations
-
 import base64
 import html
 import io

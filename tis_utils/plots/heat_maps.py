@@ -1,7 +1,5 @@
 """Tables as colours: numbers, grades, transfer, what is known, a similarity matrix with its picks."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any

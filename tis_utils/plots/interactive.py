@@ -1,7 +1,5 @@
 """Figures that answer to the reader, by plotly: live in Jupyter, and in the book without a network."""
 
-from __future__ import annotations
-
 import html
 import json
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Estimates with intervals: dots and bars, one row per label, one colour per method or series."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """Lines: a measure against the budget, the distance quantile, the number of tasks, the value of an option."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Maps: a pool and its queries in the plane, and what was picked there."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

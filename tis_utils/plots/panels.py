@@ -1,7 +1,5 @@
 """What all figures share: panels at the width of a page, stacked on a phone, one legend, small print."""
 
-from __future__ import annotations
-
 import math
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence

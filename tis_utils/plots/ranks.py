@@ -1,7 +1,5 @@
 """Critical-difference diagrams (Demšar 2006): mean ranks on a line, bars join what is not told apart."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """Points against each other: fits and diagonals, gain against cost, coverage against depth."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from itertools import product
 from typing import Any

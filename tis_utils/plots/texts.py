@@ -1,7 +1,5 @@
 """Texts as figures: strips of tokens, boxes with arrows, the table of claims."""
 
-from __future__ import annotations
-
 import html
 from collections import Counter
 from collections.abc import Mapping, Sequence

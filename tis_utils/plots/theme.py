@@ -1,7 +1,5 @@
 """How methods and kinds of examples look: one colour each, in the whole book; the matplotlib style of all figures."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass

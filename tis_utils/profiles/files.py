@@ -1,7 +1,5 @@
 """Profile files: found by name or path, read as plain data, one building on another (``extends:``)."""
 
-from __future__ import annotations
-
 import os
 import reprlib
 from collections.abc import Mapping

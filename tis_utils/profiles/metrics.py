@@ -12,8 +12,6 @@
 Options stand behind a last colon: ``pass@10:samples=10,top_p=0.95``, ``lm_eval:mmlu_pro:exact_match:shots=0,chat=1``.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -3,8 +3,6 @@
 Each class offers ``candidates(examples) -> (N, D)`` and ``queries(queries) -> (M, D)``, float32, rows of length 1.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from tis_utils.representations.embed import Embed

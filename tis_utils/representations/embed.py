@@ -1,7 +1,5 @@
 """EMBED: a sentence-embedding model reads the text; the language model plays no part."""
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import re

@@ -5,8 +5,6 @@ a linear map z = W x at every token; the gradient of the summed loss is Σ_b Σ_
 sum over b open gives each example's own, because its loss depends on its own tokens only.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager

@@ -4,8 +4,6 @@ Shards are artefacts of the store, joined with the queries' features below them 
 made once and shared by all.
 """
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import time

@@ -1,7 +1,5 @@
 """RDS+: hidden states of the untuned model, averaged with weights that grow towards the end."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Sequence
 from typing import Any

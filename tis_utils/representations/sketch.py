@@ -4,8 +4,6 @@ Every random choice is a hash of (seed, coordinate): nothing need be stored, and
 projected on its own, in any order and on any device.
 """
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 

@@ -1,7 +1,5 @@
 """LESS step 1: train LoRA on a little of the pool; keep weights and Adam moments after every epoch."""
 
-from __future__ import annotations
-
 import json
 import logging
 import math

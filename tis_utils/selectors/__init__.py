@@ -4,8 +4,6 @@
 for the candidates' features or the seed; every other keyword is an option that `select` hands through.
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """Kernel density of many unit rows among each other, exactly and in blocks."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Greedy selectors: round-robin and doubly greedy."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What several selectors share: ranking by probability mass, filling up, checking option values."""
 
-from __future__ import annotations
-
 import math
 import warnings
 from typing import Any

@@ -1,7 +1,5 @@
 """The two selectors of TSDS: probability mass over nearest neighbours (Liu et al. 2024, arXiv 2410.11303)."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The subset nearest to the queries in optimal transport (integer programme), and a lower bound for whole pools."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """How much two selections share."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from itertools import combinations
 

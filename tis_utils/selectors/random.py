@@ -1,7 +1,5 @@
 """Random selection: the baseline that is never left out."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -3,8 +3,6 @@
 A row of zeros could not be represented (for instance, no token carries a loss): similarity -1 to everything.
 """
 
-from __future__ import annotations
-
 import warnings
 from typing import Any
 

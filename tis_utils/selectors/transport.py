@@ -1,7 +1,5 @@
 """Unbalanced optimal transport from the queries to the pool."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from typing import Any

@@ -1,7 +1,5 @@
 """Exact Wasserstein distance between point sets."""
 
-from __future__ import annotations
-
 import numpy as np
 import ot
 from numpy.typing import ArrayLike

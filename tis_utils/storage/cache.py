@@ -3,8 +3,6 @@
 Nothing is ever unpickled.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import re

@@ -4,8 +4,6 @@ A step is a module whose code decides numbers: ``VERSION = step("embed", 1)``. W
 the number and stores its golden output anew (``tests/test_golden.py``); source text is in no key.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """Files that can be trusted: written whole or not at all, with a manifest beside them that holds their checksum."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import hashlib

@@ -1,7 +1,5 @@
 """Many independent calls: in parallel with joblib (its own loky, or a Ray or Dask cluster), or with a bar."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import warnings

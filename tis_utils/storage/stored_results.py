@@ -3,8 +3,6 @@
 ``TIS_FRESH=1`` (what ``tis book --fresh`` sets) hides what this machine can compute itself.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Maps of a pool, and what can be said of picks without training: coverage of the queries, a folded space for W1."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The selection playground: scenes packed for a page (``book/_static/playground.js``) that only replays them."""
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence

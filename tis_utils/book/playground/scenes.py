@@ -1,7 +1,5 @@
 """Scenes of the playground: one pool, its query sets and representations, and what every selector picks there."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """One setting of the playground as a still picture."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -6,8 +6,6 @@ well-chosen examples settle it, and look-alikes with another function push the w
 and *what it looks like* come apart here; this does not show how often they do in real pools.
 """
 
-from __future__ import annotations
-
 from random import Random
 
 from tis_utils.errors import InputError

@@ -1,7 +1,5 @@
 """Turn skills into examples and queries: draw problems of one split, phrase them, answer them."""
 
-from __future__ import annotations
-
 from random import Random
 
 from tis_utils.examples.classroom.skills import Function, Items, Skill

@@ -1,7 +1,5 @@
 """General filler: short reasoning-gym families, the bulk of the pool that no target task needs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import count
 

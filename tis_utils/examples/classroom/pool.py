@@ -1,7 +1,5 @@
 """The classroom: one pool for several target tasks, with queries and held-out test examples."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from random import Random
 

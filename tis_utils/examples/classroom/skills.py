@@ -4,8 +4,6 @@ Every function of a skill has two *explicit* wordings that name it; the *vague* 
 is meant. Two candidates with the same wording and different functions look alike and teach different things.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random

@@ -1,7 +1,5 @@
 """A fixed partition of all possible problems by a hash of the problem itself: none can appear in two splits."""
 
-from __future__ import annotations
-
 from hashlib import blake2b
 
 # Twentieths of the space of problems: most of it for pre-training and the pool, which need the most.
