@@ -28,13 +28,9 @@ require_python()
 def hand_on(package, names):  # type: ignore[no-untyped-def]
     """``__getattr__`` of a package that loads its public names on first use: `tis --help` should not wait for PyTorch.
 
-    Parameters
-    ----------
-    package : str
-    names : mapping of module to its names
-        What the package hands on.
+    `names` has for each module what the package hands on of it, with spaces between.
     """
-    where = {name: module for module, members in names.items() for name in members}
+    where = {name: module for module, members in names.items() for name in members.split()}
 
     def __getattr__(name):  # type: ignore[no-untyped-def]
         if name in where:
@@ -44,40 +40,21 @@ def hand_on(package, names):  # type: ignore[no-untyped-def]
     return __getattr__
 
 
-__all__ = [
-    "REPRESENTATIONS",
-    "SELECTORS",
-    "InputError",
-    "RunSpec",
-    "Study",
-    "jaccard",
-    "label",
-    "load_data",
-    "load_profile",
-    "load_tokenizer",
-    "published_figures",
-    "scorecard",
-    "select",
-    "similarity",
-    "view",
-    "w1",
-]
-__getattr__ = hand_on(
-    __name__,
-    {
-        "tis_utils.errors": ("InputError",),
-        "tis_utils.evidence": ("published_figures", "scorecard"),
-        "tis_utils.examples.kinds": ("view",),
-        "tis_utils.examples.load": ("load_data",),
-        "tis_utils.experiments.run_spec": ("RunSpec",),
-        "tis_utils.experiments.study": ("Study",),
-        "tis_utils.labels": ("label",),
-        "tis_utils.models.load": ("load_tokenizer",),
-        "tis_utils.profiles": ("load_profile",),
-        "tis_utils.representations": ("REPRESENTATIONS",),
-        "tis_utils.selectors": ("SELECTORS", "select"),
-        "tis_utils.selectors.overlap": ("jaccard",),
-        "tis_utils.selectors.similarity": ("similarity",),
-        "tis_utils.selectors.wasserstein": ("w1",),
-    },
-)
+NAMES = {
+    "tis_utils.errors": "InputError",
+    "tis_utils.evidence": "published_figures scorecard",
+    "tis_utils.examples.kinds": "view",
+    "tis_utils.examples.load": "load_data",
+    "tis_utils.experiments.run_spec": "RunSpec",
+    "tis_utils.experiments.study": "Study",
+    "tis_utils.labels": "label",
+    "tis_utils.models.load": "load_tokenizer",
+    "tis_utils.profiles": "load_profile",
+    "tis_utils.representations": "REPRESENTATIONS",
+    "tis_utils.selectors": "SELECTORS select",
+    "tis_utils.selectors.overlap": "jaccard",
+    "tis_utils.selectors.similarity": "similarity",
+    "tis_utils.selectors.wasserstein": "w1",
+}
+__all__ = sorted(" ".join(NAMES.values()).split())
+__getattr__ = hand_on(__name__, NAMES)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tis_utils.evidence.break_even import break_even, break_even_table, break_even_text, stops_paying
+from tis_utils.evidence.break_even import break_even, break_even_table, break_even_text
 from tis_utils.evidence.cube import cube
 
 BUDGETS = (25, 50, 100)
@@ -53,14 +52,6 @@ def test_break_evens_by_method_and_task(sweep_rows, sweep_value):
     less = sweep_value("words", "less", 50, 1), sweep_value("words", "less", 100, 1)
     assert less[0] < 2.5 < less[1]  # ahead of Random at 50, no longer at 100
     assert 50 < table.loc["less", "words"] < 100
-
-
-def test_where_selecting_stops_paying():
-    table = pd.DataFrame(
-        [("a", 25, 1), ("a", 50, 1), ("b", 25, 1), ("b", 50, -1), ("c", 25, -1), ("c", 50, 0)],
-        columns=["method", "budget", "low"],
-    )
-    assert stops_paying(table) == {"a": np.inf, "b": 50, "c": 25}
 
 
 def test_break_evens_in_words():

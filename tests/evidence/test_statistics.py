@@ -92,12 +92,5 @@ def test_times_the_rival_are_the_per_cent_below_it_with_the_ends_in_order() -> N
     assert stats.Estimate(np.log(2), -np.log(2), np.log(4)).per_cent().times_rival() == pytest.approx((0.5, 0.25, 2))
 
 
-def test_per_cent_below_has_tasks_as_units() -> None:
-    assert stats.per_cent_below([1, 2, 3], [2, 4, 6]) == pytest.approx((50, 50, 50))
-    value, low, high = stats.per_cent_below([1, 1, 1], [2, 4, 1])
-    assert value == pytest.approx(50)  # the ratios' geometric mean is two
-    assert low < 0 < value < high < 100  # three tasks say little
-
-
 def test_percentiles_cut_equal_tails() -> None:
     assert stats.percentiles(np.arange(101.0), level=0.9) == pytest.approx((5.0, 95.0))

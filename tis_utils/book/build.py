@@ -36,16 +36,11 @@ def build_book(
         Store().forget()
         recompute(settings)
     runs = execute_all(chapters(), folder / "chapters", {"profile": profile}, jobs or default_jobs())
-    _forget_others(folder / "chapters", {run.notebook.stem for run in runs})
+    for path in (folder / "chapters").glob("*"):  # of chapters that have another name today
+        if path.stem not in {run.notebook.stem for run in runs} and path.suffix in {".ipynb", ".json"}:
+            path.unlink()
     render(folder)
     return runs
-
-
-def _forget_others(executed: Path, names: set[str]) -> None:
-    """Delete what was executed of chapters that have another name today."""
-    for path in executed.glob("*"):
-        if path.stem not in names and path.suffix in {".ipynb", ".json"}:
-            path.unlink()
 
 
 def _copy_pages(folder: Path) -> None:

@@ -16,6 +16,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbclient import NotebookClient, exceptions
@@ -64,14 +65,8 @@ def can_shut_in() -> bool:
     if not all(map(shutil.which, ("unshare", "setpriv", "mount"))):
         return False
     with tempfile.TemporaryDirectory() as work, tempfile.TemporaryDirectory() as cache:
-        command = [
-            *_shut_in(work, Path(cache), ours=False),
-            "sh",
-            "-c",
-            'touch here && ! touch "$1"',
-            "sh",
-            f"{cache}/x",
-        ]
+        trial = ("sh", "-c", 'touch here && ! touch "$1"', "sh", f"{cache}/x")
+        command = [*_shut_in(work, Path(cache), ours=False), *trial]
         return subprocess.run(command, capture_output=True, check=False, cwd=work).returncode == 0
 
 
@@ -101,18 +96,13 @@ def run_confined(notebook: NotebookNode, *, minutes: float, gib: float, cache: P
     with tempfile.TemporaryDirectory(prefix="tis-") as work, tempfile.TemporaryFile(mode="w+b") as result:
         command = _shut_in(work, cache, ours=ours) if closed else []
         command += [sys.executable, "-m", "tis_utils.book.confined", str(60 * minutes), str(gib if closed else 0)]
-        own = {"TIS_CACHE": str(Path(work, "cache") if closed else cache), "HOME": work, "TMPDIR": work}
+        own = {"TIS_CACHE": str(Path(work, "cache") if closed else cache)}
+        own |= dict.fromkeys(("HOME", "TMPDIR", "JUPYTER_RUNTIME_DIR"), work)
+        streams: dict[str, Any] = {"stdout": result, "stderr": subprocess.DEVNULL}
+        streams["input"] = nbformat.writes(notebook).encode("utf-8")
+        end = 60 * minutes + GRACE
         with contextlib.suppress(subprocess.TimeoutExpired):
-            subprocess.run(
-                command,
-                input=nbformat.writes(notebook).encode("utf-8"),
-                stdout=result,
-                stderr=subprocess.DEVNULL,
-                check=False,
-                cwd=work,
-                env=_environment() | own | {"JUPYTER_RUNTIME_DIR": work},
-                timeout=60 * minutes + GRACE,
-            )
+            subprocess.run(command, check=False, cwd=work, env=_environment() | own, timeout=end, **streams)
         result.seek(0)
         return _outcome(notebook, result.read(ANSWER))
 

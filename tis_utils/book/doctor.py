@@ -139,18 +139,15 @@ def _need(name: str) -> Check:
         package, module, why = PACKAGES[name]
         present = importlib.util.find_spec(module) is not None
         return Check(package, present, why if present else f"{why}; run `make setup`, which installs it")
-    return {"tiny-model": _tiny_model, "gpu": _gpu, "hub": _hub_data}[name]()
+    if name == "gpu":
+        return Check("gpu", torch.cuda.is_available(), "an NVIDIA GPU with 80 GB for 7B models")
+    return {"tiny-model": _tiny_model, "hub": _hub_data}[name]()
 
 
 def _tiny_model() -> Check:
     present = (paths.DATA / "models" / "tiny" / "model.safetensors").is_file()
-    return Check(
-        "tiny model", present, "data/models/tiny" + ("" if present else " has no weights: run `make tiny-model`")
-    )
-
-
-def _gpu() -> Check:
-    return Check("gpu", torch.cuda.is_available(), "an NVIDIA GPU with 80 GB for 7B models")
+    absent = " has no weights: run `make tiny-model`"
+    return Check("tiny model", present, "data/models/tiny" + ("" if present else absent))
 
 
 def _hub_cache() -> Path:

@@ -205,21 +205,16 @@ def compare_cells(ours: Sequence[NotebookNode], submission: NotebookNode, truth:
     sources = {cell.source.strip(): cell for cell in reversed(cells)}
     ids = {cell.get("id"): cell for cell in cells}
     results = {cell.get("id"): cell for cell in truth.cells}
-    notes: dict[str, list[str]] = {
-        "missing": [],
-        "changed": [],
-        "not run": [],
-        "numbers that are not those of its run": [],
-    }
+    notes: dict[str, list[str]] = {what: [] for what in ("missing", "changed", "not run", OTHER_NUMBERS)}
     for cell in ours:
         name = cell.id
-        found = sources.get(cell.source.strip()) or ids.get(cell.id)
-        if found is None:
+        handed_in = sources.get(cell.source.strip()) or ids.get(cell.id)
+        if handed_in is None:
             notes["missing"].append(name)
             continue
-        if found.source.strip() != cell.source.strip():
+        if handed_in.source.strip() != cell.source.strip():
             notes["changed"].append(name)
-        expected, shown = list(texts(results[cell.id])), list(texts(found))
+        expected, shown = list(texts(results[cell.id])), list(texts(handed_in))
         if "answers" in cell.metadata.get("tags", []):
             continue  # judged one by one
         if expected and not shown:

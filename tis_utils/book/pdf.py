@@ -26,14 +26,8 @@ from tis_utils.errors import InputError, RunError
 TEMPLATE = Path(__file__).with_suffix(".html")
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 SECONDS = 900
-OPTIONS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--no-pdf-header-footer",
-    "--virtual-time-budget=600000",  # formulas are drawn by a script: print when nothing is left to do
-)
+OPTIONS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-pdf-header-footer"]
+OPTIONS.append("--virtual-time-budget=600000")  # formulas are drawn by a script: print when nothing is left to do
 # What only a screen needs. A widget's picture stays, its data goes.
 SCREEN = (
     "details.hide > summary, .headerlink, .tis-playground > script, .tis-playground form, "
@@ -161,13 +155,7 @@ def make_pdf(folder: Path = paths.BOOK, target: Path | None = None) -> Path:
         command = [browser, *OPTIONS, f"--user-data-dir={scratch}", f"--print-to-pdf={printed}", page.as_uri()]
         try:
             done = subprocess.run(
-                command,
-                capture_output=True,
-                text=True,
-                encoding="utf-8",
-                errors="replace",
-                check=False,
-                timeout=SECONDS,
+                command, capture_output=True, encoding="utf-8", errors="replace", check=False, timeout=SECONDS
             )
         except subprocess.TimeoutExpired:
             raise RunError(f"Chromium did not print the book within {SECONDS // 60} minutes.") from None

@@ -65,13 +65,10 @@ def plain(text: str, *, solved: bool) -> str:
             return f"**{title}**\n\n{inner}\n"
         kind = name.removeprefix("prf:").capitalize()  # a solution, theorem, proof, …
         heading = title if name in {"dropdown", "admonition"} else kind if name == "solution" else f"{kind} {title}"
-        return _quoted(f"**{heading.strip()}**\n\n{inner}")
+        quoted = f"**{heading.strip()}**\n\n{inner}"
+        return "".join(f"> {line}".rstrip() + "\n" for line in quoted.splitlines())
 
     return BLOCK.sub(replace, text)
-
-
-def _quoted(text: str) -> str:
-    return "".join(f"> {line}".rstrip() + "\n" for line in text.splitlines())
 
 
 def _unhidden(metadata: NotebookNode) -> NotebookNode:

@@ -37,17 +37,3 @@ def break_even_text(value: float) -> str:
     if value == 0:
         return "never ahead"
     return "still ahead" if np.isinf(value) else f"{value:.0f}"
-
-
-def stops_paying(table: pd.DataFrame) -> dict[str, float]:
-    """First budget from which on a method's lead is never clearly positive, by method.
-
-    The table is that of :func:`tis_utils.evidence.cube.leads`; infinity where the interval still lies above zero at the
-    largest budget.
-    """
-    ends = {}
-    for method, part in table.sort_values("budget").groupby("method", sort=False):
-        clear = np.flatnonzero(part["low"] > 0)
-        after = int(clear[-1]) + 1 if len(clear) else 0
-        ends[str(method)] = float(part["budget"].iloc[after]) if after < len(part) else float("inf")
-    return ends

@@ -119,11 +119,6 @@ def spearman(x: ArrayLike, y: ArrayLike, constant: float = 0.0) -> Floats:
     return np.divide((a * b).sum(axis=-1), scale, out=np.full_like(scale, constant), where=scale != 0)
 
 
-def per_cent_below(values: ArrayLike, rival: ArrayLike) -> Estimate:
-    """By how many per cent `values` (T,) are below those of a rival, mean over tasks, which are the units."""
-    return mean_estimate(np.log(np.asarray(rival, dtype=float) / np.asarray(values, dtype=float))).per_cent()
-
-
 def percentiles(draws: Floats, level: float = LEVEL) -> tuple[float, float]:
     """Ends that hold `level` of bootstrap draws, (R,), of many resampled units (for few use :func:`mean_estimate`)."""
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])

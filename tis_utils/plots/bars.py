@@ -1,6 +1,7 @@
 """Stacked bars: what was selected, what a pool holds, where variance comes from; boxes of lengths."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,20 +26,9 @@ def _stack(ax: Axes, table: pd.DataFrame, style: Mapping[str, tuple[str, str]]) 
     cells = table.set_axis(rows).rename_axis("row").reset_index().melt("row", var_name="part", value_name="size")
     cells["row"] = pd.Categorical(cells["row"], rows)
     parts = [part for part in style if part in table.columns][::-1]  # the last one is drawn first
-    sns.histplot(
-        cells,
-        y="row",
-        hue="part",
-        hue_order=parts,
-        weights="size",
-        multiple="stack",
-        shrink=0.82,
-        alpha=1,
-        edgecolor="white",
-        palette={part: colour for part, (colour, _) in style.items()},
-        legend=False,
-        ax=ax,
-    )
+    palette = {part: colour for part, (colour, _) in style.items()}
+    ways = {"multiple": "stack", "shrink": 0.82, "alpha": 1, "edgecolor": "white", "legend": False}
+    sns.histplot(cells, y="row", hue="part", hue_order=parts, weights="size", palette=palette, ax=ax, **ways)
     for container, part in zip(ax.containers, parts[::-1], strict=True):
         container.set_label(part)
         for bar in container:
@@ -49,17 +39,10 @@ def _stack(ax: Axes, table: pd.DataFrame, style: Mapping[str, tuple[str, str]]) 
 
 
 def _stacks(
-    tables: Mapping[str, pd.DataFrame],
-    style: Mapping[str, tuple[str, str]],
-    xlabel: str,
-    ylabel: str = "",
-    *,
-    share: bool,
+    tables: Mapping[str, pd.DataFrame], style: Mapping[str, tuple[str, str]], xlabel: str, ylabel: str, share: bool
 ) -> tuple[Figure, list[Axes]]:
-    tallest = max(len(table) for table in tables.values())
-    figure, axes = panels(
-        [label(t) for t in tables], columns=2, height=0.45 + 0.3 * max(tallest, 2), single=0.85 * PAGE
-    )
+    height = 0.45 + 0.3 * max(2, *(len(table) for table in tables.values()))
+    figure, axes = panels([label(t) for t in tables], columns=2, height=height, single=0.85 * PAGE)
     for ax, table in zip(axes, tables.values(), strict=True):
         _stack(ax, table, style)
         if share:
@@ -87,7 +70,7 @@ def stacked_bars(tables: Mapping[str, pd.DataFrame], *, xlabel: str, ylabel: str
     names = dict.fromkeys(str(column) for table in tables.values() for column in table.columns)
     kinds = [kind for kind in KINDS if kind in names]
     tables = {t: table.set_axis(table.columns.map(str), axis=1) for t, table in tables.items()}
-    return _stacks(tables, fills([*kinds, *names]), xlabel, ylabel, share=share)[0]
+    return _stacks(tables, fills([*kinds, *names]), xlabel, ylabel, share)[0]
 
 
 @stacking
@@ -109,7 +92,7 @@ def share_bars(shares: pd.DataFrame, *, ylabel: str) -> Figure:
     if shares.empty or not np.allclose(shares.sum(axis=1), 1):
         raise InputError("share_bars needs rows that sum to 1.")
     style = {str(c): NOISE if c == "noise" else CATEGORIES[k] for k, c in enumerate(shares.columns)}
-    figure, (ax,) = _stacks({"": shares}, style, "", ylabel, share=True)
+    figure, (ax,) = _stacks({"": shares}, style, "", ylabel, True)
     box = {"boxstyle": "square,pad=0.15", "facecolor": "white", "edgecolor": "none"}
     for y, row in enumerate(shares.to_numpy(float)):
         for width, end in zip(row, row.cumsum(), strict=True):
@@ -144,25 +127,22 @@ def composition_bars(
         If a column is missing, the frame is empty, or there are more than 7 `names`.
     """
     if len(names) >= len(CATEGORIES):
-        raise InputError(
-            f"{len(names)} names, expected at most {len(CATEGORIES) - 1}: more colours cannot be told apart."
-        )
+        most = len(CATEGORIES) - 1
+        raise InputError(f"{len(names)} names, expected at most {most}: more colours cannot be told apart.")
     shares = _shares(frame, by, category, names)
     methods = order(shares.index.get_level_values("method"))
     tables = {
         str(task): part.droplevel("task").reindex(methods).dropna(how="all").rename(index=label)
         for task, part in shares.groupby(level="task", sort=False)
     }
-    return _stacks(tables, fills(shares.columns), "Share of the selected examples", share=True)[0]
+    return _stacks(tables, fills(shares.columns), "Share of the selected examples", "", True)[0]
 
 
 def _shares(frame: pd.DataFrame, by: By, category: str, names: Sequence[str]) -> pd.DataFrame:
     """Rows (task, method), columns the named or most frequent categories and "other"; rows sum to one."""
     need(frame, [category])
     frame = with_method(frame, by)
-    frame = frame.assign(
-        task=frame["task"] if "task" in frame.columns else "", count=frame["count"] if "count" in frame.columns else 1
-    )
+    frame = frame.assign(task=frame.get("task", ""), count=frame.get("count", 1))
     ranking = frame.groupby(category)["count"].sum().sort_values(ascending=False, kind="stable")
     kept = list(names) or list(ranking.index[: len(CATEGORIES) - 1])
     group = frame[category].where(frame[category].isin(kept), "other")
@@ -198,10 +178,9 @@ def length_boxes(frame: pd.DataFrame, columns: Mapping[str, str], *, note: str =
     groups = frame["group"].nunique()
     figure, axes = panels([""] * len(columns), height=0.23 * groups + 0.6, single=PAGE)
     for ax, (column, text) in zip(axes, columns.items(), strict=True):
-        looks = {"color": "#C9CDD4", "linecolor": GREY, "medianprops": {"color": INK, "linewidth": 2.4}}
-        sns.boxplot(
-            frame, x=column, y="group", whis=(5, 95), showfliers=False, showcaps=False, width=0.6, ax=ax, **looks
-        )
+        looks: dict[str, Any] = {"color": "#C9CDD4", "linecolor": GREY, "medianprops": {"color": INK, "linewidth": 2.4}}
+        looks |= {"whis": (5, 95), "showfliers": False, "showcaps": False, "width": 0.6}
+        sns.boxplot(frame, x=column, y="group", ax=ax, **looks)
         ax.set(xscale="log", xlabel=text, ylabel="")
         ax.tick_params(axis="y", length=0, labelleft=ax is axes[0] or figure.get_figwidth() < PAGE)
         ax.xaxis.set_major_locator(LogLocator(base=2, numticks=6 if narrow() else 8))

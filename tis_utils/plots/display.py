@@ -129,7 +129,8 @@ def _shorter(svg: bytes) -> bytes:
     svg = PLACE.sub(rb'\1x="\2" y="\3"', svg)
     names = {name: b"i%d" % k for k, name in enumerate(dict.fromkeys(NAMED.findall(svg)))}
     svg = NAMED.sub(lambda name: names[name[0]], svg)
-    return _styles_once(_without_bare_groups(ALIKE.sub(_look_once, svg)))
+    svg = ALIKE.sub(lambda marks: b"<g" + marks[1] + b">\n" + marks[0].replace(marks[1], b"") + b"</g>\n", svg)
+    return _styles_once(_without_bare_groups(svg))
 
 
 def _corners(run: re.Match[bytes]) -> bytes:
@@ -152,10 +153,6 @@ def _styles_once(svg: bytes) -> bytes:
     rules = b"".join(b".%s{%s}" % (name, look) for look, name in names.items())
     named = STYLE.sub(lambda m: b'%s class="%s"' % (m[1], names[m[2]]) if m[2] in names else m[0], svg)
     return named.replace(b"</style>", rules + b"</style>", 1)
-
-
-def _look_once(marks: re.Match[bytes]) -> bytes:
-    return b"<g" + marks[1] + b">\n" + marks[0].replace(marks[1], b"") + b"</g>\n"
 
 
 def _without_bare_groups(svg: bytes) -> bytes:

@@ -99,17 +99,9 @@ def heat_maps(
 
 
 def _heat_map(ax: Axes, table: pd.DataFrame, form: str, centre: float | None, limit: float) -> None:
-    low = 0 if centre is None else centre - limit
-    _cells(
-        ax,
-        table,
-        vmin=low,
-        vmax=limit if centre is None else centre + limit,
-        cmap=SEQUENTIAL if centre is None else DIVERGING,
-        annot=table.map(lambda value: _number(form.format(value))),
-        annot_kws={"size": SMALL},
-        linewidths=0.6,
-    )
+    low, high, colours = (0, limit, SEQUENTIAL) if centre is None else (centre - limit, centre + limit, DIVERGING)
+    numbers = table.map(lambda value: _number(form.format(value)))
+    _cells(ax, table, vmin=low, vmax=high, cmap=colours, annot=numbers, annot_kws={"size": SMALL}, linewidths=0.6)
     shades = np.asarray(ax.collections[0].get_facecolor())[table.notna().to_numpy().ravel()]  # (numbers, 4)
     for text, shade in zip(ax.texts, shades, strict=True):
         text.set_color("white" if _luminance(shade[:3]) < 0.217 else INK)  # there both have the same contrast
@@ -139,16 +131,9 @@ def grade_map(card: pd.DataFrame, sources: Mapping[str, str], claims: Mapping[st
     table = card.pivot(index="claim", columns="source", values="grade").loc[list(claims), list(sources)]
     kinds = list(GRADES)
     figure, (ax,) = grid(1, 1, 0.24 * len(claims) + 1.75)
-    _cells(
-        ax,
-        table.map(kinds.index),
-        cmap=ListedColormap([colour for _, colour, _ in GRADES.values()]),
-        vmin=-0.5,
-        vmax=len(kinds) - 0.5,
-        annot=table.map(lambda kind: GRADES[kind][0]),
-        annot_kws={"size": SMALL, "weight": "bold"},
-        linewidths=1.5,
-    )
+    colours = ListedColormap([colour for _, colour, _ in GRADES.values()])
+    ways = {"annot": table.map(lambda kind: GRADES[kind][0]), "annot_kws": {"size": SMALL, "weight": "bold"}}
+    _cells(ax, table.map(kinds.index), cmap=colours, vmin=-0.5, vmax=len(kinds) - 0.5, linewidths=1.5, **ways)
     for text, kind in zip(ax.texts, table.to_numpy().ravel(), strict=True):
         text.set_color(GRADES[kind][2])
     _names(ax, list(claims.values()), list(sources.values()))
@@ -213,17 +198,9 @@ def white_spots(known: pd.DataFrame) -> Figure:
     if known.empty:
         raise InputError("white_spots needs at least one row and one column.")
     figure, (ax,) = grid(1, 1, 0.5 * len(known) + 0.6)
-    _cells(
-        ax,
-        known.astype(float),
-        cmap=ListedColormap(["#FFFFFF", "#C9CDD4"]),
-        vmin=0,
-        vmax=1,
-        annot=known.map(lambda there: "published" if there else "?"),
-        annot_kws={"color": INK, "size": 9},
-        linewidths=1,
-        linecolor="#8A8F99",
-    )
+    ways = {"annot": known.map(lambda there: "published" if there else "?"), "annot_kws": {"color": INK, "size": 9}}
+    ways |= {"cmap": ListedColormap(["#FFFFFF", "#C9CDD4"]), "linewidths": 1, "linecolor": "#8A8F99"}
+    _cells(ax, known.astype(float), vmin=0, vmax=1, **ways)
     _names(ax, [label(r) for r in known.index], [label(c) for c in known.columns])
     ax.xaxis.tick_top()
     return figure

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from tis_utils.errors import InputError
 from tis_utils.evidence.tables import need
 from tis_utils.plots.panels import PAGE, fit, legend, line_handles, narrow, panels, place, share, stacking, write_note
-from tis_utils.plots.theme import INK, Look, looks
+from tis_utils.plots.theme import INK, Look, hues, looks
 
 
 @stacking
@@ -74,23 +74,10 @@ def intervals(
 
 def _panel(ax: Axes, frame: pd.DataFrame, rows: list[str], series: str, entries: Mapping[str, Look]) -> None:
     spread = 0.24 * (len(entries) - 1) if len(entries) < 4 else 0.62
-    sns.pointplot(
-        frame.astype({"value": float}),
-        x="value",
-        y="label",
-        order=rows,
-        hue=series,
-        hue_order=list(entries),
-        palette={name: entry.colour for name, entry in entries.items()},
-        markers=[entry.marker or "o" for entry in entries.values()],
-        dodge=spread if len(entries) > 1 else False,
-        linestyle="none",
-        markersize=5,
-        markeredgewidth=0,
-        errorbar=None,
-        legend=False,
-        ax=ax,
-    )
+    markers = [entry.marker or "o" for entry in entries.values()]
+    ways = hues(entries) | {"markers": markers, "markersize": 5, "markeredgewidth": 0, "linestyle": "none"}
+    ways |= {"dodge": spread if len(entries) > 1 else False, "order": rows, "errorbar": None}
+    sns.pointplot(frame.astype({"value": float}), x="value", y="label", hue=series, ax=ax, **ways)
     step = spread / max(len(entries) - 1, 1)
     for k, (name, entry) in enumerate(entries.items()):
         part = frame[frame[series].astype(str) == name]

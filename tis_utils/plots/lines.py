@@ -14,31 +14,18 @@ from tis_utils.errors import InputError
 from tis_utils.evidence.tables import By, cells_of, need
 from tis_utils.labels import label
 from tis_utils.plots.panels import fit, label_axes, legend, line_handles, log_axis, panels, share, stacking, write_note
-from tis_utils.plots.theme import DASHES, INK, LOOKS, Look, looks
+from tis_utils.plots.theme import DASHES, INK, LOOKS, Look, hues, looks
 
 BUDGET = "Budget (examples)"
 
 
 def _lines(ax: Axes, rows: pd.DataFrame, x: str, entries: Mapping[str, Look], *, series: str = "method") -> None:
     """One line per series through ``value``."""
-    names = list(entries)
-    sns.lineplot(
-        rows.astype({x: float, "value": float}),
-        x=x,
-        y="value",
-        hue=series,
-        style=series,
-        hue_order=names,
-        style_order=names,
-        palette={name: entry.colour for name, entry in entries.items()},
-        markers={name: entry.marker or "o" for name, entry in entries.items()},
-        dashes={name: DASHES[entry.line] for name, entry in entries.items()},
-        estimator=None,
-        errorbar=None,
-        markersize=6.5,
-        legend=False,
-        ax=ax,
-    )
+    markers = {name: entry.marker or "o" for name, entry in entries.items()}
+    dashes = {name: DASHES[entry.line] for name, entry in entries.items()}
+    ways = hues(entries) | {"style_order": list(entries), "markers": markers, "dashes": dashes, "markersize": 6.5}
+    rows = rows.astype({x: float, "value": float})
+    sns.lineplot(rows, x=x, y="value", hue=series, style=series, estimator=None, errorbar=None, ax=ax, **ways)
 
 
 def _bands(ax: Axes, rows: pd.DataFrame, x: str, entries: Mapping[str, Look], *, series: str = "method") -> None:
@@ -138,11 +125,8 @@ def quantile_curves(frame: pd.DataFrame, *, metric: str) -> Figure:
         text = ", ".join(f"{label(name)}\u00a0{value:+.2f}" for name, value in rho.items())
         text = fit(f"ρ:  {text}", 46).replace("\u00a0", " ").replace(" -", " −")
         ax.set_xlabel(text, loc="left", fontsize=8.5)
-    write_note(
-        figure,
-        "Horizontal: distance quantile of the training examples, 0 = nearest. "
-        "ρ: Spearman's correlation of quantile and metric.",
-    )
+    note = "Horizontal: distance quantile of the training examples, 0 = nearest. "
+    write_note(figure, note + "ρ: Spearman's correlation of quantile and metric.")
     return figure
 
 

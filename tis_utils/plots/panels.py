@@ -112,15 +112,13 @@ def label_axes(axes: Iterable[Axes], x: str, y: str) -> None:
         ax.set(xlabel=x if last else "", ylabel=fit(y, 30) if first else "")
 
 
-def legend(figure: Figure, handles: Mapping[str, Any], columns: int = 9) -> None:
+def legend(figure: Figure, handles: Mapping[str, Any]) -> None:
     """One legend for all panels, above them, without a lonely entry in its last row."""
     longest = max((len(text) for text in handles), default=0)
     fit = max(1, int(figure.get_figwidth() / (0.45 + 0.075 * longest)))
-    rows = math.ceil(len(handles) / min(columns, fit, max(len(handles), 1)))
     if handles:
-        figure.legend(
-            list(handles.values()), list(handles), loc="outside upper left", ncols=math.ceil(len(handles) / rows)
-        )
+        columns = math.ceil(len(handles) / math.ceil(len(handles) / min(9, fit, len(handles))))
+        figure.legend(list(handles.values()), list(handles), loc="outside upper left", ncols=columns)
 
 
 def line_handles(entries: Iterable[Look], *, lines: bool = True) -> dict[str, Line2D]:

@@ -13,17 +13,15 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from tis_utils.errors import InputError
 from tis_utils.plots.panels import grid, label_axes, legend, line_handles, narrow, panels, place, stacking
-from tis_utils.plots.theme import INK, LINE, LOOKS, MUTED, SERIES, SMALL, Look, looks
+from tis_utils.plots.theme import INK, LINE, LOOKS, MUTED, SERIES, SMALL, Look, hues, looks
 
 MANY = 100  # points of a series, beyond which they are drawn as one image
 
 
 def _points(ax: Axes, rows: pd.DataFrame, x: str, y: str, entries: Mapping[str, Look], **marks: Any) -> None:
     """One colour and marker per ``method``."""
-    names = {"hue_order": list(entries), "style_order": list(entries)}
-    palette = {name: entry.colour for name, entry in entries.items()}
     markers = {name: entry.marker or "o" for name, entry in entries.items()}
-    ways = {"palette": palette, "markers": markers, "legend": False} | names | marks
+    ways = hues(entries) | {"style_order": list(entries), "markers": markers} | marks
     sns.scatterplot(rows, x=x, y=y, hue="method", style="method", ax=ax, **ways)
 
 
@@ -55,29 +53,18 @@ def scatter_fits(
     label_axes(axes, "", "")
     figure.supxlabel(xlabel, fontsize=9)
     figure.supylabel(ylabel, fontsize=9)
-    legend(figure, line_handles((_named(n, e) for n, e in entries.items()), lines=False))
+    named = (Look(name, entry.colour, entry.marker or "o", entry.line) for name, entry in entries.items())
+    legend(figure, line_handles(named, lines=False))
     return figure
-
-
-def _named(name: str, entry: Look) -> Look:
-    return Look(name, entry.colour, entry.marker or "o", entry.line)
 
 
 def _regression(ax: Axes, rows: pd.DataFrame, entry: Look, *, fit: bool) -> None:
     if rows.empty:
         return
-    sns.regplot(
-        rows.astype({"x": float, "y": float}),
-        x="x",
-        y="y",
-        ci=None,
-        fit_reg=fit and np.ptp(rows["x"]) > 0,
-        color=entry.colour,
-        marker=entry.marker or "o",
-        scatter_kws={"s": 8, "alpha": 0.55, "linewidths": 0, "rasterized": len(rows) > MANY},
-        line_kws={"linewidth": 1.8},
-        ax=ax,
-    )
+    dots = {"s": 8, "alpha": 0.55, "linewidths": 0, "rasterized": len(rows) > MANY}
+    ways = {"color": entry.colour, "marker": entry.marker or "o", "scatter_kws": dots, "line_kws": {"linewidth": 1.8}}
+    fit = fit and np.ptp(rows["x"]) > 0
+    sns.regplot(rows.astype({"x": float, "y": float}), x="x", y="y", ci=None, fit_reg=fit, ax=ax, **ways)
 
 
 def _trim(ax: Axes, y: pd.Series) -> None:
@@ -103,12 +90,9 @@ def fits(table: pd.DataFrame, targets: Mapping[str, str]) -> Figure:
     rows = 2 * len(targets) // columns
     figure, axes = grid(rows, columns, 2.1 * rows + 0.3)
     for ax, (target, x) in zip(axes, product(targets, ("coverage", "depth")), strict=True):
-        points = {"s": 22, "alpha": 0.65}
-        line = {"color": INK, "linewidth": 1.4}
+        ways = {"scatter_kws": {"s": 22, "alpha": 0.65}, "line_kws": {"color": INK, "linewidth": 1.4}}
         fit = np.ptp(table[x]) > 0
-        sns.regplot(
-            table, x=x, y=target, ci=None, fit_reg=fit, color=SERIES[0][0], scatter_kws=points, line_kws=line, ax=ax
-        )
+        sns.regplot(table, x=x, y=target, ci=None, fit_reg=fit, color=SERIES[0][0], ax=ax, **ways)
         first, last = place(ax)
         ax.set(xlabel=x if last or narrow() else "", ylabel=targets[target] if first else "")
     return figure

@@ -1,6 +1,6 @@
 """How methods and kinds of examples look: one colour each, in the whole book; the matplotlib style of all figures."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,6 +119,12 @@ def looks(names: Iterable[str]) -> dict[str, Look]:
         name: LOOKS[key] for name, key in sorted(keys.items(), key=lambda k: places.index(k[1] or "random")) if key
     }
     return table | {name: Look(label(name), *next(neutral)) for name, key in keys.items() if key is None}
+
+
+def hues(entries: Mapping[str, Look]) -> dict[str, Any]:
+    """What seaborn needs to colour a series in its own colour: the entries' order, and no legend of each panel."""
+    palette = {name: entry.colour for name, entry in entries.items()}
+    return {"palette": palette, "hue_order": list(entries), "legend": False}
 
 
 def fills(names: Iterable[str]) -> dict[str, tuple[str, str]]:

@@ -2,12 +2,10 @@
 
 from tis_utils import hand_on
 
-__getattr__ = hand_on(
-    __name__,
-    {
-        "tis_utils.book.playground.maps": ("budget_grid",),
-        "tis_utils.book.playground.page": ("Playground", "as_json", "payload", "pool_scene", "tours"),
-        "tis_utils.book.playground.scenes": ("SIX", "Space", "Texts", "scene"),
-        "tis_utils.book.playground.still": ("still_scene",),
-    },
-)
+NAMES = {
+    "tis_utils.book.playground.maps": "budget_grid",
+    "tis_utils.book.playground.page": "Playground as_json payload pool_scene tours",
+    "tis_utils.book.playground.scenes": "SIX Space Texts scene",
+    "tis_utils.book.playground.still": "still_scene",
+}
+__getattr__ = hand_on(__name__, NAMES)
