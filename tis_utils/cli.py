@@ -19,7 +19,7 @@ from tis_utils.book import commands, limits
 from tis_utils.book.arguments import join_pairs
 from tis_utils.book.commands import Engine, ProfileName
 from tis_utils.errors import TisError, check_choice, in_words
-from tis_utils.own_data.commands import compare
+from tis_utils.own_data.commands import Text, Texts, compare
 
 app = typer.Typer(
     name="tis",
@@ -52,9 +52,9 @@ for _command in (commands.book, commands.pdf, commands.run, commands.sweep, comm
 def represent(
     profile: ProfileName = "classroom",
     representation: Annotated[
-        list[str] | None, Option("--representation", "-R", help="embed, rds, less, lexical; repeatable. Default: all.")
+        Texts, Option("--representation", "-R", help="embed, rds, less, lexical; repeatable. Default: all.")
     ] = None,
-    shard: Annotated[str | None, Option(metavar="I/N", help="Only part I of N (0/N … N-1/N), for job arrays.")] = None,
+    shard: Annotated[Text, Option(metavar="I/N", help="Only part I of N (0/N … N-1/N), for job arrays.")] = None,
     ship: Annotated[bool, Option("--ship", help="Also store them, compactly, in data/results/<profile>.")] = False,
 ) -> None:
     """Compute the features of a profile's pool and queries: resumable, alone or as a job array.
@@ -78,10 +78,10 @@ def represent(
 def grid(
     name: Annotated[str, Argument(help="quantiles, focus, budgets, cross, tsds, tokens, resample, insta, …")],
     profile: ProfileName = "classroom",
-    task: Annotated[list[str] | None, Option("--task", "-t", help="Only this task; repeatable. Default: all.")] = None,
+    task: Annotated[Texts, Option("--task", "-t", help="Only this task; repeatable. Default: all.")] = None,
     jobs: Annotated[int | None, Option("--jobs", "-j", min=1, help="Worker processes; default one per core.")] = None,
     engine: Engine = "loky",
-    shard: Annotated[str | None, Option(metavar="I/N", help="Only part I of N of the runs, one part per GPU.")] = None,
+    shard: Annotated[Text, Option(metavar="I/N", help="Only part I of N of the runs, one part per GPU.")] = None,
     output: Annotated[Path | None, Option("--output", "-o", help="CSV file for the rows, or for the plan.")] = None,
     ship: Annotated[bool, Option("--ship", help="Also store the rows in data/results/<profile>.")] = False,
     run_code: Annotated[
@@ -160,7 +160,7 @@ def select(
         ),
     ],
     queries: Annotated[
-        list[str] | None, Option(help="Examples of your task, as --pool; repeatable. random and ila need none.")
+        Texts, Option(help="Examples of your task, as --pool; repeatable. random and ila need none.")
     ] = None,
     representation: Annotated[str, Option("--representation", "-R", help="embed, rds, less or lexical.")] = "embed",
     selector: Annotated[
@@ -173,20 +173,20 @@ def select(
         ),
     ] = "round_robin",
     budget: Annotated[
-        str | None, Option("--budget", "-B", help="How many examples, or which share of the pool: 5%. Default: 500.")
+        Text, Option("--budget", "-B", help="How many examples, or which share of the pool: 5%. Default: 500.")
     ] = None,
     tokens: Annotated[
-        str | None, Option(help="Instead of --budget: as many picks as hold so many tokens of the model: 200k, 1.5M.")
+        Text, Option(help="Instead of --budget: as many picks as hold so many tokens of the model: 200k, 1.5M.")
     ] = None,
     columns: Annotated[
-        str | None,
+        Text,
         Option(metavar="OURS=YOURS,…", help="Your names of keys: prompt=question,response=answer; or a YAML file."),
     ] = None,
     balance: Annotated[
         bool, Option("--balance/--pooled", help="Give every task of the queries an equal share, or pool all queries.")
     ] = False,
     model: Annotated[
-        str | None,
+        Text,
         Option("--model", "-M", help="Model (rds, less, ila) or embedder (embed, insta): name, folder or Hub name."),
     ] = None,
     features: Annotated[
@@ -196,25 +196,25 @@ def select(
     max_length: Annotated[
         int | None, Option(min=1, help="Longest text in tokens (rds, less, ila). Default: 2048.")
     ] = None,
-    dtype: Annotated[str | None, Option(help="Weights of the model: float32 or bfloat16.")] = None,
+    dtype: Annotated[Text, Option(help="Weights of the model: float32 or bfloat16.")] = None,
     batch_tokens: Annotated[
         int | None, Option(min=1, help="Rows × tokens at a time: lower where memory is short.")
     ] = None,
     chat_template: Annotated[
-        str | None, Option(help="How rds and less write chats: tulu (<|user|> …), or model, the model's own template.")
+        Text, Option(help="How rds and less write chats: tulu (<|user|> …), or model, the model's own template.")
     ] = None,
     embed_prompt: Annotated[
-        str | None, Option(help="In front of queries for embed: a text, or the name of one that the embedder knows.")
+        Text, Option(help="In front of queries for embed: a text, or the name of one that the embedder knows.")
     ] = None,
     less: Annotated[
-        list[str] | None,
+        Texts,
         Option(
             metavar="KEY=VALUE", help="A setting of LESS (--less rank=16 or --less.rank 16), or a YAML; repeatable."
         ),
     ] = None,
     seed: Annotated[int, Option(help="For what draws: random, insta, ila.", min=0)] = 0,
     profile: Annotated[
-        str | None, Option("--profile", "-P", help="Settings from a profile or .yaml file. Default: smollm2's models.")
+        Text, Option("--profile", "-P", help="Settings from a profile or .yaml file. Default: smollm2's models.")
     ] = None,
 ) -> None:
     """Select examples from your own pool for your own task: a subset, a table of the picks, and a report."""

@@ -9,19 +9,23 @@ from typer import Argument, Option
 from tis_utils import paths
 from tis_utils.book.arguments import from_here
 from tis_utils.errors import InputError
+from tis_utils.own_data.commands import Text, Texts
 
 ProfileName = Annotated[str, Option("--profile", "-P", help="A name that `tis doctor` lists, or a .yaml file.")]
 Notebook = Annotated[str, Argument(help="Path, name or number of a notebook: 00, 00_quickstart, ….")]
 OwnProfile = Annotated[
-    str | None,
-    Option("--profile", "-P", help="A name that `tis doctor` lists, or a .yaml file. Default: the notebook's."),
+    Text, Option("--profile", "-P", help="A name that `tis doctor` lists, or a .yaml file. Default: the notebook's.")
 ]
 Raw = Annotated[
-    list[str] | None,
-    Option("--raw", "-r", metavar="NAME TEXT", help="A text as it is, never a number, list or path; repeatable."),
+    Texts, Option("--raw", "-r", metavar="NAME TEXT", help="A text as it is, never a number, list or path; repeatable.")
 ]
 File = Annotated[Path | None, Option("--file", "-f", help="YAML file of parameters; -p goes before it.")]
+Values = Annotated[
+    list[str],
+    Option("--parameter", "-p", metavar="NAME V1,V2", help="As -p seeds 0,1,2; -p budgets [25,50],[100]; repeatable."),
+]
 Folder = Annotated[Path | None, Option("--cwd", help="Run there; paths start there.", show_default="here")]
+GRADES = paths.BUILD / "grades.csv"
 Engine = Annotated[str, Option(help="joblib backend: loky, or ray or dask (extra `cluster`).")]
 
 
@@ -58,7 +62,7 @@ def run(
     notebook: Notebook,
     profile: OwnProfile = None,
     parameter: Annotated[
-        list[str] | None, Option("--parameter", "-p", metavar="NAME VALUE", help="As -p budgets 25,50; repeatable.")
+        Texts, Option("--parameter", "-p", metavar="NAME VALUE", help="As -p budgets 25,50; repeatable.")
     ] = None,
     raw: Raw = None,
     file: File = None,
@@ -103,15 +107,7 @@ def _profile(profile: str | None) -> dict[str, str]:
 
 def sweep(
     notebook: Notebook,
-    parameter: Annotated[
-        list[str],
-        Option(
-            "--parameter",
-            "-p",
-            metavar="NAME V1,V2",
-            help="As -p seeds 0,1,2; lists as -p budgets [25,50],[100]; repeatable.",
-        ),
-    ],
+    parameter: Values,
     profile: OwnProfile = None,
     raw: Raw = None,
     file: File = None,
@@ -138,7 +134,7 @@ def sweep(
 
 
 def student(
-    notebook: Annotated[list[str] | None, Argument(help="Paths, names or numbers. Default: all of them.")] = None,
+    notebook: Annotated[Texts, Argument(help="Paths, names or numbers. Default: all of them.")] = None,
     into: Annotated[Path, Option(help="Folder of the copies.", show_default="build/student")] = paths.BUILD / "student",
 ) -> None:
     """Write copies for a class: without solutions and answers, and with them in `solutions/`."""
@@ -154,14 +150,13 @@ def student(
 def grade(
     files: Annotated[list[Path], Argument(metavar="FILE...", help="Notebooks that were handed in.")],
     assigned: Annotated[
-        list[str] | None, Option("--parameter", "-p", metavar="NAME VALUE", help="What was prescribed; repeatable.")
+        Texts, Option("--parameter", "-p", metavar="NAME VALUE", help="What was prescribed; repeatable.")
     ] = None,
     profile: OwnProfile = None,
     assignment: Annotated[str, Option(help="Notebook with solutions; a path or a name.")] = "assignment",
     minutes: Annotated[float, Option(min=0.1, help="Longest time of a run.")] = 60,
     gib: Annotated[float, Option(min=0.5, help="Most memory of a process, in GiB.")] = 4,
-    output: Annotated[Path, Option("--output", "-o", help="CSV file.", show_default="build/grades.csv")] = paths.BUILD
-    / "grades.csv",
+    output: Annotated[Path, Option("--output", "-o", help="CSV file.", show_default="build/grades.csv")] = GRADES,
 ) -> None:
     """Check handed-in assignments: run their parameters again, compare numbers, leave a table for the rest."""
     from tis_utils.book.confined import can_shut_in

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer import Option
 
-Files = list[str]
+Files, Text, Texts = list[str], str | None, list[str] | None
 
 
 def compare(
@@ -18,14 +18,11 @@ def compare(
     ] = "embed/round_robin",
     budget: Annotated[str, Option("--budget", "-B", help="Examples in each subset, or a share: 5%.")] = "64",
     model: Annotated[
-        str | None,
-        Option("--model", "-M", help="What is fine-tuned and read by rds, less, ila; default: the profile's."),
+        Text, Option("--model", "-M", help="What is fine-tuned and read by rds, less, ila; default: the profile's.")
     ] = None,
     draws: Annotated[int, Option(help="Random subsets to compare with, two or more.")] = 3,
     seeds: Annotated[int, Option(help="Fine-tuning runs of each method.", min=1)] = 1,
-    columns: Annotated[
-        str | None, Option(metavar="OURS=YOURS,…", help="Your names of keys, as for `tis select`.")
-    ] = None,
+    columns: Annotated[Text, Option(metavar="OURS=YOURS,…", help="Your names of keys, as for `tis select`.")] = None,
     output: Annotated[
         Path | None,
         Option("--output", "-o", help="The first method's subset, with a table of picks and a report of it all."),
