@@ -17,6 +17,8 @@ NOTEBOOKS = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
 PARTS = ("You will learn", "Before you start", "Predict, then run", "Caveats", "Exercises", "Quiz", "Take-away",
          "Try other parameters")  # fmt: skip
 
+LONGEST, ALL_TOGETHER = 450, 5_500  # lines of code that are not blank
+
 QUIZ = re.compile(
     r"^:{4}\{admonition\} ([^\n]+)\n:class: tis-quiz\n\n(.*?)\n\n:::\{dropdown\} Answer\n(.*?)\n:::\n:{4}$", re.M | re.S
 )
@@ -29,6 +31,17 @@ def notebook(request) -> Path:
 
 def test_there_are_notebooks() -> None:
     assert NOTEBOOKS
+
+
+def code_lines(notebook: Path) -> int:
+    cells = nbformat.read(notebook, as_version=4).cells
+    return sum(bool(line.strip()) for c in cells if c.cell_type == "code" for line in c.source.splitlines())
+
+
+def test_notebooks_stay_short() -> None:
+    lines = {path.stem: code_lines(path) for path in NOTEBOOKS}
+    assert {stem: n for stem, n in lines.items() if n > LONGEST} == {}
+    assert sum(lines.values()) <= ALL_TOGETHER
 
 
 def test_no_outputs_are_committed(notebook: Path) -> None:
