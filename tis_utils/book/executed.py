@@ -47,14 +47,14 @@ def finding(cells: Cells) -> str:
 
 def minutes(cells: Cells) -> str:
     """Minutes that a notebook's "To read" names, or nothing."""
-    found = re.search(r"\*To read\*: (\d+) minutes", _prose(cells))
-    return found[1] if found else ""
+    match = re.search(r"\*To read\*: (\d+) minutes", _prose(cells))
+    return match[1] if match else ""
 
 
 def needs(cells: Cells) -> list[str]:
     """Names of the chapters that "Before you start" links to."""
-    found = re.search(r"\*Needed\*:(.*?)\*To read\*", _prose(cells), re.DOTALL)
-    return list(dict.fromkeys(re.findall(r"\((\d\d_\w+)(?:\.ipynb)?[)#]", found[1]))) if found else []
+    match = re.search(r"\*Needed\*:(.*?)\*To read\*", _prose(cells), re.DOTALL)
+    return list(dict.fromkeys(re.findall(r"\((\d\d_\w+)(?:\.ipynb)?[)#]", match[1]))) if match else []
 
 
 def exercises(cells: Cells) -> list[tuple[str, str, int, int]]:
@@ -85,7 +85,7 @@ class PageFigure:
 
 def page_figures(chapter: str, cells: Cells) -> list[PageFigure]:
     """All figures that a chapter shows, in order."""
-    found = []
+    figures = []
     for cell in cells:
         for output in cell.get("outputs", []):
             page = "".join(output.get("data", {}).get("text/html", ""))
@@ -94,8 +94,8 @@ def page_figures(chapter: str, cells: Cells) -> list[PageFigure]:
                     caption = re.search(r"<figcaption>(.*?)</figcaption>", figure, re.DOTALL)
                     alt, words = html.unescape(image[1]), html.unescape(caption[1]) if caption else ""
                     narrow = phone[1] if (phone := NARROW.search(figure)) else ""
-                    found.append(PageFigure(chapter, cell["id"], base64.b64decode(image[2]), alt, words, narrow))
-    return found
+                    figures.append(PageFigure(chapter, cell["id"], base64.b64decode(image[2]), alt, words, narrow))
+    return figures
 
 
 def figure_pack(chapters: Mapping[str, Cells]) -> bytes:

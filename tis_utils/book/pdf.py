@@ -38,11 +38,11 @@ SCREEN = (
 def pages(folder: Path) -> dict[str, str]:
     """Addresses of the book's pages in their order, each with the caption of the part that it opens, if it does."""
     toc = yaml.safe_load((folder / "_toc.yml").read_text(encoding="utf-8"))
-    found = {f"{toc['root']}.html": ""}
+    captions = {f"{toc['root']}.html": ""}
     for part in toc["parts"]:
         for n, chapter in enumerate(part["chapters"]):
-            found[f"{chapter['file']}.html"] = "" if n else part["caption"]
-    return found
+            captions[f"{chapter['file']}.html"] = "" if n else part["caption"]
+    return captions
 
 
 def place(address: str, fragment: str = "") -> str:
@@ -53,25 +53,25 @@ def place(address: str, fragment: str = "") -> str:
 
 def article(html: str, address: str, known: Mapping[str, str]) -> Tag:
     """A page's text for paper: open, without what only a screen needs, its ids and links those of the document."""
-    found = BeautifulSoup(html, "html.parser").select_one("article.bd-article")
-    if found is None:
+    text = BeautifulSoup(html, "html.parser").select_one("article.bd-article")
+    if text is None:
         raise RunError(f"{address} of the rendered book has no text. Render the book again: `tis book`.")
-    for part in found.select(SCREEN):
+    for part in text.select(SCREEN):
         part.decompose()
-    for fold in found.select("details, summary"):
+    for fold in text.select("details, summary"):
         fold.name = "div"  # Chromium never cuts a fold between two pages
-    for solution in found.select(".solution.dropdown"):
+    for solution in text.select(".solution.dropdown"):
         solution["class"] = " ".join([*solution.get_attribute_list("class"), "toggle-shown"])
-    for image in found.select("figure img[src]"):
+    for image in text.select("figure img[src]"):
         if _is_tall(str(image["src"])):
             image["class"] = "tis-tall"
     for attribute in ("id", "for", "name", "aria-labelledby", "aria-controls"):
-        for tag in found.select(f"[{attribute}]"):
+        for tag in text.select(f"[{attribute}]"):
             tag[attribute] = place(address, str(tag[attribute]))
     for attribute in ("href", "src", "srcset"):
-        for tag in found.select(f"[{attribute}]"):
+        for tag in text.select(f"[{attribute}]"):
             _relink(tag, attribute, address, known)
-    return found
+    return text
 
 
 def _is_tall(source: str) -> bool:
@@ -109,12 +109,12 @@ class Chapter:
 def chapters(folder: Path) -> list[Chapter]:
     """All pages of the rendered book, in order."""
     known = pages(folder)
-    found = []
+    texts = []
     for address, part in known.items():
         text = article((folder / "_build" / "html" / address).read_text(encoding="utf-8"), address, known)
         title = text.h1.get_text(" ", strip=True) if text.h1 else ""
-        found.append(Chapter(place(address), part, title, str(text)))
-    return found
+        texts.append(Chapter(place(address), part, title, str(text)))
+    return texts
 
 
 def document(folder: Path, parts: Sequence[Chapter]) -> str:
@@ -133,10 +133,10 @@ def document(folder: Path, parts: Sequence[Chapter]) -> str:
 
 def chromium() -> str:
     """The browser that prints."""
-    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    if found is None:
+    browser = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if browser is None:
         raise InputError("The PDF is printed by Chromium, which is not installed. On Debian: apt-get install chromium")
-    return found
+    return browser
 
 
 def make_pdf(folder: Path = paths.BOOK, target: Path | None = None) -> Path:

@@ -39,7 +39,7 @@ def declared(source: str) -> dict[str, Parameter]:
 
     source = TransformerManager().transform_cell(source)  # magics and shell lines become Python
     comments = _comments(source)
-    found: dict[str, Parameter] = {}
+    parameters: dict[str, Parameter] = {}
     for statement in ast.parse(source).body:
         kind, text = _split_comment(comments.get(statement.end_lineno or 0, ""))
         annotation = getattr(statement, "annotation", kind)
@@ -48,8 +48,8 @@ def declared(source: str) -> dict[str, Parameter]:
             written = ast.get_source_segment(source, value) if value else "None"
             of_annotation = type_of_annotation(annotation) if annotation else Any
             chosen = type_of_value(default) if of_annotation is Any else of_annotation
-            found[name] = Parameter(default, written or "", chosen, text)
-    return found
+            parameters[name] = Parameter(default, written or "", chosen, text)
+    return parameters
 
 
 def _assigned(statement: ast.stmt) -> Iterator[tuple[str, ast.expr | None]]:

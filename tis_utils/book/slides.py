@@ -72,10 +72,10 @@ def _cells(chapter: str, chapters: Mapping[str, Cells]) -> Cells:
 def _figure(place: str, chapters: Mapping[str, Cells]) -> str:
     """The first figure of ``chapter#cell``."""
     chapter, _, cell = place.partition("#")
-    found = [figure for figure in page_figures(chapter, _cells(chapter, chapters)) if figure.cell == cell]
-    if not found:
+    figures = [figure for figure in page_figures(chapter, _cells(chapter, chapters)) if figure.cell == cell]
+    if not figures:
         raise InputError(f"The slides name a figure {place!r}, and the cell {cell!r} of {chapter} shows none.")
-    caption = f"<figcaption>{html.escape(found[0].caption)}</figcaption>" if found[0].caption else ""
-    image = f'<img alt="{html.escape(found[0].alt)}" src="{found[0].address}">'
-    phone = f'<source media="(max-width: 600px)" srcset="{found[0].narrow}">' if found[0].narrow else ""
+    caption = f"<figcaption>{html.escape(figures[0].caption)}</figcaption>" if figures[0].caption else ""
+    image = f'<img alt="{html.escape(figures[0].alt)}" src="{figures[0].address}">'
+    phone = f'<source media="(max-width: 600px)" srcset="{figures[0].narrow}">' if figures[0].narrow else ""
     return f"<figure><picture>{phone}{image}</picture>{caption}</figure>"

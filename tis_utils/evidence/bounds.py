@@ -16,6 +16,7 @@ from tis_utils.evidence.concentration import mcdiarmid, rademacher_linear
 from tis_utils.evidence.statistics import Floats
 from tis_utils.selectors.wasserstein import w1
 
+Points = tuple[ArrayLike, ArrayLike]  # inputs (n, p) and answers (n,)
 SYMMETRISATION = 2.0  # Lemma "uniform deviation", step symmetrisation: a ghost sample costs two signed sums
 
 
@@ -146,12 +147,7 @@ def joint_error(x_s: ArrayLike, y_s: ArrayLike, x_q: ArrayLike, y_q: ArrayLike, 
 
 
 def query_risk_bound(
-    setting: RidgeSetting,
-    theta: ArrayLike,
-    subset: tuple[ArrayLike, ArrayLike],
-    queries: tuple[ArrayLike, ArrayLike],
-    w1_x: float,
-    delta: float,
+    setting: RidgeSetting, theta: ArrayLike, subset: Points, queries: Points, w1_x: float, delta: float
 ) -> dict[str, float]:
     """Terms and sum ("bound") of the query-risk bound for any theta (p,) in the ball; units of the absolute loss.
 
@@ -164,12 +160,7 @@ def query_risk_bound(
 
 
 def two_distance_bound(
-    setting: RidgeSetting,
-    theta: ArrayLike,
-    subset: tuple[ArrayLike, ArrayLike],
-    target: tuple[ArrayLike, ArrayLike],
-    w1_subset: float,
-    w1_target: float,
+    setting: RidgeSetting, theta: ArrayLike, subset: Points, target: Points, w1_subset: float, w1_target: float
 ) -> dict[str, float]:
     """Terms and sum ("bound") of the chain subset, queries, target, without chance; otherwise :func:`query_risk_bound`.
 
@@ -182,11 +173,7 @@ def two_distance_bound(
 
 
 def _risk_terms(
-    setting: RidgeSetting,
-    theta: ArrayLike,
-    subset: tuple[ArrayLike, ArrayLike],
-    other: tuple[ArrayLike, ArrayLike],
-    transport: dict[str, float],
+    setting: RidgeSetting, theta: ArrayLike, subset: Points, other: Points, transport: dict[str, float]
 ) -> dict[str, float]:
     """Training error, `transport` and joint error, after a check that all lies in the setting."""
     norm = float(np.linalg.norm(theta))
@@ -211,12 +198,8 @@ def random_gap_bound(
 
     `factor` is K G / mu, `expected_w1` a bound of E W1(random subset, pool), the other two are W1 to the queries.
     """
-    terms = {
-        "expectation": expected_w1,
-        "deviation": mcdiarmid(diameter, budget, delta),
-        "pool_mismatch": w1_pool,
-        "residual": w1_best,
-    }
+    terms = {"expectation": expected_w1, "deviation": mcdiarmid(diameter, budget, delta)}
+    terms |= {"pool_mismatch": w1_pool, "residual": w1_best}
     scaled = {name: factor * np.asarray(term, dtype=np.float64) for name, term in terms.items()}
     return scaled | {"bound": sum(scaled.values(), np.zeros(()))}
 

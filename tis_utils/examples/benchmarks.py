@@ -113,8 +113,8 @@ def _query(task: str, subject: str, index: int, user: str, label: str, origin: s
 
 def choices_of(query: Query) -> tuple[list[str], int] | None:
     """Choices of a question of MMLU or BBH, as lm-eval's likelihood tasks have them, and the place of the right one."""
-    found = _RIGHT.search(query.label)
-    right = found[1] if found else ""
+    match = _RIGHT.search(query.label)
+    right = match[1] if match else ""
     listed = set(_LETTERED.findall(query.prompt))
     lettered = list(takewhile(listed.__contains__, (f"({letter})" for letter in ascii_uppercase)))
     for choices in (lettered, *map(list, _WORDS)):

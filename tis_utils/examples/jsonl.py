@@ -105,24 +105,14 @@ def check_answers(path: str | Path, items: Sequence[Example] | Sequence[Query]) 
 
 def write_examples(path: str | Path, examples: Iterable[Example]) -> None:
     """Write candidates as chats, one a line; :func:`read_examples` gives back equal ones."""
-    _write(
-        Path(path),
-        (
-            {"id": e.id, "source": e.source, "messages": [dict(m) for m in e.messages], "meta": dict(e.meta)}
-            for e in examples
-        ),
-    )
+    chats = ((e, {"messages": [dict(m) for m in e.messages], "meta": dict(e.meta)}) for e in examples)
+    _write(Path(path), ({"id": e.id, "source": e.source, **chat} for e, chat in chats))
 
 
 def write_queries(path: str | Path, queries: Iterable[Query]) -> None:
     """Write queries, one a line, with rendered prompts; :func:`read_queries` gives back equal ones."""
-    _write(
-        Path(path),
-        (
-            {"id": q.id, "task": q.task, "prompt": q.prompt, "label": q.label, "rendered": True, "meta": dict(q.meta)}
-            for q in queries
-        ),
-    )
+    texts = ((q, {"prompt": q.prompt, "label": q.label, "rendered": True, "meta": dict(q.meta)}) for q in queries)
+    _write(Path(path), ({"id": q.id, "task": q.task, **text} for q, text in texts))
 
 
 def _read(sources: Sequence[Source], make: Callable[..., Read], columns: Columns) -> Reading[Any]:
@@ -165,7 +155,11 @@ def _read_one(
             read = replace(read, item=replace(read.item, id=f"{name}#{record.number}"))
             skipped["with an id that another one has: the number of the row was appended"] += 1
         elif name in where_is:
-            raise InputError(_repeated(source, where_is[name], record.place, name))
+            kind, number = where_is[name].split()
+            raise InputError(
+                f"{source}: {kind}s {number} and {record.place.split()[1]} have the same id {name!r}. "
+                "Ids must be unique; change one, or remove the key to get one made from the line number."
+            )
         where_is[read.item.id] = record.place
         formats[read.format] += 1
         unread.update(read.unread)
@@ -185,14 +179,6 @@ def _check_any(source: Source, formats: Mapping[str, int], skipped: Counter[str]
         raise InputError(f"{source}: all {skipped.total()} lines are {'; '.join(skipped)}. Give other data.")
     if not formats:
         raise InputError(f"{source} is empty. Expected at least one example.")
-
-
-def _repeated(source: Source, first: str, second: str, name: str) -> str:
-    kind, number = first.split()
-    return (
-        f"{source}: {kind}s {number} and {second.split()[1]} have the same id {name!r}. "
-        "Ids must be unique; change one, or remove the key to get one made from the line number."
-    )
 
 
 def lines(count: int) -> str:

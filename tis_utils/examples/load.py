@@ -1,6 +1,7 @@
 """From a profile to data: pool, queries and held-out examples, whatever their source."""
 
 from pathlib import Path
+from typing import Any
 
 from tis_utils.errors import InputError
 from tis_utils.examples import benchmarks, hub, jsonl
@@ -35,16 +36,12 @@ def load_data(profile: Profile, *, seed: int = 0) -> Data:
             "pool and queries belong together. Set both to 'classroom', or neither."
         )
     if profile.pool == "classroom":
-        return _classroom(profile, seed)
+        from tis_utils.examples import classroom  # reasoning_gym takes seconds to import
+
+        sizes = {name: getattr(profile, name) for name in ("pool_size", "n_queries", "n_test")}
+        return classroom.build(**sizes, seed=seed, tasks=profile.tasks)
     queries, test = _queries(profile)
     return Data(_pool(profile, queries, test, seed), queries, test)
-
-
-def _classroom(profile: Profile, seed: int) -> Data:
-    from tis_utils.examples import classroom  # reasoning_gym takes seconds to import
-
-    sizes = {name: getattr(profile, name) for name in ("pool_size", "n_queries", "n_test")}
-    return classroom.build(**sizes, seed=seed, tasks=profile.tasks)
 
 
 def _pool(profile: Profile, queries: Queries, test: Queries, seed: int) -> list[Example]:
@@ -52,14 +49,12 @@ def _pool(profile: Profile, queries: Queries, test: Queries, seed: int) -> list[
         from tis_utils.examples import natural  # likewise
 
         reserved = [query for part in (queries, test) for task in profile.tasks for query in part[task]]
-        return natural.load_pool(
-            profile.pool_size,
-            tasks=profile.tasks,
-            reserved=reserved,
-            without=set(profile.held_out.values()),
-            shuffled=profile.shuffled,
-            seed=seed,
-        )
+        options: dict[str, Any] = {
+            "without": set(profile.held_out.values()),
+            "shuffled": profile.shuffled,
+            "seed": seed,
+        }
+        return natural.load_pool(profile.pool_size, tasks=profile.tasks, reserved=reserved, **options)
     return load_examples(profile.pool, profile.pool_size)
 
 

@@ -139,8 +139,8 @@ def _call(call: Any) -> str:
                 arguments = json.loads(arguments)
         elif isinstance(arguments, Mapping):
             arguments = {key: value for key, value in arguments.items() if value is not None}
-        said = {key: value for key, value in call.items() if value is not None and key not in PAPERWORK}
-        call = json.dumps({**said, "arguments": arguments}, ensure_ascii=False, default=str)
+        words = {key: value for key, value in call.items() if value is not None and key not in PAPERWORK}
+        call = json.dumps({**words, "arguments": arguments}, ensure_ascii=False, default=str)
     return f"<tool_call>\n{call}\n</tool_call>"
 
 

@@ -161,8 +161,8 @@ def _intact(folder: Path) -> bool:
     if not note.is_file():
         return False
     try:
-        said = json.loads(note.read_text(encoding="utf-8"))
-        if "eos_token" in said and said["fingerprint"] == fingerprint(folder):  # older notes: it may be the wrong one
+        noted = json.loads(note.read_text(encoding="utf-8"))
+        if "eos_token" in noted and noted["fingerprint"] == fingerprint(folder):  # older notes: it may be the wrong one
             return True
     except (OSError, ValueError, KeyError, TypeError):
         pass

@@ -101,11 +101,11 @@ def _tasks(name: str, metric: str, folder: str | None) -> dict[str, Any]:
 
 def _read(entries: Mapping[str, Any], name: str, metric: str) -> float:
     """One number of a task's entry in a report, in which numbers are called ``metric,filter``."""
-    found = {key: value for key, value in entries.items() if "," in key and isinstance(value, int | float)}
-    for key, value in found.items():
+    numbers = {key: value for key, value in entries.items() if "," in key and isinstance(value, int | float)}
+    for key, value in numbers.items():
         if metric in (key, key.partition(",")[0]):
             return float(value)
-    raise InputError(f"lm-eval's report on {name!r} has no metric {metric!r}; it has {', '.join(sorted(found))}.")
+    raise InputError(f"lm-eval's report on {name!r} has no metric {metric!r}; it has {', '.join(sorted(numbers))}.")
 
 
 @contextlib.contextmanager

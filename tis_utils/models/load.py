@@ -188,15 +188,8 @@ def add_lora(
     try:
         # peft reads an attribute that transformers has renamed; nothing a reader could do about it
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
-        config = LoraConfig(
-            r=r,
-            lora_alpha=alpha,
-            lora_dropout=dropout,
-            target_modules=modules,
-            fan_in_fan_out=transposed,
-            task_type="CAUSAL_LM",
-        )
-        return get_peft_model(model, config)
+        shape: dict[str, Any] = {"r": r, "lora_alpha": alpha, "lora_dropout": dropout, "target_modules": modules}
+        return get_peft_model(model, LoraConfig(**shape, fan_in_fan_out=transposed, task_type="CAUSAL_LM"))
     except ValueError as error:
         remedy = (
             "Set dropout to 0 (--less.dropout 0), or name layers that take it as targets"

@@ -34,8 +34,8 @@ def duplicates(pool: Sequence[Example]) -> list[list[int]]:
     groups: dict[tuple[Any, ...], list[int]] = defaultdict(list)
     for place, example in enumerate(pool):
         besides = str([(key, example.meta[key]) for key in CONTENT if key in example.meta])
-        said = tuple((turn["role"], units(turn["content"]), turn.get("loss", True)) for turn in example.messages)
-        groups[said, besides].append(place)
+        turns = tuple((turn["role"], units(turn["content"]), turn.get("loss", True)) for turn in example.messages)
+        groups[turns, besides].append(place)
     return [places for places in groups.values() if len(places) > 1]
 
 
@@ -69,7 +69,13 @@ def _examples(count: int) -> str:
 
 def warnings(result: Selection) -> list[str]:
     """Sentences on what a reader should look at before using the subset; an empty list if nothing stands out."""
-    return [*_about_sizes(result), *_about_texts(result), *aloud(result), *_about_distance(result)]
+    sentences = [*_about_sizes(result), *_about_texts(result), *aloud(result)]
+    if result.by_chance and result.distance > np.mean(result.by_chance):
+        sentences.append(
+            "The subset is farther from the queries than random subsets are, measured as a whole: the method has "
+            "gathered neighbours of some queries and left the others alone, or the pool has nothing close."
+        )
+    return sentences
 
 
 def _about_sizes(result: Selection) -> Iterator[str]:
@@ -130,7 +136,12 @@ def about_cut(result: Selection) -> Iterator[str]:
 
 def aloud(result: Selection) -> Iterator[str]:
     """What must not wait until somebody opens the report."""
-    yield from (*_about_features(result), *about_cut(result), *_about_model(result))
+    yield from (*_about_features(result), *about_cut(result))
+    if result.settings["model"] in ("tiny", "mini"):
+        yield (
+            f"The model {result.settings['model']!r} is a teaching instrument that knows nothing of the world: on "
+            "texts of your own its features mean little. Name the model you will fine-tune with --model."
+        )
 
 
 def _about_features(result: Selection) -> Iterator[str]:
@@ -150,20 +161,4 @@ def _about_features(result: Selection) -> Iterator[str]:
         yield (
             f"The picks are the first {count} of the pool, in its order. That is what remains where a method cannot "
             "tell candidates apart; the methods of TSDS do not where the pool has fewer than some thousand."
-        )
-
-
-def _about_model(result: Selection) -> Iterator[str]:
-    if result.settings["model"] in ("tiny", "mini"):
-        yield (
-            f"The model {result.settings['model']!r} is a teaching instrument that knows nothing of the world: on "
-            "texts of your own its features mean little. Name the model you will fine-tune with --model."
-        )
-
-
-def _about_distance(result: Selection) -> Iterator[str]:
-    if result.by_chance and result.distance > np.mean(result.by_chance):
-        yield (
-            "The subset is farther from the queries than random subsets are, measured as a whole: the method has "
-            "gathered neighbours of some queries and left the others alone, or the pool has nothing close."
         )

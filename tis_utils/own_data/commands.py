@@ -6,7 +6,9 @@ from typing import Annotated, Any
 import typer
 from typer import Option
 
-Files, Text, Texts = list[str], str | None, list[str] | None
+Files = list[str]
+Text = str | None
+Texts = list[str] | None
 
 
 def compare(

@@ -131,11 +131,8 @@ def compare_files(
                 )
     tell_apart([*pool, *queries, *test])
     names = Columns(columns)
-    candidates, targets, held_out = (
-        jsonl.read_pool(pool, names).items,
-        jsonl.read_targets(queries, names).items,
-        jsonl.read_targets(test, names).items,
-    )
+    candidates = jsonl.read_pool(pool, names).items
+    targets, held_out = (jsonl.read_targets(sources, names).items for sources in (queries, test))
     names.check()
     count = budgets.examples(budget, len(candidates))
     return compare(candidates, targets, held_out, methods=methods, budget=count, settings=settings, **options)

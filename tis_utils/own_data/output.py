@@ -104,12 +104,12 @@ def write_subset(reading: Reading[Any], picks: Sequence[int], output: Path) -> N
 
 def _chosen(reading: Reading[Any], picks: Sequence[int]) -> list[Record]:
     places = [reading.places[i] for i in picks]
-    wanted, records = set(places), {}
+    chosen, records = set(places), {}
     for place, source in enumerate(reading.sources):
         for record in source.records():
-            if (place, record.number) in wanted:
+            if (place, record.number) in chosen:
                 records[place, record.number] = record
-    if missing := wanted - records.keys():
+    if missing := chosen - records.keys():
         source = reading.sources[next(iter(missing))[0]]
         raise InputError(f"{source} has changed while it was read. Run the command again.")
     return [records[place] for place in places]

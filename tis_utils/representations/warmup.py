@@ -158,7 +158,8 @@ def save(folder: Path, checkpoints: Sequence[Checkpoint], about: Mapping[str, An
 
     def fill(draft: Path) -> None:
         for epoch, point in enumerate(checkpoints, start=1):
-            save_file(_flat(point), draft / f"epoch-{epoch}.safetensors")
+            flat = {f"{part}/{n}": t.contiguous() for part in PARTS for n, t in getattr(point, part).items()}
+            save_file(flat, draft / f"epoch-{epoch}.safetensors")
         (draft / ABOUT).write_text(json.dumps(note, indent=1), encoding="utf-8")
 
     replace_folder(folder, fill)
@@ -170,10 +171,6 @@ def load(folder: Path, factors: Mapping[str, Tensor]) -> tuple[list[Checkpoint],
     rates = note.pop("lr")
     files = [folder / f"epoch-{epoch}.safetensors" for epoch in range(1, len(rates) + 1)]
     return [_read_point(file, lr, factors) for file, lr in zip(files, rates, strict=True)], note
-
-
-def _flat(point: Checkpoint) -> dict[str, Tensor]:
-    return {f"{part}/{n}": t.contiguous() for part in PARTS for n, t in getattr(point, part).items()}
 
 
 def _read_note(folder: Path) -> dict[str, Any]:

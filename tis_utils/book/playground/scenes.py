@@ -18,7 +18,9 @@ from tis_utils.selectors.wasserstein import w1
 
 MOST_KINDS = 6  # the page gives each a shape, too
 GREY = CATEGORIES[7][0]
-SIX: Mapping[str, Mapping[str, Any]] = {name: {} for name in SELECTORS}
+Methods = Mapping[str, Mapping[str, Any]]
+Placed = tuple[Numbers, dict[str, Numbers], float | None]
+SIX: Methods = {name: {} for name in SELECTORS}
 
 Scene = dict[str, Any]
 
@@ -41,7 +43,7 @@ class Space:
     queries: Mapping[str, NDArray[Any]]
     positions: tuple[NDArray[Any], Mapping[str, NDArray[Any]]] | None = None
 
-    def placed(self) -> tuple[Numbers, dict[str, Numbers], float | None]:
+    def placed(self) -> Placed:
         """Positions, and the share of the variance they show (None for positions that were given)."""
         if self.positions is None:
             return flatten(self.candidates, self.queries)
@@ -80,7 +82,7 @@ def scene(
     *,
     budgets: Sequence[int],
     about: str = "",
-    methods: Mapping[str, Mapping[str, Any]] = SIX,
+    methods: Methods = SIX,
     seeds: Sequence[int] = (0, 1, 2, 3, 4),
 ) -> Scene:
     """Run every selector on one pool and collect what the page shows, as plain lists, strings and numbers.
@@ -110,6 +112,7 @@ def scene(
     budgets = [int(b) for b in budgets]
     tasks = _check(name, spaces, texts, budgets, methods, seeds)
     kinds = _kinds(texts)
+    numbers = {task: "".join(str(list(kinds).index(kind)) for kind in texts.kinds[task]) for task in tasks}
     sources = sorted(set(texts.sources))
     maps = {key: space.placed() for key, space in spaces.items()}
     return {
@@ -122,12 +125,7 @@ def scene(
         "kinds": [{"label": k, "colour": c, "plain": k == texts.plain} for k, c in kinds.items()],
         "budgets": budgets,
         "tasks": [
-            {
-                "id": task,
-                "label": label(task),
-                "queries": list(texts.queries[task]),
-                "kind": "".join(str(list(kinds).index(k)) for k in texts.kinds[task]),
-            }
+            {"id": task, "label": label(task), "queries": list(texts.queries[task]), "kind": numbers[task]}
             for task in tasks
         ],
         "spaces": [_space(key, spaces[key], *maps[key]) for key in spaces],
@@ -142,12 +140,7 @@ def scene(
 
 
 def _check(
-    name: str,
-    spaces: Mapping[str, Space],
-    texts: Texts,
-    budgets: list[int],
-    methods: Mapping[str, Mapping[str, Any]],
-    seeds: Sequence[int],
+    name: str, spaces: Mapping[str, Space], texts: Texts, budgets: list[int], methods: Methods, seeds: Sequence[int]
 ) -> list[str]:
     """The tasks, if all sizes agree."""
     if not (name.replace("_", "").isalnum() and spaces and methods and seeds):
@@ -197,14 +190,7 @@ def _space(key: str, space: Space, candidates: Numbers, queries: Mapping[str, Nu
     }
 
 
-def _cell(
-    space: Space,
-    task: str,
-    placed: tuple[Numbers, dict[str, Numbers], float | None],
-    budgets: list[int],
-    methods: Mapping[str, Mapping[str, Any]],
-    seeds: Sequence[int],
-) -> Scene:
+def _cell(space: Space, task: str, placed: Placed, budgets: list[int], methods: Methods, seeds: Sequence[int]) -> Scene:
     """Orders and measures of one representation and one query set."""
     queries, candidates = space.queries[task], space.candidates
     S = similarity(queries, candidates)  # (M, N)
