@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SHOTS = ROOT / "tests" / "artifacts" / "book"
 # A page is loaded at the first width and then brought to the second, as a phone or a window is turned.
 MODES = [("light", 1280, 390), ("dark", 390, 1280)]
+BETWEEN = 768  # px, a third width for the words of pictures
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -64,6 +65,7 @@ class Visit:
     requests: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
     problems: list[str] | None = None  # what axe found; None: not asked
+    words: dict[int, list[str]] = field(default_factory=dict)  # what figures.js found at which width
 
     def __str__(self) -> str:
         return f"{self.page} ({self.width} px, {self.scheme})"
@@ -162,9 +164,10 @@ def visits(
 ) -> list[Visit]:
     """Open every page once per colour scheme and look at it at both widths; axe looks at the first of each.
 
-    Layout depends on the width and colours on the scheme: two of the four modes meet every rule of axe.
+    Layout depends on the width and colours on the scheme: two of the four modes meet every rule of axe, and the words
+    of pictures are looked at in one scheme.
     """
-    look = (Path(__file__).parent / "look.js").read_text(encoding="utf-8")
+    look, figures = ((Path(__file__).parent / f"{name}.js").read_text(encoding="utf-8") for name in ("look", "figures"))
     seen = []
     for scheme, width, other in MODES:
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
@@ -174,9 +177,15 @@ def visits(
             first.facts = page.evaluate(look)
             shoot(page, first)
             first.problems = axe_problems(page)
+            if scheme == "light":
+                first.words[width] = page.evaluate(figures)
             second = turn(page, first, other)
             second.facts = page.evaluate(look)
             shoot(page, second)
+            for narrow in (other, BETWEEN) if scheme == "light" else ():
+                page.set_viewport_size({"width": narrow, "height": 900})
+                page.evaluate(FRAMES)
+                first.words[narrow] = page.evaluate(figures)
             page.close()
             seen += [first, second]
         context.close()

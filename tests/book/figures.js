@@ -3,9 +3,10 @@
   const holder = document.createElement("div");
   holder.style.cssText = "position: absolute; left: 0; top: 0; width: 3000px";
   document.body.append(holder);
-  const findings = [];
+  const findings = [], opened = [];
   for (const image of document.querySelectorAll("figure.tis-figure img")) {
-    if (image.closest("details")) image.closest("details").open = true;
+    const fold = image.closest("details:not([open])");
+    if (fold) { fold.open = true; opened.push(fold); }
     const { width } = image.getBoundingClientRect();
     const source = image.currentSrc || image.src;
     if (!width || !source.startsWith("data:image/svg+xml;base64,")) continue;
@@ -35,5 +36,6 @@
     }));
   }
   holder.remove();
+  opened.forEach((fold) => { fold.open = false; });
   return findings;
 }

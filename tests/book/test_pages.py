@@ -108,15 +108,10 @@ def test_a_cue_goes_where_there_is_nothing_more(page, open_page):
     page.wait_for_function("document.querySelector('.tis-goes-on').matches('.tis-before:not(.tis-after)')")
 
 
-@pytest.mark.parametrize("width", [390, 768, 1280])
-def test_words_in_figures_are_large_whole_and_apart(page, pages, open_page, width):
-    script = (Path(__file__).parent / "figures.js").read_text(encoding="utf-8")
-    page.set_viewport_size({"width": width, "height": 900})
-    found = {}
-    for name in pages:
-        open_page(page, name, width=width)
-        found[name] = page.evaluate(script)
-    assert {name: words for name, words in found.items() if words} == {}
+def test_words_in_figures_are_large_whole_and_apart(visits, pages):
+    looked_at = [visit for visit in visits if visit.words]
+    assert len(looked_at) == len(pages)
+    assert {v.page: found for v in looked_at if (found := {w: words for w, words in v.words.items() if words})} == {}
 
 
 def test_figures_are_dark_in_the_dark(page, open_page, pages):

@@ -75,14 +75,12 @@ def test_knn_uniform_is_its_definition(
     assert picks == oracles.ranked(expected, S, budget, eq)
 
 
-@pytest.mark.parametrize("crowded", [0, 1])  # densities row by row, or pair by pair
 @settings(max_examples=800)
 @given(
     grids(), WEIGHTS, st.sampled_from([0.3, 0.75, 1.1, 2.5]), st.integers(1, 40), st.integers(1, 40), st.integers(1, 40)
 )
 def test_knn_kde_is_its_definition(
     monkeypatch: pytest.MonkeyPatch,
-    crowded: int,
     case: tuple[Any, Any],
     weights: tuple[float, float],
     sigma: float,
@@ -91,12 +89,13 @@ def test_knn_kde_is_its_definition(
     budget: int,
 ) -> None:
     S, rows, (alpha, C) = oracles.exact(case[0]), oracles.exact(case[1]), weights
-    monkeypatch.setattr(density, "CROWDED", crowded)
     expected = oracles.knn_kde_mass(S, rows, alpha, C, sigma, max_k, kde_k)
+    order = oracles.ranked(expected, S, budget, eq)
     options: dict[str, Any] = {"alpha": alpha, "C": C, "sigma": sigma, "max_k": max_k, "kde_k": kde_k}
-    np.testing.assert_allclose(kde_mass(*case, **options), np.array(expected, dtype=float), atol=1e-9)
-    picks = directly("knn_kde", case[0], budget, candidates=case[1], **options)
-    assert picks == oracles.ranked(expected, S, budget, eq)
+    for crowded in (0, 1):  # densities row by row, or pair by pair
+        monkeypatch.setattr(density, "CROWDED", crowded)
+        np.testing.assert_allclose(kde_mass(*case, **options), np.array(expected, dtype=float), atol=1e-9)
+        assert directly("knn_kde", case[0], budget, candidates=case[1], **options) == order
 
 
 @settings(max_examples=400)

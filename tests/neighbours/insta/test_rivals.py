@@ -54,8 +54,12 @@ def test_the_tasks_with_the_largest_measured_gain_are_chosen(study: Study, monke
     rivals._gains.cache_clear()
 
 
-def test_retrieved_tasks_are_those_of_the_nearest_examples(study: Study) -> None:
+def test_retrieved_tasks_are_those_of_the_nearest_examples(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     names, labels = tasks_of(study)
+    rng = np.random.default_rng(0)  # features of random directions instead of a language model's
+    rows = {name: rng.normal(size=(count, 8)) for name, count in {"pool": len(labels), "words": 8, "pick": 8}.items()}
+    rows = {name: (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32) for name, x in rows.items()}
+    monkeypatch.setitem(study._features, "embed", (rows.pop("pool"), rows))
     nearest = study.similarity("embed", "pick").argmax(axis=1)
     first = np.bincount(labels[nearest], minlength=len(names))
     picks = study.picks(spec("retrieval@1", 5))
