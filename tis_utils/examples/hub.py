@@ -58,9 +58,11 @@ def load_queries(name_or_path: str | Path, task: str, *, split: str = "dev") -> 
         if part in ("", ".", "..") or not set("/\\\0").isdisjoint(part):
             raise InputError(f"{part!r} is no name of a task or split. Write it without slashes, as in 'gsm8k'.")
     place = f"{name}, {task}/{split}"
+    names = {"prompts": "prompt", "labels": "label"}
+    singular = ({names.get(key, key): value for key, value in row.items()} for row in rows(name, task, split))
     return [
-        to_query(_singular(row), where=f"{place} row {i}", name=task, default_id=f"{task}/{split}:{i}")
-        for i, row in enumerate(rows(name, task, split))
+        to_query(row, where=f"{place} row {i}", name=task, default_id=f"{task}/{split}:{i}")
+        for i, row in enumerate(singular)
     ]
 
 
@@ -128,10 +130,6 @@ def _task_file(folder: Path, task: str, split: str) -> Path:
     raise InputError(
         f"{folder} has no {task}/{split}.parquet or {task}/{split}.jsonl. Tasks there: {', '.join(known) or 'none'}."
     )
-
-
-def _singular(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {{"prompts": "prompt", "labels": "label"}.get(key, key): value for key, value in row.items()}
 
 
 def _unique(pool: list[Example], name: str) -> list[Example]:

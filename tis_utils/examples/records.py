@@ -51,10 +51,6 @@ class Record:
         return f"{self.place} (id {name!r:.60})" if isinstance(name, str | int) else self.place
 
 
-def _without(name: str, suffixes: tuple[str, ...]) -> str:
-    return next((name.removesuffix(suffix) for suffix in suffixes if name.endswith(suffix)), name)
-
-
 class Source:
     """A file, ``-`` for standard input, a pipe, a folder of `datasets`, or the name of a data set on the Hub.
 
@@ -84,7 +80,8 @@ class Source:
         there = bool(self.given) and self.path.exists()
         self.hub = not self.path.exists() and _HUB.fullmatch(self.given) is not None and not self.path.suffix
         self.name = self.given if self.hub or self.path.is_dir() else self.path.name
-        self.stem = self.given if self.hub else Path(_without(self.path.name, PACKED)).stem
+        packed = next((suffix for suffix in PACKED if self.path.name.endswith(suffix)), "")
+        self.stem = self.given if self.hub else Path(self.path.name.removesuffix(packed)).stem
         if self.given == "-":
             self.name, self.stem, self._copy = "standard input", "stdin", _copied(sys.stdin.buffer)
         elif not self.hub and not there:

@@ -87,14 +87,9 @@ def _in_a_process(study: Study, variables: Mapping[str, str], folder: Path) -> M
     folder.mkdir()
     (folder / "profile.json").write_text(study.profile.model_dump_json(), encoding="utf-8")
     one = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TIS_CACHE": str(folder / "cache")}
-    done = subprocess.run(
-        [sys.executable, "-m", "tis_utils.experiments.repeatability", str(folder)],
-        env={**os.environ, **one, **variables},
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-    )
+    command = [sys.executable, "-m", "tis_utils.experiments.repeatability", str(folder)]
+    whole = {**os.environ, **one, **variables}
+    done = subprocess.run(command, env=whole, capture_output=True, encoding="utf-8", errors="replace", check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise RunError(f"Measuring repeatability failed under {dict(variables) or 'one thread'}: {last}")

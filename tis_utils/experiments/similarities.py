@@ -185,12 +185,6 @@ class Similarities:
 
     def feature_recipe(self, name: str) -> Any:
         """What the features of a representation depend on; the pool's digest where none is used."""
-        if name == NONE:
-            return self._pool_digest
         if name not in self._recipes:
-            self._recipes[name] = self.pool_features(name).key
+            self._recipes[name] = digest(self.data.pool) if name == NONE else self.pool_features(name).key
         return self._recipes[name]
-
-    @functools.cached_property
-    def _pool_digest(self) -> str:
-        return digest(self.data.pool)

@@ -129,7 +129,8 @@ def _losses(model: LanguageModel, texts: Sequence[Encoded], batch_tokens: int | 
     def keep(batch: Batch) -> None:
         losses[batch.index] = example_losses(model.model, batch).double().cpu().numpy()
 
-    each_batch(keep, texts, model.pad_id, model.device, batch_tokens or _batch_tokens(model))
+    usual = 1024 if model.device.type == "cpu" else 16384  # rows × tokens: on a CPU larger batches are slower
+    each_batch(keep, texts, model.pad_id, model.device, batch_tokens or usual)
     return losses
 
 
@@ -140,8 +141,3 @@ def _choice(query: Query, choice: str, model: LanguageModel, max_length: int) ->
     whole = encode_query(asked, model.tokenizer, model.longest(max_length) + end)
     kept = slice(len(whole.ids) - end)  # without the EOS: lm-eval scores the choice alone
     return Encoded(whole.ids[kept], whole.labels[kept])
-
-
-def _batch_tokens(model: LanguageModel) -> int:
-    """Rows × tokens of a batch: on a CPU larger ones are slower."""
-    return 1024 if model.device.type == "cpu" else 16384

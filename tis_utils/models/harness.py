@@ -50,16 +50,10 @@ def harness(
 
         tasks = _tasks(task, metric, where)
         ready = _chatting(padding(model)) if chat else padding(model)
-        report = simple_evaluate(
-            model=HFLM(pretrained=ready.model, tokenizer=ready.tokenizer, batch_size=batch_size),
-            tasks=list(tasks.values()),
-            task_manager=_task_manager(where),
-            num_fewshot=shots,
-            apply_chat_template=bool(chat),
-            limit=limit,
-            bootstrap_iters=0,
-            log_samples=False,
-        )
+        judged = HFLM(pretrained=ready.model, tokenizer=ready.tokenizer, batch_size=batch_size)
+        how = {"task_manager": _task_manager(where), "num_fewshot": shots, "apply_chat_template": bool(chat)}
+        how |= {"limit": limit, "bootstrap_iters": 0, "log_samples": False}
+        report = simple_evaluate(model=judged, tasks=list(tasks.values()), **how)
     return float(np.mean([_read(report["results"][name], name, metric) for name in tasks]))
 
 

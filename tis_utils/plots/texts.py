@@ -128,7 +128,8 @@ class ClaimTable:
         tally = ", ".join(f"{votes[grade]} {grade}" for grade in GRADES if votes[grade])
         words = f"<b>{html.escape(text)}</b><br>{html.escape(total['statement'])}"
         own = (_evidence(part.loc[source].to_dict()) for source in self.own)
-        return [words, _mark(total["grade"]), _evidence(total, mark=False), tally, *own]
+        grade = f"{GRADES[total['grade']][0]} {total['grade']}"
+        return [words, grade, _evidence(total, mark=False), tally, *own]
 
     def _repr_html_(self) -> str:
         titles = ["Claim", "Grade", "All ten settings", "Each setting", *map(html.escape, self.own.values())]
@@ -139,10 +140,6 @@ class ClaimTable:
 
     def __repr__(self) -> str:
         return f"Table of {len(self.claims)} claims"
-
-
-def _mark(grade: str) -> str:
-    return f"{GRADES[grade][0]} {grade}"
 
 
 def _evidence(row: Mapping[Any, Any], *, mark: bool = True) -> str:

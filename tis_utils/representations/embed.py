@@ -123,13 +123,9 @@ class Embed:
             log.warning("%d of %d %s are %s: their end was cut off.", self.truncated, len(texts), what, where)
         if not texts:
             return np.zeros((0, self.encoder.get_embedding_dimension()), dtype=np.float32)
-        rows = self.encoder.encode(
-            texts,
-            prompt=prompt,
-            batch_size=self.batch_size,
-            normalize_embeddings=True,
-            show_progress_bar=self.show_progress and len(texts) > 20 * self.batch_size,
-        )
+        bar = self.show_progress and len(texts) > 20 * self.batch_size
+        options: dict[str, Any] = {"prompt": prompt, "batch_size": self.batch_size, "show_progress_bar": bar}
+        rows = self.encoder.encode(texts, normalize_embeddings=True, **options)
         if not np.isfinite(rows).all():
             raise InputError(
                 f"The embedding model {self.name!r} makes numbers that are not finite of {what}: its weights are "
@@ -165,12 +161,8 @@ def _load_encoder(name: str, device: str | None) -> Any:
         raise InputError(f"There is no folder {name!r}: give a folder, a Hub name, or 'minilm'.")
     try:
         with quiet():
-            encoder = SentenceTransformer(
-                str(folder) if local else name,
-                device=device,
-                local_files_only=local,
-                model_kwargs={"use_safetensors": True},
-            )
+            options: dict[str, Any] = {"local_files_only": local, "model_kwargs": {"use_safetensors": True}}
+            encoder = SentenceTransformer(str(folder) if local else name, device=device, **options)
             _check_whole(name, encoder)
     except InputError:
         raise

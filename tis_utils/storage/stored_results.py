@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 RESULTS = DATA / "results"
 VALUES = ["metric", "value", "status", "subset"]
+EXACT: dict[str, Any] = {"encoding": "utf-8", "float_precision": "round_trip"}  # how numbers are read
 UNUSED = "Not used, stored"  # how the log begins when a stored file is not to be trusted
 
 
@@ -122,14 +123,8 @@ def read_runs(profile: str) -> dict[str, pd.DataFrame]:
 
 
 def _read_runs(path: Path) -> pd.DataFrame:
-    return pd.read_csv(
-        path,
-        encoding="utf-8",
-        float_precision="round_trip",
-        keep_default_na=False,
-        na_values={"value": [""]},
-        dtype={"key": "str", "subset": "str"},  # digits only would read as a number
-    )
+    types = {"key": "str", "subset": "str"}  # digits only would read as a number
+    return pd.read_csv(path, keep_default_na=False, na_values={"value": [""]}, dtype=types, **EXACT)
 
 
 def write_runs(profile: str, name: str, rows: pd.DataFrame, seconds: float, **facts: Any) -> Path:
@@ -163,7 +158,7 @@ def read_keyed(profile: str, name: str, key: Mapping[str, Any], columns: Sequenc
     path = table_file(profile, name)
     if trusted(path, key, what=UNUSED) is None:
         return pd.DataFrame(columns=list(columns))
-    return pd.read_csv(path, encoding="utf-8", float_precision="round_trip")
+    return pd.read_csv(path, **EXACT)
 
 
 def compared(stored: pd.DataFrame, live: pd.DataFrame, keys: Sequence[str], value: str) -> pd.DataFrame:
