@@ -113,41 +113,23 @@ def point_map(tables: Mapping[str, pd.DataFrame], kinds: Sequence[str]) -> go.Fi
     for index, table in enumerate(tables.values()):
         for kind in kinds:
             part = table[table["kind"] == kind]
-            figure.add_scatter(
-                x=part["x"].round(3).tolist(),
-                y=part["y"].round(3).tolist(),
-                text=part["text"].tolist(),
-                mode="markers",
-                name=kind,
-                visible=index == 0,
-                marker=markers[kind],
-                hovertemplate="%{text}<extra>" + kind + "</extra>",
-            )
-    figure.update_layout(
-        updatemenus=[_buttons(list(tables), len(kinds))],
-        xaxis={"showticklabels": False, "title": "first principal axis"},
-        yaxis={"showticklabels": False, "title": "second"},
-        margin={"l": 40, "r": 10, "t": 56, "b": 110},
-        height=500,
-    )
-    return figure
+            places = {"x": part["x"].round(3).tolist(), "y": part["y"].round(3).tolist()}
+            touched = {"text": part["text"].tolist(), "hovertemplate": "%{text}<extra>" + kind + "</extra>"}
+            marks = {"mode": "markers", "marker": markers[kind]}
+            figure.add_scatter(**places, **marks, **touched, name=kind, visible=index == 0)
+    titles = {"xaxis": "first principal axis", "yaxis": "second"}
+    axes = {axis: {"showticklabels": False, "title": title} for axis, title in titles.items()}
+    room, menus = {"l": 40, "r": 10, "t": 56, "b": 110}, [_buttons(list(tables), len(kinds))]
+    return figure.update_layout(updatemenus=menus, height=500, margin=room, **axes)
 
 
 def _buttons(titles: Sequence[str], size: int) -> dict[str, object]:
     """Buttons above the plot; each shows the `size` traces of one panel."""
     shown = [[i // size == index for i in range(size * len(titles))] for index in range(len(titles))]
-    return {
-        "type": "buttons",
-        "direction": "right",
-        "x": 0,
-        "y": 1.14,
-        "xanchor": "left",
-        "showactive": True,
-        "buttons": [
-            {"label": title, "method": "update", "args": [{"visible": traces}]}
-            for title, traces in zip(titles, shown, strict=True)
-        ],
-    }
+    pairs = zip(titles, shown, strict=True)
+    buttons = [{"label": title, "method": "update", "args": [{"visible": traces}]} for title, traces in pairs]
+    place = {"direction": "right", "x": 0, "y": 1.14, "xanchor": "left"}
+    return {"type": "buttons", "showactive": True, "buttons": buttons, **place}
 
 
 def budget_browser(metrics: Sequence[str]) -> go.Figure:
@@ -170,16 +152,10 @@ def _browser(cubes: Mapping[str, Cube], steps: Sequence[str]) -> go.Figure:
     for t in range(len(first.tasks)):
         for method in first.methods:
             untuned = method == ZERO_SHOT
-            figure.add_scatter(
-                x=steps,
-                name=method_name(method),
-                legendgroup=method,
-                showlegend=t == 0,
-                line={"color": look(method).colour, "width": 1.8, "dash": "dash" if untuned else "solid"},
-                mode="lines" if untuned else "lines+markers",
-                row=t // 2 + 1,
-                col=t % 2 + 1,
-            )
+            line = {"color": look(method).colour, "width": 1.8, "dash": "dash" if untuned else "solid"}
+            ways = {"line": line, "mode": "lines" if untuned else "lines+markers"}
+            names = {"name": method_name(method), "legendgroup": method, "showlegend": t == 0}
+            figure.add_scatter(x=steps, row=t // 2 + 1, col=t % 2 + 1, **ways, **names)
     buttons: list[dict[str, Any]] = [
         {
             "method": "restyle",
