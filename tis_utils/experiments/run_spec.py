@@ -88,11 +88,5 @@ def quantile_grid(
     tasks: Iterable[str], representations: Iterable[str], budget: int, seeds: Iterable[int], *, focus: bool = False
 ) -> list[RunSpec]:
     """Run specs of the distance-quantile experiment: round-robin order of the pool, ten bins, zero-shot."""
-    return grid(
-        tasks,
-        [(name, "round_robin") for name in representations],
-        [budget],
-        seeds,
-        experiment="focus" if focus else "quantile",
-        bins=range(BINS),
-    )
+    methods, name = [(name, "round_robin") for name in representations], "focus" if focus else "quantile"
+    return grid(tasks, methods, [budget], seeds, experiment=name, bins=range(BINS))

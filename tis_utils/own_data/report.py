@@ -102,14 +102,9 @@ def pairs(result: Selection) -> list[dict[str, Any]]:
     rows = []
     for i in shown:
         own = result.S[i, result.picks]
-        best, worst = int(own.argmax()), int(own.argmin())
-        rows.append(
-            {
-                "query": one_line(result.queries[i], 160),
-                "near": one_line(result.pool[result.picks[best]], 160),
-                "similarity": float(own[best]),
-                "far": one_line(result.pool[result.picks[worst]], 160),
-                "least": float(own[worst]),
-            }
-        )
+        places = int(own.argmax()), int(own.argmin())
+        near, far = (one_line(result.pool[result.picks[place]], 160) for place in places)
+        similarity, least = (float(own[place]) for place in places)
+        row = {"query": one_line(result.queries[i], 160), "near": near, "far": far}
+        rows.append(row | {"similarity": similarity, "least": least})
     return rows

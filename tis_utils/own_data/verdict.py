@@ -102,19 +102,10 @@ def _table(losses: Losses) -> pd.DataFrame:
         apart = 0.0 if name == RANDOM else float(lead.mean())
         # two sources of chance: which examples are held out, and which subset was drawn or seed used
         wide = np.hypot(_half(lead), 0.0 if name == UNTUNED else noise[name]) if name != RANDOM else np.nan
-        rows.append(
-            {
-                "method": name,
-                "runs": len(losses[name]),
-                "held_out_loss": values.mean(),
-                "low": values.mean() - half,
-                "high": values.mean() + half,
-                "below_random": np.nan if name == RANDOM else apart,
-                "below_low": apart - wide,
-                "below_high": apart + wide,
-            }
-        )
-    return pd.DataFrame(rows)
+        mean, below = values.mean(), np.nan if name == RANDOM else apart
+        rows.append((name, len(losses[name]), mean, mean - half, mean + half, below, apart - wide, apart + wide))
+    columns = ["method", "runs", "held_out_loss", "low", "high", "below_random", "below_low", "below_high"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _sentence(row: pd.Series, noise: float) -> str:

@@ -37,32 +37,17 @@ def skill_example(
     """One candidate; `answer` replaces the right answer (corrupted examples)."""
     request = phrase(skill, function, items, wording)
     reply = function.apply(items) if answer is None else answer
-    return Example(
-        id=f"{skill.name}-{kind}-{digest(request, reply)}",
-        messages=exchange(request, reply),
-        source=f"skills/{skill.name}",
-        meta=_meta(skill, function, wording, kind, seed),
-    )
+    name, meta = f"{skill.name}-{kind}-{digest(request, reply)}", _meta(skill, function, wording, kind, seed)
+    return Example(name, exchange(request, reply), f"skills/{skill.name}", meta)
 
 
 def skill_query(skill: Skill, items: Items, split: str, seed: int) -> Query:
     """One query or test example: the vague wording, answered with the target function."""
     request = phrase(skill, skill.target, items, VAGUE)
-    return Query(
-        id=f"{skill.name}-{split}-{digest(request)}",
-        prompt=chat_prompt(request),
-        label=skill.target.apply(items),
-        task=skill.name,
-        meta=_meta(skill, skill.target, VAGUE, split, seed),
-    )
+    name, meta = f"{skill.name}-{split}-{digest(request)}", _meta(skill, skill.target, VAGUE, split, seed)
+    return Query(name, chat_prompt(request), skill.target.apply(items), skill.name, meta)
 
 
 def _meta(skill: Skill, function: Function, wording: str, kind: str, seed: int) -> dict[str, str | int]:
-    return {
-        "group": skill.name,
-        "family": f"{skill.name}/{function.name}",
-        "function": function.name,
-        "wording": wording,
-        "kind": kind,
-        "seed": seed,
-    }
+    task = {"group": skill.name, "family": f"{skill.name}/{function.name}", "function": function.name}
+    return {**task, "wording": wording, "kind": kind, "seed": seed}

@@ -56,16 +56,7 @@ def _stream(family: str, split: str, seed: int, taken: set[str]) -> Iterator[Exa
 
 
 def _example(family: str, question: str, answer: str, seed: int) -> Example:
-    return Example(
-        id=f"{family}-{digest(question, answer)}",
-        messages=exchange(question, answer),
-        source=f"reasoning-gym/{family}",
-        meta={
-            "group": "general",
-            "family": family,
-            "function": family,
-            "wording": "reasoning-gym",
-            "kind": "filler",
-            "seed": seed,
-        },
-    )
+    task = {"group": "general", "family": family, "function": family}
+    meta = {**task, "wording": "reasoning-gym", "kind": "filler", "seed": seed}
+    name = f"{family}-{digest(question, answer)}"
+    return Example(name, exchange(question, answer), f"reasoning-gym/{family}", meta)
