@@ -54,13 +54,12 @@ sphinx-pages: setup
 
 check: setup ## Lint, types, unit tests: the inner loop (a few minutes)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
-	@$(BIN)/mypy
-	@$(BIN)/python -m pytest -n 2 -m "not slow and not browser and not notebook" tests
+	@$(BIN)/mypy & types=$$!; $(BIN)/python -m pytest -n 2 -m "not slow and not browser and not notebook" tests; \
+	units=$$?; wait $$types && exit $$units
 
 test: check ## Check everything: units, slow tests, notebooks executed twice, the rendered book in a browser
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "slow and not browser and not notebook" tests
 	@TIS_CACHE=$(CURDIR)/build/smoke-cache $(BIN)/tis book --profile smoke --into $(SMOKE)
-	@$(MAKE) --no-print-directory sphinx-pages PAGES=$(SMOKE)
 	@# the notebooks first and in the given order: they take as long as all pages in the browser beside them
 	@TIS_BOOK=$(SMOKE) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "browser or notebook" tests/notebooks tests/book
 

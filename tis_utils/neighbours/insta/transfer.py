@@ -48,6 +48,7 @@ def target_tasks(study: Study) -> dict[str, list[Query]]:
     return targets | (_filler_targets() if study.profile.pool == "classroom" else {})
 
 
+@functools.cache
 def _filler_targets() -> dict[str, list[Query]]:
     """Examples of the test split: problems that are in no pool."""
     targets: dict[str, list[Query]] = {}
