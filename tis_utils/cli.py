@@ -127,11 +127,15 @@ def grid(
 @app.command()
 def measure(
     name: Annotated[
-        str, Argument(help="less_variants (chapter 02), transfer (12), ila_subsets (13), repeatability (status).")
+        str,
+        Argument(
+            help="pool_sources (chapter 01), less_variants (02), transfer (12), ila_subsets (13), repeatability (status)."
+        ),
     ],
     profile: ProfileName = "classroom",
 ) -> None:
     """Measure a table that is no grid of runs and store it in data/results/<profile>; a stopped one continues."""
+    from tis_utils.evidence import pool_sources
     from tis_utils.experiments import less_variants, repeatability
     from tis_utils.experiments.study import Study
     from tis_utils.neighbours.ila import designed_subsets
@@ -139,7 +143,7 @@ def measure(
     from tis_utils.profiles import load_profile
 
     tables = {"less_variants": less_variants, "transfer": transfer}
-    tables |= {"ila_subsets": designed_subsets, "repeatability": repeatability}
+    tables |= {"ila_subsets": designed_subsets, "repeatability": repeatability, "pool_sources": pool_sources}
     check_choice("table", name, tables)
     typer.echo(f"Stored in {tables[name].keep(Study(load_profile(profile), live=True))}")
 

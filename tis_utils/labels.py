@@ -36,6 +36,7 @@ METRICS = {
 }
 TASKS = {
     "bbh": "BBH",
+    "bfcl": "Function calls (BFCL)",
     "codex": "Codex (HumanEval)",
     "gsm8k": "GSM8K",
     "mmlu": "MMLU",

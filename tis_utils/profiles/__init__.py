@@ -123,7 +123,7 @@ class Profile(_Strict):
     model, embedder     language model and sentence-embedding model: a known name, a folder, or a Hub name
     embed_prompt        what EMBED puts in front of queries, a text or a name, or None for the embedder's own
     proxy               smaller language model whose LESS features select for `model`, or None
-    pool                where candidates come from: ``classroom``, ``natural``, a JSONL file, or a Hub name
+    pool                where candidates come from: ``classroom``, ``natural``, ``calls``, a JSONL file, or a Hub name
     warmup_set          what LESS warms up on, as `pool`, or None for a random share of the pool
     shuffled            natural pool in a seeded order instead of source by source
     held_out            ``{gsm8k: gsm_symbolic}`` holds GSM-Symbolic out for GSM8K and takes it out of the natural pool

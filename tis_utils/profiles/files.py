@@ -12,7 +12,7 @@ from tis_utils.errors import InputError
 from tis_utils.paths import PROFILES, exists
 
 PLACES = ("model", "proxy", "embedder", "pool", "warmup_set", "queries", "published")  # settings that may be paths
-BUILT_IN = ("tiny", "mini", "smollm2", "minilm", "classroom", "natural", "benchmarks")
+BUILT_IN = ("tiny", "mini", "smollm2", "minilm", "classroom", "natural", "calls", "benchmarks")
 RELATIVE = ("./", "../", "~/", ".\\", "..\\")
 
 
