@@ -128,9 +128,7 @@ def grid(
 def measure(
     name: Annotated[
         str,
-        Argument(
-            help="pool_sources (chapter 01), less_variants (02), transfer (12), ila_subsets (13), repeatability (status)."
-        ),
+        Argument(help="pool_sources (chapter 01), less_variants (02), transfer (12), ila_subsets (13), repeatability."),
     ],
     profile: ProfileName = "classroom",
 ) -> None:

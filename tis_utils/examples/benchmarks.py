@@ -78,17 +78,17 @@ def _codex_split(total: int, seed: int) -> tuple[list[int], list[int]]:
     return chosen.tolist(), np.setdiff1d(np.arange(total), chosen).tolist()
 
 
-def wheel(module: str, package: str, *parts: str, options: str = "") -> Path:
-    """Path of a data file or folder inside an installed package, found without importing it; `options` of pip."""
+def wheel(module: str, package: str, *parts: str, install: str = "") -> Path:
+    """Path of a data file or folder inside an installed package, found without importing it; `install` is a command."""
     folder = package_folder(module)
     if folder is None:
-        command = " ".join(["pip install", *options.split(), package])
+        command = install or f"pip install {package}"
         raise InputError(f"The package {package!r} is not installed; install it with `{command}`.")
     path = folder.joinpath(*parts)
     if not path.exists():
+        remedy = f"Run `{install}`." if install else "Install the version named in requirements.lock."
         raise RunError(
-            f"The installed {package} has no {'/'.join(parts)}; its layout is not the one expected here. "
-            "Install the version named in requirements.lock."
+            f"The installed {package} has no {'/'.join(parts)}; its layout is not the one expected here. {remedy}"
         )
     return path
 

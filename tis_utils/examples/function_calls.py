@@ -25,7 +25,7 @@ TASKS = {"bfcl": "BFCL: call the one function that is described, with the right 
 ASKED = "live_simple"  # by users
 OFFERED = ("simple_python", "multiple", "parallel", "parallel_multiple")  # by the leaderboard's authors
 WHEEL = ("bfcl_eval", "bfcl-eval", "data")
-OWN_DEPENDENCIES = "--no-deps"  # they ask for an older NumPy, and only its data files are read
+INSTALL = "pip install --no-deps bfcl-eval==2026.3.23"  # what it depends on asks for an older NumPy and is not used
 Call = tuple[str, str, str]  # id, request with the functions it may call, answer
 
 
@@ -67,8 +67,7 @@ def _calls(category: str) -> Iterator[Call]:
     asked, answers = (
         [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         for path in (
-            wheel(*WHEEL, *folder, f"BFCL_v4_{category}.json", options=OWN_DEPENDENCIES)
-            for folder in ((), ("possible_answer",))
+            wheel(*WHEEL, *folder, f"BFCL_v4_{category}.json", install=INSTALL) for folder in ((), ("possible_answer",))
         )
     )
     known = {row["id"]: row["ground_truth"] for row in answers}
