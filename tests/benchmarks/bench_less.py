@@ -51,7 +51,7 @@ def models(dtype: torch.dtype) -> Iterator[tuple[str, LanguageModel, int]]:
     yield "tiny", replace(tiny, model=tiny.model.to(dtype)), 120
     for name, config in SHAPES.items():
         torch.manual_seed(0)
-        yield name, replace(tiny, name=name, model=AutoModelForCausalLM.from_config(config, dtype=dtype).eval()), 10
+        yield name, replace(tiny, name=name, model=AutoModelForCausalLM.from_config(config, dtype=dtype).eval()), 6
 
 
 def checkpoint(less: LESS) -> Checkpoint:
@@ -121,7 +121,7 @@ def peers_of(less: LESS, encoded: list[Encoded], point: Checkpoint) -> dict[str,
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3, help="three times as many of the tiny model")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--store", action="store_true", help="keep the table for chapter 02")
     args = parser.parse_args()
@@ -129,7 +129,8 @@ if __name__ == "__main__":
     rows = []
     for dtype in (torch.float32, torch.bfloat16):
         for name, lm, count in models(dtype):
-            rows += measure(name, lm, count, args.rounds, peers=name == "tiny" and dtype == torch.float32)
+            tiny = name == "tiny"
+            rows += measure(name, lm, count, args.rounds * (3 if tiny else 1), tiny and dtype == torch.float32)
     table = pd.DataFrame(rows, columns=["model", "dtype", "method", "ratio"]).round({"ratio": 3})
     if args.store:
         path = table_file("bench", "less")
