@@ -25,10 +25,7 @@ def example(name: str, source: str, asked: str) -> Example:
 def study() -> Study:
     pool = [example("a", "bfcl", f"{SAME} ten"), example("b", "bfcl", "call it")]
     pool += [example(str(i), "mmlu", f"question {i}") for i in range(4)]
-    queries = [
-        Query("q", chat_prompt(SAME), "yes", "bfcl", {}),
-        Query("r", chat_prompt("other words"), "yes", "bfcl", {}),
-    ]
+    queries = [Query(asked, chat_prompt(asked), "yes", "bfcl", {}) for asked in (SAME, "other words")]
     data = Data(pool, {"bfcl": queries, "codex": queries[1:]}, {"bfcl": queries[1:], "codex": []})
     study = Study(load_profile("smoke", tasks=["bfcl", "codex"]), data=data)
     rows = np.eye(6)

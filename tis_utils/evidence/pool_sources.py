@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from tis_utils.examples.kinds import contrasts
 from tis_utils.examples.text import request
 from tis_utils.experiments.study import Study
 from tis_utils.labels import label
-from tis_utils.storage.stored_results import write_keyed
+from tis_utils.storage.stored_results import feature_file, write_keyed
 
 NAME = "pool_sources"
 FORWARD = ("lexical", "embed", "rds", "less_proxy")  # LESS with the profile's own model would take hours on a CPU
@@ -52,15 +53,16 @@ def pool_sources(study: Study, representations: Sequence[str] = FORWARD, budget:
     return pd.DataFrame(rows, columns=["task", "measure", "method", "value"])
 
 
-def request_of(messages: Sequence[dict[str, str]]) -> str:
+def request_of(messages: Sequence[Mapping[str, Any]]) -> str:
     """What the user says in a candidate."""
-    return "\n".join(message["content"] for message in messages if message["role"] == "user")
+    return "\n".join(str(message["content"]) for message in messages if message["role"] == "user")
 
 
 def keep(study: Study) -> Path:
-    """Store :func:`pool_sources` for the book."""
-    key = {"features": {name: study.feature_recipe(name) for name in FORWARD}}
-    return write_keyed(study.profile.name, NAME, pool_sources(study), key)
+    """Store :func:`pool_sources` for the book, under those representations whose features are stored."""
+    names = [name for name in FORWARD if feature_file(study.profile.name, name).exists()]
+    key = {"features": {name: study.feature_recipe(name) for name in names}}
+    return write_keyed(study.profile.name, NAME, pool_sources(study, names), key)
 
 
 def sources_table(rows: pd.DataFrame) -> pd.DataFrame:
