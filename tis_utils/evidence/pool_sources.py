@@ -1,7 +1,5 @@
 """Where a pool's candidates come from, seen from each task: text shared with its queries, and what is taken."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

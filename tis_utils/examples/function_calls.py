@@ -8,8 +8,6 @@ out are texts longer than the natural pool's longest, requests of several turns,
 answer, and calls in Java and JavaScript.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
