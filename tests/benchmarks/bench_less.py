@@ -24,6 +24,7 @@ from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, Pretrain
 
 from tis_utils.examples.text import Encoded
 from tis_utils.models.load import LanguageModel, load_model
+from tis_utils.profiles import load_profile
 from tis_utils.representations import LESS
 from tis_utils.representations.gradients import lora_parameters, put_weights
 from tis_utils.representations.warmup import Checkpoint
@@ -73,7 +74,8 @@ def measure(name: str, lm: LanguageModel, count: int, rounds: int, peers: bool) 
     """Rows of model, dtype, method and ratio to the model alone."""
     by_length = sorted(texts(120, lm), key=lambda text: len(text.ids))
     encoded = by_length[60 - count // 2 :][:count]  # few of them would pad each other: the middle ones, alike in length
-    less = LESS(lm, max_length=256, show_progress=False, **LORA)
+    options = load_profile("classroom").less.model_dump() if name == "tiny" else LORA
+    less = LESS(lm, max_length=256, show_progress=False, **options)
     point, few = checkpoint(less), encoded[:: max(1, count // 10)]
 
     def batched() -> object:
