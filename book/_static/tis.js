@@ -35,6 +35,20 @@
     }
   }
 
+  // Columns of numbers to the right, of words to the left, and so is what stands above them.
+  function columns() {
+    for (const table of document.querySelectorAll(".cell_output table.dataframe")) {
+      const rows = [...table.tBodies].flatMap((body) => [...body.rows]).map((row) => [...row.querySelectorAll("td")]);
+      const heads = [...(table.tHead?.rows ?? [])].map((row) => [...row.cells]);
+      for (let k = 1; k <= (rows[0]?.length ?? 0); k++) { // from the end: names of rows may span several
+        const column = rows.map((row) => row.at(-k)).filter(Boolean);
+        const numbers = column.every((cell) => !/\p{L}/u.test(cell.textContent) && cell.textContent.length < 28);
+        const above = heads.filter((row) => row.every((cell) => cell.colSpan === 1)).map((row) => row.at(-k));
+        for (const cell of [...column, ...above]) cell?.classList.add(numbers ? "tis-right" : "tis-left");
+      }
+    }
+  }
+
   function focusable() {
     for (const box of document.querySelectorAll(boxes)) {
       const over = getComputedStyle(box).overflowX === "visible" ? 0 : box.scrollWidth - box.clientWidth;
@@ -72,7 +86,7 @@
   window.addEventListener("afterprint", () => { page.dataset.theme = theme; });
 
   document.addEventListener("DOMContentLoaded", listItems);
-  document.addEventListener("DOMContentLoaded", cells);
+  document.addEventListener("DOMContentLoaded", () => { cells(); columns(); });
   window.addEventListener("load", async () => {
     (window.requestIdleCallback ?? setTimeout)(drawAll); // plotly.js is large: the page must answer first
     await window.MathJax?.startup?.promise; // formulas have no width before

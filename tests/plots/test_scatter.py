@@ -9,7 +9,7 @@ from matplotlib.colors import to_hex
 from plots_support import legend
 
 from tis_utils.errors import InputError
-from tis_utils.plots import LOOKS, cost_scatter, plane, scatter_fits
+from tis_utils.plots import LOOKS, cost_scatter, picked_strip, plane, scatter_fits
 
 
 def test_scatter_fits_draw_the_least_squares_line() -> None:
@@ -47,3 +47,17 @@ def test_cost_scatter_has_a_labelled_point_per_method() -> None:
         cost_scatter({"one": costs(seconds=0.0)}, ylabel="gain")
     with pytest.raises(InputError):
         cost_scatter({}, ylabel="gain")
+
+
+def test_the_picked_dots_of_a_strip_stand_at_their_values_in_their_rows() -> None:
+    x = pd.Series([0.1, 0.2, 0.3, 0.4])
+    rows = pd.Series(pd.Categorical(["a", "b", "b", "rest"], ["a", "b", "rest"]))
+    (ax,) = picked_strip(x, rows, np.array([False, True, False, True]), colour="#aa0000", xlabel="cosine").axes
+    dots = [
+        (round(left, 3), round(height), to_hex(part.get_facecolor()[0]))
+        for part in ax.collections
+        for left, height in part.get_offsets()
+    ]
+    assert {dot[:2] for dot in dots} == {(0.1, 0), (0.2, 1), (0.3, 1), (0.4, 2)}
+    assert {left for left, _, shade in dots if shade == "#aa0000"} == {0.2, 0.4}
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["a", "b", "rest"]

@@ -9,6 +9,6 @@ from tis_utils.plots.intervals import intervals
 from tis_utils.plots.lines import best_lines, budget_curves, method_lines, option_curves, quantile_curves, ratio_panels
 from tis_utils.plots.maps import depth_maps, heaps_of_sand, on_sphere, pick_maps, scene_map
 from tis_utils.plots.ranks import rank_diagram
-from tis_utils.plots.scatter import cost_scatter, fits, plane, scatter_fits
+from tis_utils.plots.scatter import cost_scatter, fits, picked_strip, plane, scatter_fits
 from tis_utils.plots.texts import ClaimTable, stages, token_strip
 from tis_utils.plots.theme import GRADES, LOOKS, Look, fills, look, looks, style

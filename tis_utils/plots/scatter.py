@@ -58,6 +58,20 @@ def scatter_fits(
     return figure
 
 
+@stacking
+def picked_strip(x: pd.Series, rows: pd.Series, picked: np.ndarray, *, colour: str, xlabel: str) -> Figure:
+    """A strip of dots per value of `rows` (the last one below), at `x` from left to right; those `picked` stand out."""
+    order = list(rows.cat.categories)
+    figure, (ax,) = grid(1, 1, 3.6)
+    for part, look in (
+        (~picked, {"size": 2.6, "color": MUTED, "alpha": 0.4}),
+        (picked, {"size": 4.2, "color": colour}),
+    ):
+        sns.stripplot(x=x[part], y=rows[part], order=order, jitter=0.3, ax=ax, **look)
+    ax.set(xlabel=xlabel, ylabel="")
+    return figure
+
+
 def _regression(ax: Axes, rows: pd.DataFrame, entry: Look, *, fit: bool) -> None:
     if rows.empty:
         return
