@@ -6,15 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import torch
 from joblib import cpu_count
 
 from tis_utils import paths
 from tis_utils.book.execute import Run, execute_all
 from tis_utils.book.parameters import chapters
 from tis_utils.errors import InputError, RunError
-from tis_utils.experiments.grids import GRIDS
-from tis_utils.experiments.study import Study
 from tis_utils.profiles import Profile, load_profile
 from tis_utils.storage.cache import Store
 
@@ -53,11 +50,16 @@ def _copy_pages(folder: Path) -> None:
 
 def recompute(profile: Profile) -> None:
     """Run every grid on all cores: chapters side by side would compute the runs they share twice."""
+    from tis_utils.experiments.grids import GRIDS  # here and below: seconds to import
+    from tis_utils.experiments.study import Study
+
     Study(profile).run([spec for specs in GRIDS.values() for spec in specs(profile)])
 
 
 def default_jobs() -> int:
     """One chapter per core, at most four (each takes 1 to 2 GiB); one where a GPU does the work."""
+    import torch
+
     return 1 if torch.cuda.is_available() else min(4, cpu_count())
 
 
