@@ -32,9 +32,12 @@ from tis_utils.models import fine_tuning as training
 from tis_utils.models import pass_at_k
 from tis_utils.models.batching import batches, collate, example_losses, length_batches
 from tis_utils.models.load import LanguageModel, add_lora, load_model, shared_copy
+from tis_utils.neighbours import hybrids as mixed
+from tis_utils.neighbours import many_targets as measured
 from tis_utils.neighbours.ila import coverage_depth as ila_map
 from tis_utils.neighbours.ila import deita as ila_deita
 from tis_utils.neighbours.ila import designed_subsets as ila_subsets
+from tis_utils.neighbours.ila import languages as ila_languages
 from tis_utils.neighbours.ila import selector as ila_selector
 from tis_utils.neighbours.insta import alignment as insta_alignment
 from tis_utils.neighbours.insta import rivals as insta_rival
@@ -542,6 +545,38 @@ def designed_subsets() -> Outputs:
         "columns": list(rows.columns),
         "count": ila_subsets.DESIGNED,
     }
+
+
+@golden()
+def hybrids() -> Outputs:
+    rng = np.random.default_rng(3)
+    cells, ranks = rng.integers(0, 7, 40), rng.permutation(40)
+    depths = np.where(np.arange(40) % 9 == 4, np.nan, rng.random(40).round(1))
+    return {
+        "nearest": mixed.targeted_rounds(cells, ranks, -ranks, 40),
+        "deepest": mixed.targeted_rounds(cells, ranks, depths, 30),
+        "tasks": mixed.deepest_of_tasks(cells, rng.permutation(7), 3, depths, 30),
+        "picks": mixed.picks(study(), RunSpec("pick", NONE, "hybrid@insta@2:cards", 8, 1)),
+    }
+
+
+@golden(1e-3)
+def languages() -> Outputs:
+    few = ila_languages.puzzles(1)
+    with mock.patch.object(ila_languages, "puzzles", return_value=few), mock.patch.object(ila_languages, "DRAWS", 1):
+        rows = ila_languages.compute(study())
+    texts = digest([[e.id, e.messages] for e in ila_languages.puzzles()])
+    counts = [ila_languages.PROBLEMS, ila_languages.DRAWS]
+    return {"texts": texts, "counts": counts, **{name: rows[name] for name in ("cell", "content", "form", "depth0")}}
+
+
+@golden(1e-3)
+def many_targets() -> Outputs:
+    specs = [RunSpec("pick", NONE, "random", 6, 0)]
+    table = measured.Measured("golden", lambda own: own, lambda own: specs, insta_transfer.target_tasks)
+    rows = table.compute(study())
+    maths = measured.MATHS_TOPICS
+    return {"picks": rows["picks"].tolist(), "losses": rows[["words", "pick"]], "maths": list(maths)}
 
 
 def plain(outputs: Outputs) -> Outputs:

@@ -45,7 +45,7 @@ def test_the_parameters_of_a_notebook_can_be_listed() -> None:
         (["run", "00", "--profile", "missing/mine.yaml"], "does not exist"),
         (["book", "--profile", "huge"], "There is no profile 'huge'"),
         (["doctor", "--profile", "huge"], "There is no profile 'huge'"),
-        (["measure", "all"], "Unknown table 'all'; known: less_variants, transfer, ila_subsets, repeatability"),
+        (["measure", "all"], "Unknown table 'all'; known: less_variants, transfer, ila_subsets, languages"),
         (["grid", "all"], "There is no grid 'all'; known: quantiles"),
         (["grid", "quantiles", "--task", "chess"], "has no task 'chess'; it has words"),
         (["grid", "quantiles", "--dry-run"], "Profile 'classroom' has no `plan`"),

@@ -12,7 +12,9 @@ from tis_utils.examples.text import encode_all
 from tis_utils.experiments.run_spec import SPEC_COLUMNS, RunSpec
 from tis_utils.experiments.study import Study
 from tis_utils.neighbours.ila import designed_subsets as ila_subsets
+from tis_utils.neighbours.ila import languages
 from tis_utils.neighbours.insta import transfer
+from tis_utils.neighbours.many_targets import MATHS, POOLS
 from tis_utils.profiles import load_profile
 from tis_utils.storage.stored_results import RESULTS, run_key
 
@@ -70,8 +72,8 @@ def test_stored_runs_belong_to_this_commit(profile: str) -> None:
         assert run_key(study.recipe(RunSpec(**cell))) == key
 
 
-def test_the_stored_matrix_and_subsets_belong_to_this_commit() -> None:
-    study = Study(load_profile("classroom"), compute=False)
-    assert len(transfer.stored(study))
-    assert len(transfer.stored(Study(load_profile("classroom/mini"), compute=False)))
-    assert len(ila_subsets.stored(study))
+def test_the_stored_tables_belong_to_this_commit() -> None:
+    tiny, mini = (Study(load_profile(name), compute=False) for name in ("classroom", "classroom/mini"))
+    for study, tables in ((tiny, (ila_subsets, MATHS)), (mini, (POOLS,))):
+        for table in (transfer, languages, *tables):
+            assert len(table.stored(study))

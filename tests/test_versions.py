@@ -32,6 +32,9 @@ ENTRIES = {
     "transfer": ("neighbours.insta.transfer",),
     "ila": ("neighbours.ila.selector",),
     "deita": ("neighbours.ila.deita",),
+    "hybrids": ("neighbours.hybrids",),
+    "languages": ("neighbours.ila.languages",),
+    "many_targets": ("neighbours.many_targets",),
     "designed_subsets": ("neighbours.ila.designed_subsets",),
 }
 # What these hand over stands in the key by its own key or digest, so the walk ends there.

@@ -9,7 +9,7 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer import Argument, Option
@@ -128,7 +128,10 @@ def grid(
 def measure(
     name: Annotated[
         str,
-        Argument(help="pool_sources (chapter 01), less_variants (02), transfer (12), ila_subsets (13), repeatability."),
+        Argument(
+            help="pool_sources (chapter 01), less_variants (02), transfer (12), ila_subsets, ila_pools, languages, "
+            "maths (13), repeatability (status)."
+        ),
     ],
     profile: ProfileName = "classroom",
 ) -> None:
@@ -136,12 +139,14 @@ def measure(
     from tis_utils.evidence import pool_sources
     from tis_utils.experiments import less_variants, repeatability
     from tis_utils.experiments.study import Study
-    from tis_utils.neighbours.ila import designed_subsets
+    from tis_utils.neighbours import many_targets
+    from tis_utils.neighbours.ila import designed_subsets, languages
     from tis_utils.neighbours.insta import transfer
     from tis_utils.profiles import load_profile
 
-    tables = {"less_variants": less_variants, "transfer": transfer}
-    tables |= {"ila_subsets": designed_subsets, "repeatability": repeatability, "pool_sources": pool_sources}
+    tables: dict[str, Any] = {"less_variants": less_variants, "transfer": transfer, "ila_subsets": designed_subsets}
+    tables |= {"languages": languages, "repeatability": repeatability, "pool_sources": pool_sources}
+    tables |= {table.name: table for table in (many_targets.POOLS, many_targets.MATHS)}
     check_choice("table", name, tables)
     typer.echo(f"Stored in {tables[name].keep(Study(load_profile(profile), live=True))}")
 

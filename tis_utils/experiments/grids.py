@@ -16,6 +16,7 @@ TASK_RIVALS = ("transfer@{}", "retrieval@{}", "insta@{}:random")
 ILA_POOL_SHARES = (8, 4, 2)  # the pool is divided by these
 DEITA = "deita"
 ILA_RULES = ("ila", "ila@depth", "ila@coverage")
+HYBRIDS = ("hybrid@nearest", "hybrid@deepest", f"hybrid@insta@{INSTA_TASKS}", f"hybrid@insta@{INSTA_TASKS}:cards")
 ILA_VARIANTS = ("ila@tsne", "ila@tsne1", "ila@kmeans", "ila@grid6", "ila@grid24", "ila@words", "ila@tuned1")
 
 
@@ -102,6 +103,12 @@ def ila(profile: Profile) -> list[RunSpec]:
     return specs + grid(tasks, [(NONE, DEITA)], budgets, seeds, baselines=False)
 
 
+def hybrids(profile: Profile) -> list[RunSpec]:
+    """ILA's rounds and INSTA's tasks, each with a part of another method, at the lowest budget."""
+    low = [min(profile.budgets)]
+    return grid(profile.tasks, [(NONE, name) for name in HYBRIDS], low, profile.seeds, baselines=False)
+
+
 def published(profile: Profile) -> list[RunSpec]:
     """The subsets of others that the profile names, beside Random and the untuned model; empty if it names none."""
     specs = []
@@ -131,6 +138,7 @@ GRIDS: dict[str, Callable[[Profile], list[RunSpec]]] = {
     "resample": resample,
     "insta": insta,
     "ila": ila,
+    "hybrids": hybrids,
     "insta_rivals": insta_rivals,
     "ila_rivals": ila_rivals,
     "published": published,

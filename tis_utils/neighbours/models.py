@@ -18,8 +18,16 @@ from tis_utils.profiles import load_profile
 from tis_utils.storage.stored_results import table_file
 
 MODELS = ("classroom/mini", "classroom", "smollm2/gpu")  # profiles, the smallest model first
-STORED = ("insta", "insta_rivals", "ila", "ila_rivals", "budgets")  # grids in which the neighbours meet their rivals
+STORED = (
+    "insta",
+    "insta_rivals",
+    "ila",
+    "ila_rivals",
+    "hybrids",
+    "budgets",
+)  # grids in which the neighbours meet their rivals
 NOT_RUN = "not run"
+NO_TABLE = "No table"  # how the reason of a claim begins whose table is not stored for a profile
 NAMES = {"smollm2": "SmolLM2"}  # of models, where the book writes them otherwise
 
 
@@ -146,4 +154,6 @@ def _answers(rows: pd.DataFrame, columns: Mapping[str, str]) -> list[str]:
 
 
 def _verdict(row: Any, unit: str) -> str:
-    return NOT_RUN if row is None or row.reason.startswith("No task") else graded(row).replace(f" {unit}", "")
+    return (
+        NOT_RUN if row is None or row.reason.startswith(("No task", NO_TABLE)) else graded(row).replace(f" {unit}", "")
+    )

@@ -15,6 +15,8 @@ import numpy as np
 
 _TRAINING = ("text", "load", "batching", "fine_tuning")
 _SELECT = ("select", "similarity")
+_INSTA = ("text", "run_spec", "embed", "insta_scores", "alignment", "task_cards", "insta")
+_ILA = (*_TRAINING, "run_spec", "coverage_depth", "ila")
 # Which steps enter which key; tests/test_versions.py compares it with what the modules import.
 STEPS: dict[str, tuple[str, ...]] = {
     "embed": ("text", "embed"),
@@ -30,12 +32,15 @@ STEPS: dict[str, tuple[str, ...]] = {
     "subset": ("run_spec", "subset"),
     "run": (*_TRAINING, "evaluation", "run"),
     "downstream": ("text", "load", "batching", "evaluation", "downstream"),
-    "insta": ("text", "run_spec", "embed", "insta_scores", "alignment", "task_cards", "insta"),
+    "insta": _INSTA,
     "insta_rivals": (*_TRAINING, "run_spec", "evaluation", "transfer", "insta_scores", "insta_rivals"),
     "transfer": (*_TRAINING, "evaluation", "transfer"),
-    "ila": (*_TRAINING, "run_spec", "coverage_depth", "ila"),
-    "deita": (*_TRAINING, "run_spec", "coverage_depth", "ila", "deita"),
-    "designed_subsets": (*_TRAINING, "run_spec", "evaluation", "coverage_depth", "ila", "deita", "designed_subsets"),
+    "ila": _ILA,
+    "deita": (*_ILA, "deita"),
+    "hybrids": (*_INSTA, *_ILA, "hybrids"),
+    "languages": (*_ILA, "languages"),
+    "many_targets": (*_INSTA, *_ILA, "evaluation", "transfer", "many_targets"),
+    "designed_subsets": (*_ILA, "evaluation", "deita", "designed_subsets"),
 }
 _NUMBERS: dict[str, int] = {}
 

@@ -13,7 +13,8 @@ from tis_utils.evidence.claims import SCORECARD_COLUMNS, judged_tasks
 from tis_utils.evidence.cube import Cube
 from tis_utils.evidence.statistics import Floats
 from tis_utils.experiments.grids import DEITA as DEITA_RULE
-from tis_utils.experiments.grids import ILA_RULES
+from tis_utils.experiments.grids import ILA_RULES, INSTA_TASKS
+from tis_utils.experiments.run_spec import NONE
 from tis_utils.neighbours.ila.designed_subsets import COLUMNS, METHODS, TARGETS
 from tis_utils.neighbours.ila.regression import CLAIMED, LEAST_ROWS, design, explained
 from tis_utils.neighbours.leads import common_cube, task_leads
@@ -22,6 +23,8 @@ from tis_utils.neighbours.models import shrinks
 RANDOM, TARGETED = "none/random", "less/round_robin"
 ILA, DEPTH, COVERAGE, DEITA = (f"none/{rule}" for rule in (*ILA_RULES, DEITA_RULE))
 METRICS = ("test_loss", "general_loss")
+PROMPTS, CARDS = f"insta@{INSTA_TASKS}", f"insta@{INSTA_TASKS}:cards"
+DEEP = "The deepest examples of INSTA's tasks train better than any of them."
 GAP = "ILA's lead shrinks with the model, test_loss"
 Line = dict[str, object]
 # What is open for the authors or their reviewers, how this book asks it, and the claim that answers.
@@ -38,6 +41,11 @@ QUESTIONS = (
     ),
     ("Does the gain keep growing?", "with the pool", "ILA's gain grows with the pool, test_loss"),
     ("What do queries add?", "LESS, round-robin, over ILA", "targeted beats ILA, test_loss"),
+    ("Hybrids", "LESS over ILA's cells, over LESS, round-robin", "LESS over ILA's cells beats LESS, test_loss"),
+    ("Hybrids", "LESS over ILA's cells, over ILA", "LESS over ILA's cells beats ILA, test_loss"),
+    ("Hybrids", "ILA, the target's cells first, over ILA", "the target's cells first beat ILA, test_loss"),
+    ("Hybrids", "depth inside INSTA's tasks, by cards", "depth inside INSTA's tasks, by cards, test_loss"),
+    ("Hybrids", "depth inside INSTA's tasks, by prompts", "depth inside INSTA's tasks, by prompts, test_loss"),
     ("R² on rows that did not choose the line", "tasks", "coverage and depth explain, leave-one-out, test_loss"),
     ("R² on rows that did not choose the line", "general", "coverage and depth explain, leave-one-out, general_loss"),
 )
@@ -99,6 +107,16 @@ RUN_CLAIMS = (
         TARGETED,
         ILA,
         metrics=("test_loss",),
+    ),
+    *(
+        RunClaim(name, statement, f"{NONE}/hybrid@{hybrid}", over, metrics=("test_loss",))
+        for name, statement, hybrid, over in (
+            ("LESS over ILA's cells beats LESS", "Coverage adds to LESS.", "nearest", TARGETED),
+            ("LESS over ILA's cells beats ILA", "LESS in place of depth helps.", "nearest", ILA),
+            ("the target's cells first beat ILA", "The order of the cells matters.", "deepest", ILA),
+            ("depth inside INSTA's tasks, by cards", DEEP, CARDS, f"{NONE}/{CARDS}"),
+            ("depth inside INSTA's tasks, by prompts", DEEP, PROMPTS, f"{NONE}/{PROMPTS}"),
+        )
     ),
 )
 

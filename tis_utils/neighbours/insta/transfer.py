@@ -67,25 +67,25 @@ def matrix(study: Study, *, sources: Sequence[str] | None = None, seeds: Sequenc
     sources = list(known) if sources is None else sources
     if unknown := [name for name in sources if name not in known]:
         raise InputError(f"The pool has no task {unknown[0]!r}; it has {', '.join(known)}.")
-    before = _losses(study, [], 0, targets).set_index("target_task")["loss"]
+    before = losses(study, [], 0, targets).set_index("target_task")["loss"]
     trainings = list(itertools.product(sources, study.profile.seeds if seeds is None else seeds))
     parts = [
-        _losses(study, known[name], seed, targets).assign(source_task=name, seed=seed)
+        losses(study, known[name], seed, targets).assign(source_task=name, seed=seed)
         for name, seed in progress(trainings, len(trainings), "transfer", True)
     ]
     rows = pd.concat(parts, ignore_index=True)
     return rows.assign(zero_shot_loss=rows["target_task"].map(before))[COLUMNS]
 
 
-def _losses(study: Study, subset: Sequence[Example], seed: int, targets: Mapping[str, Sequence[Query]]) -> pd.DataFrame:
+def losses(study: Study, subset: Sequence[Example], seed: int, targets: Mapping[str, Sequence[Query]]) -> pd.DataFrame:
     """Mean loss on every target after one training (none without a subset)."""
     key = _fixed(study) | {"seed": seed, "subset": digest(subset), "targets": digest(targets)}
 
     def compute() -> pd.DataFrame:
         held_out = [query for queries in targets.values() for query in queries]
-        losses = query_losses(tuned_model(study, subset, seed), held_out, max_length=study.profile.max_length)
+        values = query_losses(tuned_model(study, subset, seed), held_out, max_length=study.profile.max_length)
         names = np.repeat(list(targets), [len(queries) for queries in targets.values()])
-        means = pd.Series(losses).groupby(names, sort=False).mean()
+        means = pd.Series(values).groupby(names, sort=False).mean()
         return pd.DataFrame({"target_task": means.index, "loss": means.to_numpy()})
 
     return study.store.table(NAME, key, compute)
