@@ -147,3 +147,8 @@ def test_the_grid_names_every_hybrid_at_the_lowest_budget() -> None:
     assert {s.selector for s in specs} == set(HYBRIDS)
     assert {s.budget for s in specs} == {min(profile.budgets)}
     assert len(specs) == len(HYBRIDS) * len(profile.tasks) * len(profile.seeds)
+
+
+def test_a_pool_without_task_cards_has_no_hybrid_by_cards() -> None:
+    names = {s.selector for s in GRIDS["hybrids"](load_profile("smollm2"))}
+    assert names == {name for name in HYBRIDS if not name.endswith(":cards")}

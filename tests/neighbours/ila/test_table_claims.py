@@ -89,6 +89,9 @@ def test_hybrids_stand_beside_what_they_are_made_of() -> None:
     table = hybrid_leads(rows)
     assert table["a"].to_dict() == table["b"].to_dict()
     assert table["a"].loc[["LESS over ILA's cells", "INSTA by cards", "ILA", "LESS"]].tolist() == [8, 6, 4, 10]
+    without = hybrid_leads(rows[~rows["selector"].str.contains("cards")])
+    assert not {"INSTA by cards", "INSTA by cards, deepest"} & set(without.index)
+    assert len(without) == len(table) - 2
 
 
 def test_languages_are_judged_over_tasks(monkeypatch: pytest.MonkeyPatch) -> None:

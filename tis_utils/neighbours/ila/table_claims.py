@@ -148,7 +148,8 @@ def maths_leads(tables: Tables) -> pd.DataFrame:
 
 def hybrid_leads(rows: pd.DataFrame) -> pd.DataFrame:
     """Per cent of loss below Random's, hybrids and what they are made of × tasks, at the lowest budget."""
-    names = [f"{NONE}/{name}" for name in (*HYBRIDS, PROMPTS, CARDS)]
+    run = set(rows["selector"])  # a pool without task cards has no runs by cards
+    names = [f"{NONE}/{name}" for name in (*HYBRIDS, PROMPTS, CARDS) if name in run]
     data = common_cube(at_lowest(rows), "test_loss", [*names, ILA, TARGETED, RANDOM])
     table = pd.DataFrame(data.lead(RANDOM)[:, :-1, 0], data.tasks, data.methods[:-1]).T
     return table.rename(index=_printed).round(0).astype(int)
