@@ -46,7 +46,11 @@ def _command(words: Sequence[str], folder: Path, variables: Mapping[str, str], s
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
     from tis_utils.cli import main
 
-    main()
+    try:
+        main()
+    finally:
+        for worker in multiprocessing.active_children():  # a command started by a shell ends its workers as Python ends
+            worker.terminate()
 
 
 def extension(name: str) -> ModuleType:
