@@ -13,7 +13,7 @@ from tis_utils.examples.kinds import contrasts
 from tis_utils.examples.text import request
 from tis_utils.experiments.study import Study
 from tis_utils.labels import label
-from tis_utils.storage.stored_results import feature_file, write_keyed
+from tis_utils.storage.stored_results import write_keyed
 
 NAME = "pool_sources"
 FORWARD = ("lexical", "embed", "rds")  # LESS takes hours on a CPU; a tiny proxy loses a quarter of the answers
@@ -57,10 +57,9 @@ def request_of(messages: Sequence[Mapping[str, Any]]) -> str:
 
 
 def keep(study: Study) -> Path:
-    """Store :func:`pool_sources` for the book, under those representations whose features are stored."""
-    names = [name for name in FORWARD if feature_file(study.profile.name, name).exists()]
-    key = {"features": {name: study.feature_recipe(name) for name in names}}
-    return write_keyed(study.profile.name, NAME, pool_sources(study, names), key)
+    """Store :func:`pool_sources` for the book."""
+    key = {"features": {name: study.feature_recipe(name) for name in FORWARD}}
+    return write_keyed(study.profile.name, NAME, pool_sources(study), key)
 
 
 def sources_table(rows: pd.DataFrame) -> pd.DataFrame:
