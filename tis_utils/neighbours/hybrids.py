@@ -8,8 +8,6 @@ After ``@`` stands
 - ``insta@5:cards``, or any other INSTA: its tasks, and inside them the deepest instead of any example.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Leads of methods over each other from runs that may have been made at different budgets."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -4,8 +4,6 @@
 mathematics only, for one target in it. Rows are stored in ``data/results/<profile>`` with the picks of every run.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

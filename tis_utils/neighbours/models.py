@@ -1,7 +1,5 @@
 """The neighbours on several models: stored runs, whether a lead shrinks, and what each model says to a question."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The claims of the neighbours, INSTA and ILA, judged by this book's stored runs: the second part of the scorecard."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pandas as pd

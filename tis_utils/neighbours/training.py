@@ -1,7 +1,5 @@
 """One training as every run of the book does it, for tables that evaluate the tuned model in their own way."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

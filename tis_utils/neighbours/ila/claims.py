@@ -1,7 +1,5 @@
 """What the runs say about ILA: leads over Random, growth with budget and pool, grades of its claims."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@
 description is in words; where it is silent, the docstrings say what was chosen.
 """
 
-from __future__ import annotations
-
 import logging
 from dataclasses import dataclass
 from typing import Literal

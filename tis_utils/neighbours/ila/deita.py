@@ -6,8 +6,6 @@ it is ILA's relative depth, and the embeddings are ILA's, so that the two method
 what is kept instead of cells of a map. The selector of a run spec is ``deita``, or ``deita@0.7`` for another tau.
 """
 
-from __future__ import annotations
-
 import logging
 from typing import Any
 

@@ -4,8 +4,6 @@ An untargeted method is made for no task, so the loss is measured on held-out ex
 too, not only on the profile's tasks: one fine-tuning run per subset, several evaluations.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Sequence
 from pathlib import Path

@@ -5,8 +5,6 @@ English and half Spanish say whether cells follow the language, and whether dept
 another wording.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 from pathlib import Path

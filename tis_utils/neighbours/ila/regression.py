@@ -1,7 +1,5 @@
 """How much of the loss coverage and depth explain, over the designed subsets."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

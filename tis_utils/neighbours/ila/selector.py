@@ -10,8 +10,6 @@ After ``@`` stand settings, joined by ``+``:
   labels counted by words; ``tuned1``: another random subset tuned the model.
 """
 
-from __future__ import annotations
-
 import functools
 import re
 from dataclasses import asdict, dataclass, replace

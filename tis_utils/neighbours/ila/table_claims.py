@@ -1,7 +1,5 @@
 """What ILA's own tables say: pools of growing size, mathematics only, two languages."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -3,8 +3,6 @@
 A sentence-embedding model is fine-tuned on pairs of wordings: of one task (cosine 1) and of two (cosine 0).
 """
 
-from __future__ import annotations
-
 import copy
 import tempfile
 from collections.abc import Sequence

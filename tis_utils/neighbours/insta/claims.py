@@ -3,8 +3,6 @@
 The rules are those of :mod:`tis_utils.evidence.claims`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Which tasks a pool holds, and which candidate belongs to which."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from tis_utils.errors import InputError

@@ -5,8 +5,6 @@ card among all cards, and its nearest neighbour should be a family of the same t
 so that each is judged by a selector that was aligned on the others.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Mapping, Sequence
 

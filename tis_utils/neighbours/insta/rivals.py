@@ -9,8 +9,6 @@ The selector of a run spec is ``transfer@K`` or ``retrieval@K``; the examples ar
   tasks named most often come first, those named equally often by the mean similarity of the queries' nearest examples.
 """
 
-from __future__ import annotations
-
 import functools
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What INSTA's choice hangs on: the wording, the number of tasks, and what the chosen tasks hold."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Sequence
 

@@ -5,8 +5,6 @@ near as the sentence embeddings of their wordings. :mod:`tis_utils.neighbours.in
 model to a style of instructions.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal

@@ -4,8 +4,6 @@ INSTA takes for granted that somebody has written instructions. For the skill fu
 that part; for the reasoning-gym families the sentences of ``task_cards.yaml`` do.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import yaml

@@ -4,8 +4,6 @@ One training per source task and seed, on equally many examples; then the loss o
 The rows of a profile are stored in ``data/results/<profile>/transfer.csv``, under a key of everything they depend on.
 """
 
-from __future__ import annotations
-
 import functools
 import itertools
 from collections.abc import Mapping, Sequence

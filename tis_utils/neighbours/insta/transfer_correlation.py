@@ -1,7 +1,5 @@
 """Whether a high score of INSTA, or of a rival that reads answers, goes with a high measured transfer."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Sequence
 
