@@ -29,8 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _debug = False
-DEFAULT_BUDGET = 500  # examples that `tis select` takes
-INTERRUPTED = 130  # typer's exit code for Ctrl-C
+DEFAULT_BUDGET, INTERRUPTED = 500, 130  # examples that `tis select` takes; typer's exit code for Ctrl-C
 
 
 @app.callback()
