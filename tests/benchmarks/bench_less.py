@@ -1,8 +1,8 @@
 """LESS beside the base model alone, one example at a time, bergson and dattri (a plain script, about four minutes).
 
 Ratios of CPU seconds, medians of runs that alternate with the base model's forward and backward pass, batched, which
-no batched method can go below. Three architectures have random weights and few layers of their models' width: a ratio
-hardly depends on how many layers there are. ``--store`` writes ``data/results/bench/less.csv``, which chapter 02 shows;
+no batched method can go below. Three architectures have random weights and few layers of their models' width: the
+vocabulary's share of the work is larger than in the whole model, so that a deep one's ratio may be higher. ``--store`` writes ``data/results/bench/less.csv``, which chapter 02 shows;
 for that the machine should do nothing else. Nothing is asserted: clocks differ between machines.
 """
 
