@@ -2,8 +2,9 @@
 
 Ratios of CPU seconds, medians of runs that alternate with the base model's forward and backward pass, batched, which
 no batched method can go below. Three architectures have random weights and few layers of their models' width: the
-vocabulary's share of the work is larger than in the whole model, so that a deep one's ratio may be higher. ``--store`` writes ``data/results/bench/less.csv``, which chapter 02 shows;
-for that the machine should do nothing else. Nothing is asserted: clocks differ between machines.
+vocabulary's share of the work is larger than in the whole model, so that a deep one's ratio may be higher.
+``--store`` writes ``data/results/bench/less.csv``, which chapter 02 shows; for that the machine should do nothing else.
+Nothing is asserted: clocks differ between machines.
 """
 
 from __future__ import annotations
