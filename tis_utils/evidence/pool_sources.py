@@ -1,8 +1,7 @@
 """Where a pool's candidates come from, seen from each task: text shared with its queries, and what is taken."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,7 +31,7 @@ def pool_sources(study: Study, representations: Sequence[str] = FORWARD, budget:
         group is nearer than another. ``own``: that group's share of round-robin's first `budget` picks; with the
         method ``random`` of the whole pool.
     """
-    texts = [request_of(example.messages) for example in study.data.pool]
+    texts = [request(example) for example in study.data.pool]
     rows = []
     for task in study.profile.tasks:
         for part, asked in (("queries", study.data.queries[task]), ("held out", study.data.test[task])):
@@ -49,11 +48,6 @@ def pool_sources(study: Study, representations: Sequence[str] = FORWARD, budget:
             rows.append((task, "auc", name, np.mean([roc_auc_score(truth, row) for row in S])))
             rows.append((task, "own", name, np.isin(study.order(name, task)[:budget], own).mean()))
     return pd.DataFrame(rows, columns=["task", "measure", "method", "value"])
-
-
-def request_of(messages: Sequence[Mapping[str, Any]]) -> str:
-    """What the user says in a candidate."""
-    return "\n".join(str(message["content"]) for message in messages if message["role"] == "user")
 
 
 def keep(study: Study) -> Path:
