@@ -25,12 +25,13 @@
     box.classList.toggle("tis-before", box.scrollLeft > 1);
     box.classList.toggle("tis-after", box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
   }
+  const isNumber = (text) => !/\p{L}/u.test(text.replace(/\de(?=[-+−]?\d)/g, "")) && text.length < 28;
+
   // A number, an interval and a short name are one word; sentences need room.
   function cells() {
     for (const cell of document.querySelectorAll(".cell_output table tbody :is(td, th)")) {
       const text = cell.textContent.trim();
-      const number = !/\p{L}/u.test(text.replace(/\de(?=[-+−]?\d)/g, "")) && text.length < 28;
-      cell.classList.toggle("tis-word", number || text.length < 13);
+      cell.classList.toggle("tis-word", isNumber(text) || text.length < 13);
       cell.classList.toggle("tis-sentence", text.length > 44);
     }
   }
@@ -42,7 +43,7 @@
       const heads = [...(table.tHead?.rows ?? [])].map((row) => [...row.cells]);
       for (let k = 1; k <= (rows[0]?.length ?? 0); k++) { // from the end: names of rows may span several
         const column = rows.map((row) => row.at(-k)).filter(Boolean);
-        const numbers = column.every((cell) => !/\p{L}/u.test(cell.textContent) && cell.textContent.length < 28);
+        const numbers = column.every((cell) => isNumber(cell.textContent.trim()));
         const above = heads.filter((row) => row.every((cell) => cell.colSpan === 1)).map((row) => row.at(-k));
         for (const cell of [...column, ...above]) cell?.classList.add(numbers ? "tis-right" : "tis-left");
       }
