@@ -125,6 +125,20 @@ def test_figures_are_dark_in_the_dark(page, open_page, pages):
             assert picture.max() > 0.6, name  # words are light
 
 
+def test_columns_of_numbers_stand_to_the_right_and_words_to_the_left(page, open_page):
+    open_page(page, "chapters/08_beyond.html")
+    aligned = page.evaluate("""() => {
+      const table = [...document.querySelectorAll("table.dataframe")].find((t) => /bfloat16/.test(t.textContent));
+      return [table.tHead.rows[0], table.tBodies[0].rows[0]].map((row) =>
+        [...row.cells].slice(-3).map((cell) => [cell.textContent.trim(), getComputedStyle(cell).textAlign]));
+    }""")
+    for cells in aligned:
+        assert {side for text, side in cells} == {"right"}, aligned  # differences as 4.8e-07 are numbers, too
+    page.goto(page.url.replace("08_beyond", "00_quickstart"))
+    words = page.locator("table.dataframe td", has_text="Rearrange the words").first
+    assert words.evaluate("(cell) => getComputedStyle(cell).textAlign") == "left"
+
+
 def test_no_page_names_a_folder_of_the_machine_that_built_it(site, pages):
     assert [page for page in pages if str(paths.ROOT) in (site / page).read_text()] == []
 
