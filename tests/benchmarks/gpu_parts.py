@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import gc
+import json
 import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,10 +20,12 @@ from bench_representations import bare, one_by_one
 from scipy.stats import spearmanr
 from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM
 
-from tis_utils.examples.text import IGNORE, Data, Encoded
+from tis_utils.examples.text import IGNORE, Data, Encoded, Example, Query
 from tis_utils.experiments.run import RunTask, run_task
+from tis_utils.experiments.study import Study
 from tis_utils.models.load import LanguageModel, load_model
-from tis_utils.profiles import Profile
+from tis_utils.neighbours.insta import transfer
+from tis_utils.profiles import Profile, load_profile
 from tis_utils.representations import LESS, RDS, Embed
 from tis_utils.representations.gradients import lora_parameters
 from tis_utils.representations.warmup import Checkpoint
@@ -33,8 +37,8 @@ from tis_utils.storage.parallel import run_all
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 TEXT = 512  # tokens of a text in `speed`, half of them answer
 SHAPES = {  # layers, hidden, feed-forward, heads, key-value heads, vocabulary; LoRA rank, texts, one by one, dense
-    "7B": ((32, 4096, 11008, 32, 32, 32000), 128, 128, 16, 2),
-    "135M": ((30, 576, 1536, 9, 3, 49152), 128, 512, 32, 8),
+    "135M": ((30, 576, 1536, 9, 3, 49152), 128, 512, 32, 4),
+    "7B": ((32, 4096, 11008, 32, 32, 32000), 128, 64, 8, 1),
 }
 SMALL = {"rehearsal": ((2, 64, 128, 2, 2, 500), 4, 8, 2, 1)}
 
@@ -123,39 +127,43 @@ def _compared(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray]
 # --- (b) speed --------------------------------------------------------------------------------------
 
 
-def speed(rehearsal: bool) -> pd.DataFrame:
-    """Tokens a second of each way to features, on random weights of a real shape, and the share of the peak."""
+def speed(rehearsal: bool, file: Path) -> pd.DataFrame:
+    """Tokens a second of each way to features, on random weights of a real shape, and the share of the peak.
+
+    Each measurement goes into `file` as soon as it is made: the last ones take minutes.
+    """
     peak = _matmul_rate(rehearsal)
-    rows = []
-    for name, (shape, rank, texts, few, dense) in (SMALL if rehearsal else SHAPES).items():
-        lm = _random_llama(shape, torch.bfloat16)
-        parameters = sum(p.numel() for p in lm.model.parameters())
-        encoded = _texts(texts, shape[-1], 32 if rehearsal else TEXT)
-        for what, seconds, count, operations, memory in _ways(lm, rank, encoded, few, dense):
-            tokens = sum(len(text.ids) for text in encoded[:count])
-            rows.append(
-                {
-                    "model": name,
-                    "parameters": parameters,
-                    "way": what,
-                    "texts": count,
-                    "seconds": seconds,
-                    "tokens_per_second": tokens / seconds,
-                    "share_of_peak": operations * parameters * tokens / seconds / peak,
-                    "memory_gb": memory,
-                }
-            )
-        del lm
-        if DEVICE == "cuda":
-            torch.cuda.empty_cache()
-    return pd.DataFrame(rows).assign(peak_tflops=peak / 1e12)
+    rows: list[dict[str, object]] = []
+    for dense in (False, True):
+        for name, (shape, rank, texts, few, dense_texts) in (SMALL if rehearsal else SHAPES).items():
+            lm = _random_llama(shape, torch.bfloat16)
+            parameters = sum(p.numel() for p in lm.model.parameters())
+            encoded = _texts(texts, shape[-1], 32 if rehearsal else TEXT)
+            ways = _dense_way(lm, rank, encoded[:dense_texts]) if dense else _ways(lm, rank, encoded, few)
+            for what, seconds, count, operations, memory in ways:
+                tokens = sum(len(text.ids) for text in encoded[:count])
+                rows.append(
+                    {
+                        "model": name,
+                        "parameters": parameters,
+                        "way": what,
+                        "texts": count,
+                        "seconds": seconds,
+                        "tokens_per_second": tokens / seconds,
+                        "share_of_peak": operations * parameters * tokens / seconds / peak,
+                        "memory_gb": memory,
+                        "peak_tflops": peak / 1e12,
+                    }
+                )
+                write_table(file, pd.DataFrame(rows))
+            del lm, ways
+            free_memory()
+    return pd.DataFrame(rows)
 
 
-def _ways(lm: LanguageModel, rank: int, encoded: list[Encoded], few: int, dense: int):
+def _ways(lm: LanguageModel, rank: int, encoded: list[Encoded], few: int):
     """(what, seconds, texts, operations per parameter and token, peak memory in GB) of each way."""
-    options = {"rank": rank, "alpha": 4 * rank, "epochs": 1, "max_length": TEXT, "show_progress": False}
-    less = LESS(lm, sketch="count", **options)
-    point = _point(less)
+    less, point = _random_less(lm, rank, "count")
     rds = RDS(lm, show_progress=False)
     rds._encode = lambda item: item  # they are encoded already
     batched = lambda: less._one_checkpoint(encoded, point, True, "")  # noqa: E731
@@ -169,16 +177,18 @@ def _ways(lm: LanguageModel, rank: int, encoded: list[Encoded], few: int, dense:
         if DEVICE == "cuda":
             work()  # the first call compiles, allocates and finds the batch size
             torch.cuda.reset_peak_memory_stats()
-        seconds = timed(work)
-        yield what, seconds, count, operations, _memory()
-    slow = LESS(lm, sketch="rademacher", **options)
-    yield (
-        "LESS, one by one, dense projection",
-        timed(lambda: one_by_one(slow, encoded[:dense], point)),
-        dense,
-        4,
-        _memory(),
-    )
+        yield what, timed(work), count, operations, _memory()
+
+
+def _dense_way(lm: LanguageModel, rank: int, encoded: list[Encoded]):
+    less, point = _random_less(lm, rank, "rademacher")
+    seconds = timed(lambda: one_by_one(less, encoded, point))
+    yield "LESS, one by one, dense projection", seconds, len(encoded), 4, _memory()
+
+
+def _random_less(lm: LanguageModel, rank: int, sketch: str) -> tuple[LESS, Checkpoint]:
+    less = LESS(lm, sketch=sketch, rank=rank, alpha=4 * rank, epochs=1, max_length=TEXT, show_progress=False)
+    return less, _point(less)
 
 
 def _memory() -> float:
@@ -266,14 +276,46 @@ def selectors(rehearsal: bool) -> pd.DataFrame:
     return pd.DataFrame(rows).assign(queries=queries, candidates=pool, width=width, budget=budget)
 
 
-# --- (d) runs until a deadline ----------------------------------------------------------------------
+# --- (d) trainings ----------------------------------------------------------------------------------
+
+
+def unpack(folder: Path) -> Data:
+    """The data that were packed."""
+    plain = json.loads((folder / "data.json").read_text(encoding="utf-8"))
+    queries, test = ({t: [Query(**q) for q in part] for t, part in plain[what].items()} for what in ("queries", "test"))
+    return Data([Example(**example) for example in plain["pool"]], queries, test)
+
+
+@lru_cache(maxsize=1)
+def packed(folder: Path) -> Study:
+    """The study that was packed: what one worker process needs for many trainings."""
+    expected = json.loads((folder / "expected.json").read_text(encoding="utf-8"))
+    return Study(load_profile(expected["profile"]), data=unpack(folder))
+
+
+def train_on(folder: Path, training: tuple[str, int]) -> None:
+    """One training of measured transfer, (source task, seed), into the store."""
+    source, seed = training
+    try:
+        transfer.matrix(packed(folder), sources=[source], seeds=[seed])
+    except torch.OutOfMemoryError as error:  # beside the others: it is done again alone
+        print(f"a training failed: {str(error)[:200]}", flush=True)
+        free_memory()
 
 
 def jobs_that_fit() -> int:
-    """How many runs of SmolLM2 share the device: ten gigabytes each, a core each."""
+    """How many runs of SmolLM2 share the device: fourteen gigabytes each, a core each."""
     if DEVICE == "cpu":
         return 2
-    return max(1, min((os.cpu_count() or 2) - 2, torch.cuda.get_device_properties(0).total_memory // 10**10))
+    memory = torch.cuda.get_device_properties(0).total_memory
+    return max(1, min((os.cpu_count() or 2) - 2, memory // (14 * 10**9)))
+
+
+def free_memory() -> None:
+    """Give back what this process holds and does not use, for those beside it."""
+    gc.collect()
+    if DEVICE == "cuda":
+        torch.cuda.empty_cache()
 
 
 def runs_until(tasks: Sequence[tuple[int, RunTask]], folder: Path, *, jobs: int, deadline: float) -> list[bool]:
@@ -289,6 +331,6 @@ def _run(folder: Path, deadline: float, numbered: tuple[int, RunTask]) -> bool:
         write_table(folder / f"{number}.csv", run_task(task))
     except RuntimeError as error:  # out of memory beside the others: it counts as not done
         print(f"a run failed: {str(error)[:200]}", flush=True)
-        torch.cuda.empty_cache()
+        free_memory()
         return False
     return True

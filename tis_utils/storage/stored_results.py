@@ -146,10 +146,13 @@ def table_file(profile: str, name: str) -> Path:
     return RESULTS / profile / f"{name}.csv"
 
 
-def write_keyed(profile: str, name: str, rows: pd.DataFrame, key: Mapping[str, Any]) -> Path:
-    """Store a table under one key of everything it depends on; numbers keep eight digits."""
+def write_keyed(profile: str, name: str, rows: pd.DataFrame, key: Mapping[str, Any], **facts: Any) -> Path:
+    """Store a table under one key of everything it depends on; numbers keep eight digits.
+
+    `facts` as for :func:`write_features`.
+    """
     path = table_file(profile, name)
-    describe(path, write_table(path, eight_digits(rows)), {"key": key, "rows": len(rows)})
+    describe(path, write_table(path, eight_digits(rows)), facts | {"key": key, "rows": len(rows)})
     return path
 
 

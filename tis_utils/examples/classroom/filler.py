@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from itertools import count
 
-from reasoning_gym.factory import create_dataset
-
 from tis_utils.errors import InputError
 from tis_utils.examples.classroom.splits import digest, seed_of, split_of
 from tis_utils.examples.text import Example, exchange
@@ -40,6 +38,8 @@ def filler(n: int, split: str, seed: int) -> list[Example]:
 
 def _stream(family: str, split: str, seed: int, taken: set[str]) -> Iterator[Example]:
     """Yield new examples of one family until `_PATIENCE` draws in a row bring none."""
+    from reasoning_gym.factory import create_dataset  # takes seconds to import
+
     family_seed = seed_of(seed, split, family)
     dataset = create_dataset(family, seed=family_seed, size=2**31)
     last = 0

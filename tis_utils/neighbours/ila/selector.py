@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 from tis_utils.errors import InputError
@@ -38,8 +39,10 @@ from tis_utils.neighbours.ila.coverage_depth import (
 )
 from tis_utils.neighbours.training import tuned_model
 from tis_utils.storage.keys import digest, step, versions
+from tis_utils.storage.stored_results import read_keyed, table_file
 
 VERSION = step("ila", 1)
+LOSSES_NAME, LOSSES = "ila_losses", ["before", "after", "tokens"]
 BINS = 12  # cells per axis of the map
 TUNED_SHARE = 0.1  # of the pool tunes the model that measures depth, and is never selected
 # One label for each different word of these in the request, at least one: an ad hoc count, as every one is here.
@@ -132,18 +135,30 @@ def explore(study: Study, settings: Settings, seed: int = 0) -> Landscape:
 
 def absolute_depths(study: Study, tuned: int = 0, labels: str = "one") -> tuple[Floats, Ints]:
     """Depth of every candidate, nats per token, (N,), and the random subset that tuned the model, (K,)."""
-    pool, tuning = study.data.pool, tuning_subset(len(study.data.pool), tuned)
-    key = {
-        "pool": digest(pool),
-        "tuning": tuning.tolist(),
-        "model": study.model.fingerprint,
-        "dtype": study.profile.dtype,
-        "max_length": study.profile.max_length,
-        "training": study.profile.training.model_dump(),
+    pool = study.data.pool
+    base, after, tokens = response_losses(study, tuned)[LOSSES].to_numpy(float).T  # (N,) each
+    counts = label_counts(pool, labels)
+    return depth(base * tokens, after * tokens, tokens, counts), tuning_subset(len(pool), tuned)
+
+
+def response_losses(study: Study, tuned: int = 0) -> pd.DataFrame:
+    """Mean loss per response token before and after tuning, and response tokens, of every candidate: ``LOSSES``."""
+    key = losses_key(study, tuned)
+    if not (tuned or study.live) and table_file(study.profile.name, LOSSES_NAME).exists():
+        rows = read_keyed(study.profile.name, LOSSES_NAME, key, LOSSES)
+        if len(rows):
+            return rows
+    return pd.DataFrame(study.store.array(LOSSES_NAME, key, lambda: _losses(study, tuned)).T, columns=LOSSES)
+
+
+def losses_key(study: Study, tuned: int = 0) -> dict[str, Any]:
+    """What the losses of :func:`response_losses` depend on."""
+    return {
+        "pool": digest(study.data.pool),
+        "tuning": tuning_subset(len(study.data.pool), tuned).tolist(),
+        **study.run_settings,
         "versions": versions("ila"),
     }
-    base, after, tokens = study.store.array("ila_losses", key, lambda: _losses(study, tuning, tuned))  # (N,) each
-    return depth(base * tokens, after * tokens, tokens, label_counts(pool, labels)), tuning
 
 
 def tuning_subset(pool: int, draw: int = 0) -> Ints:
@@ -159,10 +174,10 @@ def label_counts(examples: list[Example], kind: str) -> Floats:
     return np.array([max(1.0, len(SKILL_WORDS & set(re.findall(r"[a-z]+", text)))) for text in texts])
 
 
-def _losses(study: Study, tuning: Ints, seed: int) -> Floats:
-    """Mean loss per response token before and after tuning, and response tokens, float64 (3, N)."""
+def _losses(study: Study, seed: int) -> Floats:
+    """The columns of ``LOSSES``, float64 (3, N)."""
     pool = study.data.pool
-    tuned = tuned_model(study, [pool[i] for i in tuning], seed)
+    tuned = tuned_model(study, [pool[i] for i in tuning_subset(len(pool), seed)], seed)
     encoded = study.model.encode(pool, study.profile.max_length)
     tokens = [(text.labels[1:] != IGNORE).sum() for text in encoded]
     return np.array([_candidate_losses(study.model, encoded), _candidate_losses(tuned, encoded), tokens])
