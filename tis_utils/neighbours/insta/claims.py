@@ -17,6 +17,8 @@ from tis_utils.evidence.tables import RANDOM, ZERO_SHOT
 from tis_utils.experiments.grids import FEW_COUNTS
 from tis_utils.experiments.run_spec import NONE
 from tis_utils.experiments.study import Study
+from tis_utils.neighbours.insta.pool_tasks import tasks_of
+from tis_utils.neighbours.insta.task_cards import CARDS
 from tis_utils.neighbours.insta.transfer import gains
 from tis_utils.neighbours.insta.transfer_correlation import KINDS as TARGETS
 from tis_utils.neighbours.insta.transfer_correlation import scores_by, transfer_correlations
@@ -201,11 +203,13 @@ def judged(claim: str, values: ArrayLike, unit: str, *, source: str = "classroom
 
 
 def judge_transfer(study: Study, matrix: pd.DataFrame, *, source: str) -> pd.DataFrame:
-    """Whether a score by cards goes with a measured transfer, for each kind of target: rank correlation over sources.
+    """Whether a score goes with a measured transfer, for each kind of target: rank correlation over sources.
 
-    `matrix` is one of :mod:`tis_utils.neighbours.insta.transfer`.
+    Scores are by cards, or by prompts where the pool's tasks have none. `matrix` is one of
+    :mod:`tis_utils.neighbours.insta.transfer`.
     """
     saved = gains(matrix)
-    table = transfer_correlations(study, saved, scores_by(study, "by cards", list(map(str, saved))))
+    scorer = "by cards" if CARDS.keys() >= set(tasks_of(study)[0]) else "by prompts"
+    table = transfer_correlations(study, saved, scores_by(study, scorer, list(map(str, saved))))
     parts = table.groupby("kind")["rho"]
     return pd.concat([judged(PREDICTS + TARGETS[str(k)], rho, "Spearman", source=source) for k, rho in parts])
