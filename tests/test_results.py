@@ -13,10 +13,12 @@ from tis_utils.experiments.run_spec import SPEC_COLUMNS, RunSpec
 from tis_utils.experiments.study import Study
 from tis_utils.neighbours.ila import designed_subsets as ila_subsets
 from tis_utils.neighbours.ila import languages
+from tis_utils.neighbours.ila.selector import LOSSES, LOSSES_NAME, losses_key
+from tis_utils.neighbours.ila.table_claims import LARGE, read_large
 from tis_utils.neighbours.insta import transfer
 from tis_utils.neighbours.many_targets import MATHS, POOLS
 from tis_utils.profiles import load_profile
-from tis_utils.storage.stored_results import RESULTS, run_key
+from tis_utils.storage.stored_results import RESULTS, read_keyed, run_key
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +79,11 @@ def test_the_stored_tables_belong_to_this_commit() -> None:
     for study, tables in ((tiny, (ila_subsets, MATHS)), (mini, (POOLS,))):
         for table in (transfer, languages, *tables):
             assert len(table.stored(study))
+
+
+@pytest.mark.slow  # a model of 135M parameters, a pool of 30,000
+def test_the_larger_stored_tables_belong_to_this_commit() -> None:
+    real, large = (Study(load_profile(name), compute=False) for name in ("smollm2/gpu", LARGE))
+    assert len(transfer.stored(real)) == 58 * 4 * 3  # sources, targets, seeds
+    assert len(read_keyed("smollm2/gpu", LOSSES_NAME, losses_key(real), LOSSES)) == real.profile.pool_size
+    assert len(POOLS.stored(large)) == len(read_large().pools) > 0

@@ -114,14 +114,14 @@ def _classroom(study: Study, **changes: Any) -> Study:
     return Study(profile, study.store, live=study.live, compute=study.compute) if changes else study
 
 
-def sizes(study: Study) -> list[int]:
-    """How many candidates ILA may take, each time about twice as many; the last are all that did not tune the model."""
-    free = len(study.data.pool) - len(tuning_subset(len(study.data.pool)))
+def sizes(pool: int) -> list[int]:
+    """How many of a pool ILA may take, each time about twice as many; the last are all that did not tune the model."""
+    free = pool - len(tuning_subset(pool))
     return [free >> power for power in range(DOUBLINGS, -1, -1)]
 
 
 def _pool_specs(study: Study) -> list[RunSpec]:
-    rules = [*(f"ila@pool{size}" for size in sizes(study)[:-1]), "ila", "random"]
+    rules = [*(f"ila@pool{size}" for size in sizes(len(study.data.pool))[:-1]), "ila", "random"]
     return _at_the_ends(study, [(NONE, rule) for rule in rules])
 
 

@@ -19,6 +19,8 @@ from tis_utils.neighbours.ila.claims import CARDS, DEITA, ILA, PROMPTS, RANDOM, 
 from tis_utils.neighbours.leads import common_cube, task_leads
 from tis_utils.neighbours.many_targets import MATHS, MATHS_TASK, POOLS, sizes, tidy
 from tis_utils.neighbours.models import NO_TABLE, at_lowest
+from tis_utils.profiles import load_profile
+from tis_utils.storage.stored_results import EXACT, table_file
 
 GROWS, MATHEMATICS, ENGLISH = "Does the gain keep growing?", "Mathematics only", "English only?"
 SLOPE, LEAD, AGREE = "points of lead per doubling", "% of loss", "Spearman"
@@ -43,6 +45,7 @@ CLAIMS = (
         AGREE,
     ),
 )
+LARGE = "classroom/mini-30000"
 QUESTIONS = tuple(line[:3] for line in CLAIMS)
 
 
@@ -65,8 +68,15 @@ class Tables:
 def read(study: Study) -> Tables:
     """What came with the repository for a profile; nothing is trained."""
     pools = POOLS.stored(study)
-    room = tuple(sizes(POOLS.part(study))) if len(pools) else ()
+    room = tuple(sizes(len(POOLS.part(study).data.pool))) if len(pools) else ()
     return Tables(pools, MATHS.stored(study), languages.stored(study), room, study.profile.tasks)
+
+
+def read_large() -> Tables:
+    """The table of a pool of 30,000 as stored: a slow test checks its key, for which that pool must be made."""
+    profile, none = load_profile(LARGE), pd.DataFrame()
+    pools = pd.read_csv(table_file(LARGE, POOLS.name), **EXACT)
+    return Tables(pools, none, none, tuple(sizes(profile.pool_size)), profile.tasks)
 
 
 def recheck(study: Study, tables: Tables, seed: int = 0) -> float:
