@@ -7,6 +7,7 @@ STAMP   := $(VENV)/lock.installed
 SMOKE   := build/smoke-book
 SPHINX  := build/sphinx-venv
 PAGES   ?= book
+UNITS   := not slow and not browser and not notebook
 export PYTHONUTF8 := 1
 export TOKENIZERS_PARALLELISM := false
 
@@ -54,12 +55,13 @@ sphinx-pages: setup
 
 check: setup ## Lint, types, unit tests: the inner loop (a few minutes)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
-	@$(BIN)/mypy & types=$$!; $(BIN)/python -m pytest -n 2 -m "not slow and not browser and not notebook" tests; \
+	@# a file stays on one worker: its fixtures are made once
+	@$(BIN)/mypy & types=$$!; $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "$(UNITS)" tests; \
 	units=$$?; wait $$types && exit $$units
 
+test: UNITS := not browser and not notebook
 test: check ## Check everything: units, slow tests, notebooks executed twice, the rendered book in a browser
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "slow and not browser and not notebook" tests
-	@TIS_CACHE=$(CURDIR)/build/smoke-cache $(BIN)/tis book --profile smoke --into $(SMOKE)
+	@$(BIN)/tis book --profile smoke --into $(SMOKE)
 	@# the notebooks first and in the given order: they take as long as all pages in the browser beside them
 	@TIS_BOOK=$(SMOKE) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "browser or notebook" tests/notebooks tests/book
 

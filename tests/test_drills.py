@@ -12,6 +12,7 @@ import json
 import os
 import random
 import resource
+import select
 import signal
 import subprocess
 import sys
@@ -35,7 +36,6 @@ from tis_utils.profiles import Profile
 from tis_utils.storage import stored_results as shipped
 from tis_utils.storage.cache import Store
 
-pytestmark = pytest.mark.xdist_group("drills")  # one set-up, half a minute
 KILLS = 10
 CELLS = grid(["digits", "letters"], [("rds", "round_robin"), ("less", "uot")], [2, 4], [0, 1])
 FEW = grid(["digits"], [("rds", "round_robin"), ("less", "uot")], [2], [0])
@@ -99,16 +99,27 @@ def forked(action: Callable[[], Any], stop: Callable[[], bool] = lambda: False, 
         os._exit(code)
     os.close(told[1])
     os.close(printed[1])
-    sent = False
+    sent, seen = False, b""
     while not os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
         if not sent and stop():
             os.kill(child, how)
             sent = True
+        seen += _waiting(printed[0])  # a full pipe would stop the child
         time.sleep(0.005)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    with os.fdopen(told[0], "rb") as words_of, os.fdopen(printed[0], "rb") as out:
-        error, text = json.loads(words_of.read() or b'["", ""]')
-        return Child(code, error, text, out.read().decode())
+    error, text = json.loads(_waiting(told[0]) or b'["", ""]')
+    seen += _waiting(printed[0])
+    os.close(told[0])
+    os.close(printed[0])
+    return Child(code, error, text, seen.decode())
+
+
+def _waiting(pipe: int) -> bytes:
+    """What lies in a pipe now: its end never comes while a process that a killed child had started holds it open."""
+    found = b""
+    while select.select([pipe], [], [], 0)[0] and (part := os.read(pipe, 65536)):
+        found += part
+    return found
 
 
 def files(folder: Path) -> int:

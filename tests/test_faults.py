@@ -39,7 +39,6 @@ from tis_utils.representations import pool_features as features
 from tis_utils.storage import stored_results as shipped
 from tis_utils.storage.cache import Store
 
-pytestmark = pytest.mark.xdist_group("faults")  # one set-up, most of a minute
 FEW = grid(["digits"], [("rds", "round_robin"), ("less", "uot")], [2], [0])
 KILLS = 4
 KINDS = {  # what is damaged: where it lies below a run's folder

@@ -49,6 +49,7 @@ NOT_IMPORTED = {
     "nbval": "a plugin of pytest",
     "pandas-stubs": "types for mypy",
     "pre-commit": "a tool",
+    "pytest-timeout": "a plugin of pytest",
     "pytest-xdist": "a plugin of pytest",
     "ruff": "a tool",
     "sphinx-exercise": "named in book/_config.yml",

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import sys
 import tempfile
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -33,7 +34,10 @@ def tis(*words: str, folder: Path = paths.ROOT, **variables: str) -> CompletedPr
         streams = [Path(scratch) / name for name in ("stdout", "stderr")]
         process = FORKS.Process(target=_command, args=(words, folder, os.environ | variables, streams))
         process.start()
-        process.join()
+        try:
+            process.join()
+        finally:  # a test that takes too long leaves nothing behind
+            process.kill()
         return CompletedProcess(words, process.exitcode or 0, *(path.read_text(encoding="utf-8") for path in streams))
 
 
@@ -46,11 +50,28 @@ def _command(words: Sequence[str], folder: Path, variables: Mapping[str, str], s
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
     from tis_utils.cli import main
 
+    code = 1
     try:
         main()
-    finally:
-        for worker in multiprocessing.active_children():  # a command started by a shell ends its workers as Python ends
-            worker.terminate()
+        code = 0
+    except SystemExit as error:
+        code = int(error.code or 0)
+    except BaseException:
+        traceback.print_exc()
+    for worker in multiprocessing.active_children():  # a command started by a shell ends its workers as Python ends
+        worker.terminate()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # a forked Python would first wait for the threads that watch those workers
+
+
+def new_cache(folder: Path) -> str:
+    """A cache with nothing but weights unpacked before: that takes most of a minute, and they have a fingerprint."""
+    folder.mkdir()
+    models = paths.cache_root() / "models"
+    models.mkdir(parents=True, exist_ok=True)
+    (folder / "models").symlink_to(models.resolve())
+    return str(folder)
 
 
 def extension(name: str) -> ModuleType:

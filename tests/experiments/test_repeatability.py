@@ -46,7 +46,7 @@ def test_a_failing_process_is_an_error_that_says_which() -> None:
 def test_a_second_process_gives_the_same_bits_and_the_table_is_stored(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(shipped, "RESULTS", tmp_path)
     monkeypatch.setattr(repeatability, "CONDITIONS", {"one": {}, "again": {}})
-    profile = load_profile("smoke", tasks=["words"], pool_size=200, budgets=[4])
+    profile = load_profile("smoke", tasks=["words"], pool_size=100, budgets=[4])
     study = Study(profile)
     assert repeatability.stored(study).empty
     repeatability.keep(study)

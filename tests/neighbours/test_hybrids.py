@@ -27,7 +27,7 @@ def spec(selector: str, budget: int = 8, **other: object) -> RunSpec:
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    return Study(load_profile("smoke"), Store(tmp_path_factory.mktemp("store")))
+    return Study(load_profile("smoke", pool_size=120), Store(tmp_path_factory.mktemp("store")))
 
 
 def by_loops(cells: list[int], ranks: list[int], merits: list[float], budget: int) -> list[int]:
@@ -135,7 +135,8 @@ def test_tasks_that_are_missing_or_one_only(study: Study, tmp_path: Path) -> Non
 
 def test_all_depths_equal(study: Study, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(ila, "tuned_model", lambda study, *_: study.model)
-    other = Study(study.profile, Store(tmp_path), data=study.data)
+    data = Data(study.data.pool[:40], study.data.queries, study.data.test)
+    other = Study(study.profile, Store(tmp_path), data=data)
     for name in ("hybrid@deepest", f"hybrid@insta@{INSTA_TASKS}"):
         with pytest.raises(InputError, match="depths are equal"):
             other.picks(spec(name))

@@ -14,12 +14,11 @@ import nbformat
 import pandas as pd
 import pytest
 
-from tests_support import tis
+from tests_support import new_cache, tis
 from tis_utils import paths
 from tis_utils.book.arguments import join_pairs
 from tis_utils.book.parameters import check_parameters, find_notebook, read_values
 
-pytestmark = pytest.mark.xdist_group("commands")  # one cache
 FENCE = re.compile(r"^```bash\n(.*?)^```", re.M | re.S)
 COMMAND = re.compile(r"^\s*(?:\S+=\S+ )*(?:\.venv/bin/)?tis (.*?)\s*(?:&\s*)?(?:\s#.*)?$")
 YOURS = {"YOUR_TASK": "pairs", "YOUR,FIVE,SEEDS": "0,1", "$i/4": "0/4"}
@@ -61,6 +60,7 @@ def folder(tmp_path_factory) -> Path:
     tasks.assign(task=["one", "two"] * 6).to_csv(here / "my_tasks.csv", index=False)
     settings = "extends: smoke\nname: my\nseeds: [0]\nbudgets: [5, 10]\ntasks: [words, pick]\n"
     (here / "my.yaml").write_text(settings, encoding="utf-8")
+    new_cache(here / "cache")
     return here
 
 

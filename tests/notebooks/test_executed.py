@@ -13,6 +13,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from tests_support import new_cache
 from tis_utils import paths, scorecard
 from tis_utils.evidence import claims
 
@@ -34,6 +35,7 @@ def test_every_notebook_was_executed_to_its_end() -> None:
         assert all(cell.execution_count for cell in code), path
 
 
+@pytest.mark.timeout(3600)  # all chapters
 def test_a_second_cold_run_gives_the_same_numbers(tmp_path: Path) -> None:
     chapters = executed()
     checked = [
@@ -46,7 +48,7 @@ def test_a_second_cold_run_gives_the_same_numbers(tmp_path: Path) -> None:
     # two halves side by side, each on one core, from one cache that was empty; a progress bar would appear on a
     # slow machine only and be an output more
     one_core = {"OMP_NUM_THREADS": "1", "LOKY_MAX_CPU_COUNT": "1"}
-    cold = one_core | {"TIS_CACHE": str(tmp_path / "cold"), "TQDM_DISABLE": "1"}
+    cold = one_core | {"TIS_CACHE": new_cache(tmp_path / "cold"), "TQDM_DISABLE": "1"}
     with ThreadPoolExecutor() as pool:
         parts = chapters[::4] + chapters[3::4], chapters[1::4] + chapters[2::4]  # even and odd ones take unlike times
         halves = [pool.submit(run_again, part, cold, tmp_path) for part in parts]
