@@ -83,9 +83,10 @@ def test_every_question_has_a_verdict_of_every_model() -> None:
         lead | {"grade": "not testable", "reason": "no smaller model to compare with"},
         lead | other | {"grade": "open", "estimate": -2.0, "low": -9.0, "high": 5.0, "n": 0},
     ])  # fmt: skip
-    questions = [("Larger?", "first", "x"), ("Larger?", "second", "y")]
+    questions = [("Larger?", "first", "x"), ("Else?", "third", "x"), ("Larger?", "second", "y")]
     table = verdicts(questions, card, {"a": "tiny", "b": "large", "c": "none"})
     assert table.columns.tolist() == ["tiny", "large", "none"]
+    assert [question for question, _ in table.index] == ["Larger?", "Larger?", "Else?"]  # one block each
     first, second = "first (% of loss)", "second (points of lead)"
     assert table.loc[("Larger?", first)].tolist() == ["shown: +9.0 [+1.0, +17.0], 4 of 4 tasks", NOT_RUN, NOT_RUN]
     assert table.loc[("Larger?", second)].tolist() == [

@@ -4,9 +4,9 @@ Runs that came with the repository (``data/results``) are read from there while 
 """
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -150,6 +150,12 @@ class Study(Similarities):
     def stored(self, specs: Sequence[RunSpec]) -> pd.DataFrame:
         """Rows of those runs that came with the repository and still fit, as from :meth:`run`; nothing is trained."""
         return labelled(self.stored_runs(specs))
+
+    def table(self, name: str, key: Callable[[Self], Mapping[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
+        """A table that came with the repository, if its key still fits; else, or if all is to run here, no rows."""
+        if self.live or not stored_results.table_file(self.profile.name, name).exists():
+            return pd.DataFrame(columns=list(columns))
+        return stored_results.read_keyed(self.profile.name, name, key(self), columns)
 
     def subset(self, spec: RunSpec) -> str:
         """Digest of which examples a run trains on, in order."""

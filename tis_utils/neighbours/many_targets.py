@@ -24,7 +24,7 @@ from tis_utils.neighbours.insta import transfer
 from tis_utils.neighbours.insta.retrieval import topic
 from tis_utils.storage.keys import digest, step, versions
 from tis_utils.storage.parallel import progress
-from tis_utils.storage.stored_results import read_keyed, table_file, write_keyed
+from tis_utils.storage.stored_results import write_keyed
 
 VERSION = step("many_targets", 1)
 DOUBLINGS = 4  # from the smallest pool to all that ILA may take
@@ -59,9 +59,7 @@ class Measured:
 
     def stored(self, study: Study) -> pd.DataFrame:
         """The table if it came with the repository and its key fits, else no rows; nothing is trained."""
-        if study.live or not table_file(study.profile.name, self.name).exists():
-            return pd.DataFrame(columns=COLUMNS)
-        return read_keyed(study.profile.name, self.name, self.key(study), COLUMNS)
+        return study.table(self.name, self.key, COLUMNS)
 
     def recheck(self, study: Study, rows: pd.DataFrame, *, count: int = 1, seed: int = 0) -> float:
         """Largest difference of a loss, in nats, where some trainings are repeated here on the stored picks; or NaN."""

@@ -128,6 +128,8 @@ def verdicts(questions: Iterable[tuple[str, str, str]], card: pd.DataFrame, colu
         Index question, experiment with unit; columns as printed: grade, number, interval, counts, or ``NOT_RUN``.
     """
     questions = list(questions)
+    order = [question for question, *_ in questions]
+    questions.sort(key=lambda line: order.index(line[0]))  # one block per question, also where two tables ask it
     known = set(card["claim"])
     if unknown := [claim for *_, claim in questions if claim not in known]:
         raise InputError(f"The scorecard has no claim {unknown[0]!r}; it has {', '.join(sorted(known))}.")

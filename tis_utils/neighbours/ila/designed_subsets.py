@@ -23,7 +23,7 @@ from tis_utils.neighbours.ila.selector import Settings, embed_key, explore, pars
 from tis_utils.neighbours.training import tuned_model
 from tis_utils.storage.keys import digest, step, versions
 from tis_utils.storage.parallel import progress
-from tis_utils.storage.stored_results import read_keyed, write_keyed
+from tis_utils.storage.stored_results import write_keyed
 
 NAME = "ila_subsets"
 VERSION = step("designed_subsets", 2)
@@ -91,9 +91,7 @@ def table(study: Study, draws: int | None = None) -> pd.DataFrame:
 
 def stored(study: Study) -> pd.DataFrame:
     """The table if it came with the repository and its key fits; else an empty one. Nothing is trained."""
-    if study.live:
-        return pd.DataFrame(columns=COLUMNS)
-    return read_keyed(study.profile.name, NAME, _key(study), COLUMNS)
+    return study.table(NAME, _key, COLUMNS)
 
 
 def compute(study: Study, planned: Sequence[Planned]) -> pd.DataFrame:

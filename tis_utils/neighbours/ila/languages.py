@@ -21,7 +21,7 @@ from tis_utils.examples.text import Example, as_query, exchange
 from tis_utils.experiments.study import Study
 from tis_utils.neighbours.ila.selector import Settings, embed_key, explore
 from tis_utils.storage.keys import digest, step, versions
-from tis_utils.storage.stored_results import read_keyed, table_file, write_keyed
+from tis_utils.storage.stored_results import write_keyed
 
 NAME = "languages"
 VERSION = step("languages", 1)
@@ -112,9 +112,7 @@ def keep(study: Study) -> Path:
 
 def stored(study: Study) -> pd.DataFrame:
     """The table if it came with the repository and its key fits, else no rows; nothing is trained."""
-    if study.live or not table_file(study.profile.name, NAME).exists():
-        return pd.DataFrame(columns=COLUMNS)
-    return read_keyed(study.profile.name, NAME, _key(study), COLUMNS)
+    return study.table(NAME, _key, COLUMNS)
 
 
 def _key(study: Study) -> dict[str, Any]:

@@ -39,7 +39,6 @@ from tis_utils.neighbours.ila.coverage_depth import (
 )
 from tis_utils.neighbours.training import tuned_model
 from tis_utils.storage.keys import digest, step, versions
-from tis_utils.storage.stored_results import read_keyed, table_file
 
 VERSION = step("ila", 1)
 LOSSES_NAME, LOSSES = "ila_losses", ["before", "after", "tokens"]
@@ -143,12 +142,10 @@ def absolute_depths(study: Study, tuned: int = 0, labels: str = "one") -> tuple[
 
 def response_losses(study: Study, tuned: int = 0) -> pd.DataFrame:
     """Mean loss per response token before and after tuning, and response tokens, of every candidate: ``LOSSES``."""
-    key = losses_key(study, tuned)
-    if not (tuned or study.live) and table_file(study.profile.name, LOSSES_NAME).exists():
-        rows = read_keyed(study.profile.name, LOSSES_NAME, key, LOSSES)
-        if len(rows):
-            return rows
-    return pd.DataFrame(study.store.array(LOSSES_NAME, key, lambda: _losses(study, tuned)).T, columns=LOSSES)
+    if not tuned and len(rows := study.table(LOSSES_NAME, losses_key, LOSSES)):
+        return rows
+    found = study.store.array(LOSSES_NAME, losses_key(study, tuned), lambda: _losses(study, tuned))
+    return pd.DataFrame(found.T, columns=LOSSES)
 
 
 def losses_key(study: Study, tuned: int = 0) -> dict[str, Any]:

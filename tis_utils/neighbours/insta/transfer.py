@@ -22,7 +22,7 @@ from tis_utils.neighbours.insta.pool_tasks import tasks_of
 from tis_utils.neighbours.training import tuned_model
 from tis_utils.storage.keys import digest, step, versions
 from tis_utils.storage.parallel import progress
-from tis_utils.storage.stored_results import compared, read_keyed, write_keyed
+from tis_utils.storage.stored_results import compared, write_keyed
 
 NAME = "transfer"
 VERSION = step("transfer", 1)
@@ -114,9 +114,7 @@ def keep(study: Study) -> Path:
 
 def stored(study: Study) -> pd.DataFrame:
     """The stored matrix of the study's profile, if it belongs to today's data, model and steps; else no rows."""
-    if study.live:
-        return pd.DataFrame(columns=COLUMNS)
-    return read_keyed(study.profile.name, NAME, recipe(study), COLUMNS)
+    return study.table(NAME, recipe, COLUMNS)
 
 
 def recheck(study: Study, rows: pd.DataFrame, *, share: float = 0.02, seed: int = 0) -> pd.DataFrame:
