@@ -16,7 +16,7 @@ from playwright.sync_api import Browser
 
 from tis_utils import paths
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(3000)]  # the visit of all pages is set-up of the first
 
 LOCAL = ("file:", "data:", "blob:", "about:")
 MEBIBYTE = 2**20
