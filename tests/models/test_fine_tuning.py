@@ -195,7 +195,8 @@ def test_every_epoch_is_a_new_order_of_all_examples(lengths: list[int], batch: i
             assert [lengths[i] for i in part] == sorted((lengths[i] for i in part), reverse=True)
 
 
-def test_autocast_trains_nearly_as_in_full_precision(random_model) -> None:
+def test_autocast_trains_nearly_as_in_full_precision(random_model, monkeypatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": True})
     settings = Training(epochs=6, learning_rate=3e-3, batch_size=4, micro_batch_size=2)
     half = settings.model_copy(update={"autocast": True})
     exact, rounded = (fine_tune(random_model, mixed(10), chosen, max_length=64) for chosen in (settings, half))
@@ -206,6 +207,16 @@ def test_autocast_trains_nearly_as_in_full_precision(random_model) -> None:
     gained = mean_loss(random_model, queries) - mean_loss(exact, queries)
     assert gained > 0.2
     assert mean_loss(rounded, queries) == pytest.approx(mean_loss(exact, queries), abs=0.1 * gained)
+
+
+def test_a_processor_without_bfloat16_computes_in_float32(random_model, monkeypatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": False})
+    settings = Training(epochs=1, learning_rate=3e-3, batch_size=4)
+    half = settings.model_copy(update={"autocast": True})
+    exact, same = (fine_tune(random_model, mixed(10), chosen, max_length=64) for chosen in (settings, half))
+    assert torch.equal(weights(exact), weights(same))
+    with training.autocast(random_model, half):
+        assert not torch.is_autocast_enabled("cpu")
 
 
 def test_even_a_single_step_trains(random_model) -> None:

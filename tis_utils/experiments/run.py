@@ -13,7 +13,7 @@ import torch
 from tis_utils.examples.text import Example, Query
 from tis_utils.models.downstream import measure, short_name
 from tis_utils.models.evaluation import mean_loss
-from tis_utils.models.fine_tuning import fine_tune
+from tis_utils.models.fine_tuning import autocast, fine_tune
 from tis_utils.models.load import LanguageModel, load_model
 from tis_utils.profiles import Training
 from tis_utils.storage.cache import Store
@@ -78,7 +78,7 @@ def _train_and_evaluate(task: RunTask) -> pd.DataFrame:
     tuned = _model(task.model, task.dtype)
     if task.subset:
         tuned = fine_tune(tuned, task.subset, task.training, seed=task.seed, max_length=task.max_length)
-    with torch.autocast(tuned.device.type, torch.bfloat16, enabled=task.training.autocast):
+    with autocast(tuned, task.training):
         values = {
             "query_loss": mean_loss(tuned, task.queries, max_length=task.max_length),
             "test_loss": mean_loss(tuned, task.test, max_length=task.max_length) if task.test else np.nan,

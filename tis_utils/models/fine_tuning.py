@@ -139,6 +139,28 @@ def _checkpointing(model: PreTrainedModel, what: str) -> Callable[..., None]:
     return getattr(model, f"activation_checkpointing_{what}", None) or getattr(model, f"gradient_checkpointing_{what}")
 
 
+def autocast(model: LanguageModel, settings: Training) -> torch.autocast:
+    """The context in which a fine-tuned model is evaluated: matrix products as in its training."""
+    return torch.autocast(model.device.type, torch.bfloat16, enabled=rounds(model, settings))
+
+
+def rounds(model: LanguageModel, settings: Training) -> bool:
+    """Whether matrix products are in bfloat16: asked for, and the device has instructions for it.
+
+    A processor without takes fifteen times as long as in float32: it converts each number to and fro.
+    """
+    device = model.device.type
+    if device == "cuda":
+        return settings.autocast and torch.cuda.is_bf16_supported(including_emulation=False)
+    has_instructions = any(on for name, on in _instructions().items() if "bf16" in name)
+    return settings.autocast and (device != "cpu" or has_instructions)
+
+
+def _instructions() -> dict[str, bool]:
+    """What this processor can, as far as this version of PyTorch tells."""
+    return getattr(torch.cpu, "get_capabilities", dict)()
+
+
 def _arguments(settings: Training, examples: int, seed: int, folder: str, base: LanguageModel) -> TrainingArguments:
     micro = min(settings.micro_batch_size or settings.batch_size, settings.batch_size)
     on_cpu = base.model.device.type == "cpu"
@@ -153,7 +175,7 @@ def _arguments(settings: Training, examples: int, seed: int, folder: str, base: 
         weight_decay=0.0,
         per_device_train_batch_size=micro,
         gradient_accumulation_steps=max(1, settings.batch_size // micro),
-        bf16=settings.autocast or (base.model.dtype == torch.bfloat16 and not on_cpu),
+        bf16=rounds(base, settings) or (base.model.dtype == torch.bfloat16 and not on_cpu),
         use_cpu=on_cpu,
         seed=seed,
         data_seed=seed,

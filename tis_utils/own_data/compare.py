@@ -22,7 +22,7 @@ from tis_utils.experiments.study import Study
 from tis_utils.experiments.subset import CHOOSERS
 from tis_utils.labels import label
 from tis_utils.models.evaluation import query_losses
-from tis_utils.models.fine_tuning import fine_tune
+from tis_utils.models.fine_tuning import autocast, fine_tune
 from tis_utils.models.load import load_model
 from tis_utils.own_data import budget as budgets
 from tis_utils.own_data.checks import contaminated
@@ -202,5 +202,5 @@ def _train_and_measure(task: RunTask) -> pd.DataFrame:
     tuned = load_model(task.model, dtype=task.dtype)
     if task.subset:
         tuned = fine_tune(tuned, task.subset, task.training, seed=task.seed, max_length=task.max_length)
-    with torch.autocast(tuned.device.type, torch.bfloat16, enabled=task.training.autocast):
+    with autocast(tuned, task.training):
         return pd.DataFrame({"loss": query_losses(tuned, task.test, max_length=task.max_length)})

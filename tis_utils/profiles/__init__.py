@@ -53,9 +53,9 @@ class _Strict(BaseModel):
 class Training(_Strict):
     """How a subset becomes a fine-tuned model.
 
-    ``autocast``: matrix products in bfloat16, not weights. ``lora_rank``: train factors of this rank instead of all
-    weights. ``gradient_checkpointing``: compute activations twice instead of keeping them; less memory, the same
-    gradients, so it is in no key of results.
+    ``autocast``: matrix products in bfloat16, not weights, on devices with instructions for it. ``lora_rank``: train
+    factors of this rank instead of all weights. ``gradient_checkpointing``: compute activations twice instead of
+    keeping them; less memory, the same gradients, so it is in no key of results.
     """
 
     epochs: PositiveInt = 2
