@@ -383,7 +383,6 @@ LINES: dict[str, tuple[list[str], list[str]]] = {
     "no jobs": (["grid", "budgets", "-P", "smoke", "--jobs", "0"], ["--jobs", "greater than or equal to 1"]),
     "fewer than no jobs": (["sweep", "00", "-p", "seeds", "1", "--jobs", "-2"], ["--jobs", "greater than or equal"]),
     "jobs in words": (["grid", "budgets", "--jobs", "many"], ["--jobs", "integer"]),
-    "no dry run without a plan": (["grid", "budgets", "--dry-run"], ["`plan`"]),
     "no values": (["sweep", "00", "-p", "seeds", ""], ["at least one value"]),
     "values that cannot be read": (["sweep", "00", "-p", "budgets", "[5"], ["cannot be read as values"]),
     "the same parameter twice": (["sweep", "00", "-p", "seeds", "1", "-p", "seeds", "2"], ["seeds", "twice"]),

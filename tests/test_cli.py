@@ -48,7 +48,6 @@ def test_the_parameters_of_a_notebook_can_be_listed() -> None:
         (["measure", "all"], "Unknown table 'all'; known: less_variants, transfer, ila_subsets, languages"),
         (["grid", "all"], "There is no grid 'all'; known: quantiles"),
         (["grid", "quantiles", "--task", "chess"], "has no task 'chess'; it has words"),
-        (["grid", "quantiles", "--dry-run"], "Profile 'classroom' has no `plan`"),
         (["sweep", "00", "-p", "budgte", "5,6"], "has no parameter 'budgte'"),
         (["sweep", "00", "-p", "budgets", "[5"], "cannot be read as values"),
         (["sweep", "11", "-p", "alpha", "0.1", "--engine", "slurm"], "Unknown engine 'slurm'"),
@@ -75,6 +74,16 @@ def test_a_dry_run_of_one_of_the_papers_settings() -> None:
     assert done.returncode == 0, done.stderr
     assert "tokens_per_example = 438" in done.stdout
     assert tis("grid", "budgets", "--shard", "0/4", "--ship").returncode == 2
+
+
+@pytest.mark.slow
+def test_a_dry_run_without_a_plan_times_the_model_on_this_machine(tmp_path: Path) -> None:
+    done = tis("grid", "budgets", "--profile", "smoke", "--dry-run", TIS_CACHE=str(tmp_path / "cache"))
+    assert done.returncode == 0, done.stderr
+    assert len([line for line in done.stdout.splitlines() if line.strip().startswith("budget ")]) == 81  # + total
+    assert "parameters = 748416" in done.stdout
+    assert "training_tflops = 0." in done.stdout
+    assert not (tmp_path / "cache" / "runs").exists()
 
 
 def test_a_profile_with_an_unknown_key(tmp_path: Path) -> None:

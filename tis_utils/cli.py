@@ -86,7 +86,7 @@ def grid(
     run_code: Annotated[
         bool, Option("--run-code", help="Let pass@k run programs of the model (in a container!).")
     ] = False,
-    dry_run: Annotated[bool, Option("--dry-run", help="Run nothing; list jobs, GPU hours and disk.")] = False,
+    dry_run: Annotated[bool, Option("--dry-run", help="Run nothing; list jobs, hours and disk.")] = False,
 ) -> None:
     """Fine-tune and evaluate every run of one experiment; finished runs are kept, a stopped grid continues.
 
@@ -101,6 +101,10 @@ def grid(
     if output:
         paths.check_file(output)
     if dry_run:
+        if settings.plan is None:
+            from tis_utils.experiments.timed_sizes import with_plan  # loads the model
+
+            settings = with_plan(settings)
         typer.echo(cost_estimate.report(settings, specs, output))
         return
     import tis_utils.neighbours  # noqa: F401  makes INSTA, ILA and their rivals known

@@ -67,7 +67,8 @@ def numbers() -> dict[str, str]:
     few, most = (score.mean[..., score.methods.index(m), s] for m, s in ((LESS, advised[0]), (RANDOM, -1)))
     date = published.independent_results().query("source == 'DATE-LM'").groupby("method")["value"].mean()
     paper = load_profile("paper")
-    hours = plan(paper, specs_of("budgets", paper)).query("job == 'features'").set_index("representation")["gpu_hours"]
+    jobs = plan(paper, specs_of("budgets", paper)).query("job == 'features'")
+    hours = jobs.set_index("representation")["device_hours"]
     return {
         "from_budget": f"{ADVISED[0]:,}",
         "to_budget": f"{ADVISED[-1]:,}",

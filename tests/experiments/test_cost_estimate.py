@@ -24,7 +24,7 @@ def test_every_job_of_the_paper_is_listed_once(paper) -> None:
         features = jobs[jobs["job"] == "features"]
         assert len(jobs) == len(set(cells)) + len(features)
         assert set(features["representation"]) == {"embed", "rds", "less"}
-        assert (jobs["gpu_hours"] > 0).all()
+        assert (jobs["device_hours"] > 0).all()
     # METHODS §5: 5 tasks, 3 representations, 10 bins of 500, 3 seeds
     quantiles = plan(paper, GRIDS["quantiles"](paper)).query("job == 'quantile'")
     assert len(quantiles) == 5 * 3 * 10 * 3
@@ -34,7 +34,7 @@ def test_every_job_of_the_paper_is_listed_once(paper) -> None:
 def test_hours_of_one_run_by_hand(paper) -> None:
     sizes = paper.plan
     cell, none = RunSpec("gsm8k", "less", "round_robin", 1000, 0), zero_shot("gsm8k")
-    hours = plan(paper, [cell, none]).set_index("job")["gpu_hours"]
+    hours = plan(paper, [cell, none]).set_index("job")["device_hours"]
     trained = 6 * sizes.parameters * 1000 * sizes.tokens_per_example * 2  # two epochs
     assert hours["budget"] - hours["zero_shot"] == pytest.approx(trained / (sizes.training_tflops * 1e12) / 3600)
 
@@ -50,7 +50,7 @@ def test_disk_is_that_of_the_feature_matrices(paper) -> None:
 def test_no_generation_costs_less_and_a_smaller_proxy_too(paper) -> None:
     quiet = paper.model_copy(update={"metrics": {"bbh": "none"}})
     cells = [RunSpec("bbh", "less", "uot", 500, 0), RunSpec("bbh", "less_proxy", "uot", 500, 0)]
-    loud, silent = plan(paper, cells)["gpu_hours"], plan(quiet, cells)["gpu_hours"]
+    loud, silent = plan(paper, cells)["device_hours"], plan(quiet, cells)["device_hours"]
     assert silent.iloc[-1] < loud.iloc[-1]
     assert loud.iloc[1] < loud.iloc[0]
 
@@ -60,7 +60,7 @@ def test_the_summary_adds_up_and_names_its_assumptions(paper) -> None:
     text = summary(jobs, paper)
     together = next(line for line in text.splitlines() if line.startswith("together"))
     assert together.split()[1] == str(len(jobs))
-    assert float(together.split()[2]) == pytest.approx(jobs["gpu_hours"].sum(), abs=0.06)
+    assert float(together.split()[2]) == pytest.approx(jobs["device_hours"].sum(), abs=0.06)
     assert "training_tflops = 400" in text
     assert isinstance(jobs, pd.DataFrame)
 

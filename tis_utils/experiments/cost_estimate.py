@@ -1,6 +1,7 @@
-"""What a run would cost before it is started: every job of a grid with estimated GPU hours and disk.
+"""What a run would cost before it is started: every job of a grid with estimated hours and disk.
 
-Operations are 2 per parameter and token forward, 4 backward (Kaplan et al. 2020, table 1).
+Operations are 2 per parameter and token forward, 4 backward (Kaplan et al. 2020, table 1). Hours are those of one
+device: a GPU, or one core of a processor, as runs use them.
 """
 
 from collections.abc import Sequence
@@ -13,8 +14,9 @@ from tis_utils.experiments.run_spec import NONE, RunSpec
 from tis_utils.profiles import Plan, Profile
 from tis_utils.storage.manifests import write_table
 
-JOB_COLUMNS = ["job", "task", "representation", "selector", "budget", "bin", "seed", "gpu_hours", "disk_gb"]
+JOB_COLUMNS = ["job", "task", "representation", "selector", "budget", "bin", "seed", "device_hours", "disk_gb"]
 FORWARD, BACKWARD = 2, 4  # floating-point operations per parameter and token
+SCORED = {"acc": 4, "answer_probability": 1}  # metrics that write nothing: texts scored for each held-out example
 EMBED_WIDTH, LEXICAL_WIDTH, BYTES = 768, 4096, 4
 _HOUR, _GB = 3600, 1e9
 
@@ -24,7 +26,7 @@ def plan(profile: Profile, specs: Sequence[RunSpec]) -> pd.DataFrame:
     if profile.plan is None:
         raise InputError(
             f"Profile {profile.name!r} has no `plan`, so nothing can be estimated. Add parameters, tokens and "
-            "throughput; notebooks/profiles/paper.yaml shows how."
+            "throughput, as notebooks/profiles/paper.yaml does, or have them timed: `tis grid … --dry-run`."
         )
     names = dict.fromkeys(spec.representation for spec in specs if spec.representation != NONE)
     rows = [_features(profile, profile.plan, name) for name in names]
@@ -48,17 +50,19 @@ def _features(profile: Profile, sizes: Plan, name: str) -> dict[str, object]:
         operations = (FORWARD + BACKWARD / 2) * parameters * (warm_up + less.epochs * tokens)
         width = less.dim * less.epochs
     hours = operations / (sizes.training_tflops * 1e12) / _HOUR
-    return {"job": "features", "representation": name, "gpu_hours": hours, "disk_gb": texts * width * BYTES / _GB}
+    return {"job": "features", "representation": name, "device_hours": hours, "disk_gb": texts * width * BYTES / _GB}
 
 
 def _run(profile: Profile, sizes: Plan, spec: RunSpec) -> dict[str, object]:
     training = profile.training.epochs * spec.budget * sizes.tokens_per_example * (FORWARD + BACKWARD)
-    losses = FORWARD * (profile.n_queries + sizes.evaluated) * sizes.tokens_per_example
-    writing = 0 if profile.metrics.get(spec.task) == "none" else FORWARD * sizes.evaluated * sizes.new_tokens
+    metric = profile.metrics.get(spec.task or "", "exact_match")
+    passes = profile.n_queries + sizes.evaluated * (1 + SCORED.get(metric, 0))
+    losses = FORWARD * passes * sizes.tokens_per_example
+    writing = 0 if metric == "none" or metric in SCORED else FORWARD * sizes.evaluated * sizes.new_tokens
     seconds = sizes.parameters * ((training + losses) / sizes.training_tflops + writing / sizes.writing_tflops) / 1e12
     shown = {"task": spec.task, "representation": spec.representation, "selector": spec.selector, "seed": spec.seed}
     shown |= {"budget": spec.budget, "bin": spec.bin if spec.bin >= 0 else pd.NA}
-    return {"job": spec.experiment, **shown, "gpu_hours": seconds / _HOUR, "disk_gb": 1e-6}  # a few rows of text
+    return {"job": spec.experiment, **shown, "device_hours": seconds / _HOUR, "disk_gb": 1e-6}  # a few rows of text
 
 
 def report(profile: Profile, specs: Sequence[RunSpec], output: Path | None = None) -> str:
@@ -67,7 +71,7 @@ def report(profile: Profile, specs: Sequence[RunSpec], output: Path | None = Non
     if output:
         write_table(output, jobs)
         return f"{summary(jobs, profile)}\nEvery job is in {output}"
-    table = jobs.round({"gpu_hours": 2, "disk_gb": 1}).to_string(index=False, na_rep="")
+    table = jobs.round({"device_hours": 2, "disk_gb": 1}).to_string(index=False, na_rep="")
     return f"{table}\n\n{summary(jobs, profile)}"
 
 
@@ -75,8 +79,8 @@ def summary(jobs: pd.DataFrame, profile: Profile) -> str:
     """The plan in a few lines: kinds of jobs, totals, assumptions."""
     names = jobs["representation"].where(jobs["job"] == "features", "")
     table = jobs.assign(job=(jobs["job"] + " " + names).str.strip()).groupby("job", sort=False)
-    lines = table.agg(jobs=("job", "size"), gpu_hours=("gpu_hours", "sum"), disk_gb=("disk_gb", "sum"))
+    lines = table.agg(jobs=("job", "size"), device_hours=("device_hours", "sum"), disk_gb=("disk_gb", "sum"))
     lines.loc["together"] = lines.sum()
-    text = lines.assign(jobs=lines["jobs"].astype(int)).round({"gpu_hours": 1, "disk_gb": 1}).to_string()
+    text = lines.assign(jobs=lines["jobs"].astype(int)).round({"device_hours": 2, "disk_gb": 1}).to_string()
     assumed = ", ".join(f"{name} = {value:g}" for name, value in dict(profile.plan or ()).items())
     return f"{text}\nAssumed: {assumed}. The model itself and the data need disk as well."
