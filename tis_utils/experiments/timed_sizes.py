@@ -48,7 +48,7 @@ def timed_sizes(profile: Profile) -> Plan:
         parameters=model.model.num_parameters(),
         hidden_size=model.model.config.hidden_size,
         tokens_per_example=round(np.mean([len(text.ids) for text in encoded])),
-        evaluated=max(1, min(len(data.test[task]) for task in profile.tasks)),
+        evaluated=max(1, round(len(test) / len(profile.tasks))),
         new_tokens=WRITTEN,
         **known,
     )
