@@ -5,7 +5,12 @@
 
   // Colours, composited over the nearest opaque background.
   const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const parsed = new Map();
   const parse = (css) => {
+    if (!parsed.has(css)) parsed.set(css, painted(css));
+    return parsed.get(css);
+  };
+  const painted = (css) => {
     canvas.clearRect(0, 0, 1, 1);
     canvas.fillStyle = "#000"; canvas.fillStyle = css;
     canvas.fillRect(0, 0, 1, 1);

@@ -155,6 +155,12 @@ def test_text_stands_out_from_its_background(visits):
     assert collect(visits, "faint") == {}  # WCAG 1.4.3, level AA
 
 
+def test_faint_text_would_be_found(page, open_page):
+    open_page(page, "index.html")
+    page.evaluate("document.querySelector('article').insertAdjacentHTML('beforeend', '<p style=color:#999>pale</p>')")
+    assert page.evaluate((Path(__file__).parent / "look.js").read_text(encoding="utf-8"))["faint"] == ["2.85 < 4.5: pale"]
+
+
 def test_axe_finds_nothing_serious(visits, pages):
     asked = [visit for visit in visits if visit.problems is not None]
     assert len(asked) == 2 * len(pages)
