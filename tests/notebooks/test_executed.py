@@ -74,7 +74,8 @@ def test_a_claim_has_one_value_on_all_pages() -> None:
 def run_again(chapters: list[Path], variables: dict[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
     """Execute notebooks through nbval, which compares the outputs of the cells that ask for it."""
     command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=1200",
+               "-p", "nbval_through_files",
                "-p", "no:xdist", "-p", "no:cacheprovider",  # nothing may be left among the chapters
                "--rootdir", str(CHAPTERS), "-c", os.devnull, *map(str, chapters)]  # fmt: skip
-    environment = {**os.environ, **variables}
+    environment = {**os.environ, **variables, "PYTHONPATH": str(Path(__file__).parent)}
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=folder)

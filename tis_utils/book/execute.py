@@ -25,10 +25,7 @@ from tis_utils.storage.keys import digest, file_digest
 from tis_utils.storage.manifests import describe, different_keys, trusted, write_atomically
 from tis_utils.storage.parallel import run_all
 
-log = logging.getLogger(__name__)
-
 logging.getLogger("papermill").setLevel(logging.ERROR)  # it does not know every parameter that we do
-STARTS = 3  # tries; a kernel that starts beside another can be given a port that is taken by then
 BRACES = str.maketrans({"{": "{{", "}": "}}"})  # papermill fills parameters into paths
 BAR = {"bar_format": "{desc}: {n_fmt} of {total_fmt} cells, {elapsed}"}  # cells differ too much for a time left
 
@@ -141,33 +138,28 @@ def execute(
 
 
 def _run_cells(notebook: Path, live: Path, given: Mapping[str, Any], progress: bool, folder: Path) -> None:
-    """Execute all cells; start the kernel again where it ended before the first cell."""
-    for left in reversed(range(STARTS)):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # papermill passes on its libraries' deprecation notes
-                papermill.execute_notebook(
-                    *(str(path).translate(BRACES) for path in (notebook, live)),
-                    parameters=dict(given),
-                    kernel_name=NAME,
-                    language="python",
-                    kernel_manager_class=ThisPython,
-                    cwd=str(folder),
-                    progress_bar=BAR | {"desc": notebook.stem} if progress else False,
-                    autosave_cell_every=0,
-                    stderr_file=sys.stderr if progress and sys.stderr.isatty() else None,
-                    extra_arguments=["--IPKernelApp.log_level=ERROR"],
-                )
-            return
-        except nbclient.exceptions.DeadKernelError:
-            raise
-        except RuntimeError as error:  # what jupyter_client raises when a kernel does not answer
-            if not left:
-                raise RunError(
-                    f"{notebook.name}: its Python process did not start in {STARTS} tries: {error}. "
-                    "What it printed stands above; `tis doctor` looks for a damaged installation."
-                ) from error
-            log.warning("%s: its Python process did not start (%s); trying again.", notebook.name, error)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # papermill passes on its libraries' deprecation notes
+            papermill.execute_notebook(
+                *(str(path).translate(BRACES) for path in (notebook, live)),
+                parameters=dict(given),
+                kernel_name=NAME,
+                language="python",
+                kernel_manager_class=ThisPython,
+                cwd=str(folder),
+                progress_bar=BAR | {"desc": notebook.stem} if progress else False,
+                autosave_cell_every=0,
+                stderr_file=sys.stderr if progress and sys.stderr.isatty() else None,
+                extra_arguments=["--IPKernelApp.log_level=ERROR"],
+            )
+    except nbclient.exceptions.DeadKernelError:
+        raise
+    except RuntimeError as error:  # what jupyter_client raises when a kernel does not answer
+        raise RunError(
+            f"{notebook.name}: its Python process did not start: {error}. What it printed stands above; "
+            "`tis doctor` looks for a damaged installation."
+        ) from error
 
 
 def _clean(executed: Path, source: Path, given: Mapping[str, Any]) -> str:
