@@ -27,6 +27,7 @@ from tis_utils.neighbours.models import at_lowest, shrinks
 
 ONE_TASK, FEW_TASKS, MANY_TASKS = (f"{NONE}/insta@{k}" for k in FEW_COUNTS)
 KINDS = {"prompts": "", "cards": ":cards"}  # of instructions, and how a run spec writes them
+ALIGNED = "alignment helps"  # run at the largest budget only
 # Name, statement, and two methods: the claim is that the first has a lower held-out loss. Judged by prompts and cards.
 CLAIMS = (
     ("few tasks beat all", "Five chosen tasks train better than all tasks.", FEW_TASKS + "{}", RANDOM),
@@ -64,7 +65,7 @@ CLAIMS = (
         FEW_TASKS + "{}",
         "less/round_robin",
     ),
-    ("alignment helps", "The aligned selector's tasks train better.", FEW_TASKS + "{}:aligned", FEW_TASKS + "{}"),
+    (ALIGNED, "The aligned selector's tasks train better.", FEW_TASKS + "{}:aligned", FEW_TASKS + "{}"),
 )
 PREDICTS = "score predicts transfer, "
 GAP = "the gap to all tasks shrinks with the model, by {}"
@@ -87,6 +88,8 @@ QUESTIONS = (
     ("Do wrong or many tasks harm?", "5 tasks by prompts, over 20", "fewer tasks, less harm, by prompts"),
     ("Are samples needed?", "5 tasks by prompts, over EMBED", "no samples needed, by prompts"),
     ("Are samples needed?", "5 tasks by prompts, over LESS", "no samples needed, LESS, by prompts"),
+    ("Does alignment help?", "5 tasks by cards", f"{ALIGNED}, by cards"),
+    ("Does alignment help?", "5 tasks by prompts", f"{ALIGNED}, by prompts"),
 )
 
 
@@ -190,8 +193,12 @@ def gaps(rows: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def judge_models(rows: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """:func:`judge` of every model at its lowest budget, and :func:`gaps`."""
-    parts = [judge(at_lowest(part), source=source) for source, part in rows.items()]
+    """:func:`judge` of every model at its lowest budget (alignment: its largest), and :func:`gaps`."""
+    parts = []
+    for source, part in rows.items():
+        for runs, aligned in ((at_lowest(part), False), (part, True)):
+            line = judge(runs, source=source)
+            parts.append(line[line["claim"].str.startswith(ALIGNED) == aligned])
     return pd.concat([*parts, gaps(rows)], ignore_index=True)
 
 
