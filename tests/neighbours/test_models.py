@@ -10,7 +10,18 @@ from scipy.stats import ttest_1samp, ttest_ind
 from tis_utils.errors import InputError
 from tis_utils.evidence.tables import RANDOM
 from tis_utils.experiments.study import Study
-from tis_utils.neighbours.models import MODELS, NOT_RUN, at_lowest, shrinks, sized, spoken, studies, verdicts
+from tis_utils.neighbours.models import (
+    MODELS,
+    NOT_RUN,
+    TOGETHER,
+    at_lowest,
+    shrinks,
+    sized,
+    spoken,
+    studies,
+    together,
+    verdicts,
+)
 from tis_utils.profiles import load_profile
 
 METHOD = "none/insta@5"
@@ -77,24 +88,30 @@ def test_every_question_has_a_verdict_of_every_model() -> None:
         line | {"claim": "y", "unit": "points of lead"},
         {"source": "b", "unit": "points of lead, other tasks"},
     )
+    untested = {"grade": "not testable", "k": 0, "n": 0}
     card = pd.DataFrame([
         line | {"claim": "x", "grade": "shown", "estimate": 9.04, "low": 1.0, "high": 17.0},
-        line | {"claim": "x", "source": "b", "grade": "not testable", "reason": "No task and budget has all."},
-        lead | {"grade": "not testable", "reason": "no smaller model to compare with"},
+        line | {"claim": "x", "source": "b", "reason": "No task and budget has all."} | untested,
+        line | {"claim": "x", "source": "d", "grade": "open", "estimate": 1.0, "low": -1.0, "high": 3.0, "k": 3},
+        lead | {"reason": "no smaller model to compare with"} | untested,
         lead | other | {"grade": "open", "estimate": -2.0, "low": -9.0, "high": 5.0, "n": 0},
     ])  # fmt: skip
     questions = [("Larger?", "first", "x"), ("Else?", "third", "x"), ("Larger?", "second", "y")]
     table = verdicts(questions, card, {"a": "tiny", "b": "large", "c": "none"})
-    assert table.columns.tolist() == ["tiny", "large", "none"]
+    assert table.columns.tolist() == ["tiny", "large", "none", TOGETHER]
     assert [question for question, _ in table.index] == ["Larger?", "Larger?", "Else?"]  # one block each
     first, second = "first (% of loss)", "second (points of lead)"
-    assert table.loc[("Larger?", first)].tolist() == ["shown: +9.0 [+1.0, +17.0], 4 of 4 tasks", NOT_RUN, NOT_RUN]
+    assert table.loc[("Larger?", first)].tolist() == [
+        "shown: +9.0 [+1.0, +17.0], 4 of 4 tasks", NOT_RUN, NOT_RUN, "4 of 4"
+    ]  # fmt: skip
     assert table.loc[("Larger?", second)].tolist() == [
-        "not testable: no smaller model to compare with", "open: −2.0 [−9.0, +5.0], other tasks", NOT_RUN
+        "not testable: no smaller model to compare with", "open: −2.0 [−9.0, +5.0], other tasks", NOT_RUN, ""
     ]  # fmt: skip
     assert spoken(card, "x", {"a": "tiny", "c": "none"}) == (
         "tiny: shown: +9.0 [+1.0, +17.0], 4 of 4 tasks; none: not run"
     )
+    assert together(card, "x", ["a", "b", "d"]) == (7, 8)
+    assert verdicts(questions[:1], card, {"a": "tiny"}).columns.tolist() == ["tiny"]
     with pytest.raises(InputError, match="no claim 'z'; it has x, y"):
         verdicts([("", "", "z")], card, {"a": "tiny"})
 

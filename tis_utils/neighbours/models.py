@@ -25,6 +25,7 @@ STORED = (
     "budgets",
 )  # grids in which the neighbours meet their rivals
 NOT_RUN = "not run"
+TOGETHER = "all models"  # how the column is called that counts over them
 NO_TABLE = "No table"  # how the reason of a claim begins whose table is not stored for a profile
 NAMES = {"smollm2": "SmolLM2"}  # of models, where the book writes them otherwise
 
@@ -125,7 +126,8 @@ def verdicts(questions: Iterable[tuple[str, str, str]], card: pd.DataFrame, colu
     Returns
     -------
     DataFrame
-        Index question, experiment with unit; columns as printed: grade, number, interval, counts, or ``NOT_RUN``.
+        Index question, experiment with unit; columns as printed: grade, number, interval, counts, or ``NOT_RUN``; with
+        more than one model also ``TOGETHER``, see :func:`together`.
     """
     questions = list(questions)
     order = [question for question, *_ in questions]
@@ -137,9 +139,17 @@ def verdicts(questions: Iterable[tuple[str, str, str]], card: pd.DataFrame, colu
     for question, experiment, claim in questions:
         rows = card[card["claim"] == claim]
         names.append((question, f"{experiment} ({rows['unit'].iloc[0]})"))
-        table.append(_answers(rows, columns))
+        yes, of = together(card, claim, columns)
+        table.append([*_answers(rows, columns), f"{yes} of {of}" if of else ""])
     index = pd.MultiIndex.from_tuples(names, names=["open question", "experiment"])
-    return pd.DataFrame(table, index, list(columns.values()))
+    all_columns = pd.DataFrame(table, index, [*columns.values(), TOGETHER])
+    return all_columns if len(columns) > 1 else all_columns.drop(columns=TOGETHER)
+
+
+def together(card: pd.DataFrame, claim: str, sources: Iterable[str]) -> tuple[int, int]:
+    """In how many comparisons a claim is right, over all models, and how many there are; models may share tasks."""
+    rows = card[(card["claim"] == claim) & card["source"].isin(list(sources))]
+    return int(rows["k"].sum()), int(rows["n"].sum())
 
 
 def spoken(card: pd.DataFrame, claim: str, columns: Mapping[str, str]) -> str:
