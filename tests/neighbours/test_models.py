@@ -15,9 +15,9 @@ from tis_utils.neighbours.models import (
     NOT_RUN,
     TOGETHER,
     at_lowest,
+    counted,
     shrinks,
     sized,
-    spoken,
     studies,
     together,
     verdicts,
@@ -107,9 +107,8 @@ def test_every_question_has_a_verdict_of_every_model() -> None:
     assert table.loc[("Larger?", second)].tolist() == [
         "not testable: no smaller model to compare with", "open: −2.0 [−9.0, +5.0], other tasks", NOT_RUN, ""
     ]  # fmt: skip
-    assert spoken(card, "x", {"a": "tiny", "c": "none"}) == (
-        "tiny: shown: +9.0 [+1.0, +17.0], 4 of 4 tasks; none: not run"
-    )
+    assert counted(card, "x", ["a", "d"]) == "7 of 8"
+    assert counted(card, "y", ["a", "b"]) == ""
     assert together(card, "x", ["a", "b", "d"]) == (7, 8)
     assert verdicts(questions[:1], card, {"a": "tiny"}).columns.tolist() == ["tiny"]
     with pytest.raises(InputError, match="no claim 'z'; it has x, y"):

@@ -139,8 +139,7 @@ def verdicts(questions: Iterable[tuple[str, str, str]], card: pd.DataFrame, colu
     for question, experiment, claim in questions:
         rows = card[card["claim"] == claim]
         names.append((question, f"{experiment} ({rows['unit'].iloc[0]})"))
-        yes, of = together(card, claim, columns)
-        table.append([*_answers(rows, columns), f"{yes} of {of}" if of else ""])
+        table.append([*_answers(rows, columns), counted(card, claim, columns)])
     index = pd.MultiIndex.from_tuples(names, names=["open question", "experiment"])
     all_columns = pd.DataFrame(table, index, [*columns.values(), TOGETHER])
     return all_columns if len(columns) > 1 else all_columns.drop(columns=TOGETHER)
@@ -152,10 +151,10 @@ def together(card: pd.DataFrame, claim: str, sources: Iterable[str]) -> tuple[in
     return int(rows["k"].sum()), int(rows["n"].sum())
 
 
-def spoken(card: pd.DataFrame, claim: str, columns: Mapping[str, str]) -> str:
-    """A row of :func:`verdicts` for the middle of a sentence: "mini: shown: …; tiny: not run"."""
-    answers = _answers(card[card["claim"] == claim], columns)
-    return "; ".join(f"{name}: {text}" for name, text in zip(columns.values(), answers, strict=True))
+def counted(card: pd.DataFrame, claim: str, sources: Iterable[str]) -> str:
+    """:func:`together` as text: "11 of 12", or nothing where nothing is counted."""
+    right, of = together(card, claim, sources)
+    return f"{right} of {of}" if of else ""
 
 
 def _answers(rows: pd.DataFrame, columns: Mapping[str, str]) -> list[str]:
