@@ -98,14 +98,14 @@ def test_every_question_has_a_verdict_of_every_model() -> None:
     ])  # fmt: skip
     questions = [("Larger?", "first", "x"), ("Else?", "third", "x"), ("Larger?", "second", "y")]
     table = verdicts(questions, card, {"a": "tiny", "b": "large", "c": "none"})
-    assert table.columns.tolist() == ["tiny", "large", "none", TOGETHER]
+    assert table.columns.tolist() == [TOGETHER, "tiny", "large", "none"]
     assert [question for question, _ in table.index] == ["Larger?", "Larger?", "Else?"]  # one block each
     first, second = "first (% of loss)", "second (points of lead)"
     assert table.loc[("Larger?", first)].tolist() == [
-        "shown: +9.0 [+1.0, +17.0], 4 of 4 tasks", NOT_RUN, NOT_RUN, "4 of 4"
+        "4 of 4", "shown: +9.0 [+1.0, +17.0], 4 of 4 tasks", NOT_RUN, NOT_RUN
     ]  # fmt: skip
     assert table.loc[("Larger?", second)].tolist() == [
-        "not testable: no smaller model to compare with", "open: −2.0 [−9.0, +5.0], other tasks", NOT_RUN, ""
+        "", "not testable: no smaller model to compare with", "open: −2.0 [−9.0, +5.0], other tasks", NOT_RUN
     ]  # fmt: skip
     assert counted(card, "x", ["a", "d"]) == "7 of 8"
     assert counted(card, "y", ["a", "b"]) == ""

@@ -126,8 +126,8 @@ def verdicts(questions: Iterable[tuple[str, str, str]], card: pd.DataFrame, colu
     Returns
     -------
     DataFrame
-        Index question, experiment with unit; columns as printed: grade, number, interval, counts, or ``NOT_RUN``; with
-        more than one model also ``TOGETHER``, see :func:`together`.
+        Index question, experiment with unit; columns as printed: with more than one model ``TOGETHER`` (see
+        :func:`together`), then of each model grade, number, interval, counts, or ``NOT_RUN``.
     """
     questions = list(questions)
     order = [question for question, *_ in questions]
@@ -139,9 +139,9 @@ def verdicts(questions: Iterable[tuple[str, str, str]], card: pd.DataFrame, colu
     for question, experiment, claim in questions:
         rows = card[card["claim"] == claim]
         names.append((question, f"{experiment} ({rows['unit'].iloc[0]})"))
-        table.append([*_answers(rows, columns), counted(card, claim, columns)])
+        table.append([counted(card, claim, columns), *_answers(rows, columns)])
     index = pd.MultiIndex.from_tuples(names, names=["open question", "experiment"])
-    all_columns = pd.DataFrame(table, index, [*columns.values(), TOGETHER])
+    all_columns = pd.DataFrame(table, index, [TOGETHER, *columns.values()])
     return all_columns if len(columns) > 1 else all_columns.drop(columns=TOGETHER)
 
 
