@@ -101,10 +101,6 @@ def grid(
     if output:
         paths.check_file(output)
     if dry_run:
-        if settings.plan is None:
-            from tis_utils.experiments.timed_sizes import with_plan  # loads the model
-
-            settings = with_plan(settings)
         typer.echo(cost_estimate.report(settings, specs, output))
         return
     import tis_utils.neighbours  # noqa: F401  makes INSTA, ILA and their rivals known

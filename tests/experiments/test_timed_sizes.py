@@ -53,7 +53,7 @@ def test_writing_is_timed_where_a_run_writes(profile: Profile) -> None:
 
 @pytest.mark.usefixtures("clock")
 def test_the_report_says_what_was_timed(profile: Profile) -> None:
-    text = cost_estimate.report(timed_sizes.with_plan(profile), [RunSpec(profile.tasks[0], "less", "uot", 10, 0)])
+    text = cost_estimate.report(profile, [RunSpec(profile.tasks[0], "less", "uot", 10, 0)])
     assert "features less" in text
     assert "parameters = 748416" in text
 

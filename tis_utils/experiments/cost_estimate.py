@@ -11,11 +11,10 @@ import pandas as pd
 
 from tis_utils.errors import InputError
 from tis_utils.experiments.run_spec import NONE, RunSpec
-from tis_utils.profiles import Plan, Profile
+from tis_utils.profiles import BACKWARD, FORWARD, Plan, Profile
 from tis_utils.storage.manifests import write_table
 
 JOB_COLUMNS = ["job", "task", "representation", "selector", "budget", "bin", "seed", "device_hours", "disk_gb"]
-FORWARD, BACKWARD = 2, 4  # floating-point operations per parameter and token
 SCORED = {"acc": 4, "answer_probability": 1}  # metrics that write nothing: texts scored for each held-out example
 EMBED_WIDTH, LEXICAL_WIDTH, BYTES = 768, 4096, 4
 _HOUR, _GB = 3600, 1e9
@@ -55,7 +54,7 @@ def _features(profile: Profile, sizes: Plan, name: str) -> dict[str, object]:
 
 def _run(profile: Profile, sizes: Plan, spec: RunSpec) -> dict[str, object]:
     training = profile.training.epochs * spec.budget * sizes.tokens_per_example * (FORWARD + BACKWARD)
-    metric = profile.metrics.get(spec.task or "", "exact_match")
+    metric = profile.metric_of(spec.task)
     passes = profile.n_queries + sizes.evaluated * (1 + SCORED.get(metric, 0))
     losses = FORWARD * passes * sizes.tokens_per_example
     writing = 0 if metric == "none" or metric in SCORED else FORWARD * sizes.evaluated * sizes.new_tokens
@@ -66,7 +65,14 @@ def _run(profile: Profile, sizes: Plan, spec: RunSpec) -> dict[str, object]:
 
 
 def report(profile: Profile, specs: Sequence[RunSpec], output: Path | None = None) -> str:
-    """The plan as text, every job a line; with `output` the jobs go to that CSV file instead."""
+    """The plan as text, every job a line; with `output` the jobs go to that CSV file instead.
+
+    What a profile without ``plan`` does not say is timed on this machine.
+    """
+    if profile.plan is None:
+        from tis_utils.experiments.timed_sizes import timed_sizes  # loads the model
+
+        profile = profile.model_copy(update={"plan": timed_sizes(profile)})
     jobs = plan(profile, specs)
     if output:
         write_table(output, jobs)

@@ -106,7 +106,7 @@ class Study(Similarities):
 
         It does not name the picks: on another machine rounding may swap two candidates of almost equal similarity.
         """
-        metric, chooser = self._metric(spec.task), subset.chooser_of(spec)
+        metric, chooser = self.profile.metric_of(spec.task), subset.chooser_of(spec)
         extra = {} if chooser is None else {"chooser": chooser.recipe(self, spec)}
         selector = spec.selector.partition("@")[0] if chooser is None else spec.selector
         return extra | {
@@ -137,9 +137,6 @@ class Study(Similarities):
             "max_length": profile.max_length,
             "training": profile.training.model_dump(),
         }
-
-    def _metric(self, task: str) -> str:
-        return self.profile.metrics.get(task, "exact_match")
 
     def stored_runs(self, specs: Sequence[RunSpec]) -> dict[RunSpec, pd.DataFrame]:
         """Those runs that came with the repository and whose key still fits, with the digest of their subset."""
@@ -173,7 +170,7 @@ class Study(Similarities):
             dtype=self.profile.dtype,
             max_length=self.profile.max_length,
             training=self.profile.training,
-            metric=self._metric(spec.task),
+            metric=self.profile.metric_of(spec.task),
             root=self.store.root,
         )
 

@@ -8,22 +8,16 @@ import torch
 
 from tis_utils.examples.load import load_data
 from tis_utils.examples.text import Encoded, Example, Query
-from tis_utils.experiments.cost_estimate import BACKWARD, FORWARD
 from tis_utils.models.batching import collate, example_losses
 from tis_utils.models.evaluation import answers, padding
 from tis_utils.models.fine_tuning import autocast
 from tis_utils.models.load import LanguageModel, load_model
-from tis_utils.profiles import Plan, Profile
+from tis_utils.profiles import BACKWARD, FORWARD, Plan, Profile
 
 TOKENS = 2048  # of the timed batch, unless training takes smaller ones
 WRITERS, WRITTEN = 50, 64  # answers written side by side, and tokens of each: as exact match does
 LONG = 2.0  # seconds after which nothing is timed again
 EMBEDDERS = {"minilm": 2.3e7}  # parameters of those that come as packages
-
-
-def with_plan(profile: Profile) -> Profile:
-    """The profile with its own plan, or else with what is measured here."""
-    return profile if profile.plan else profile.model_copy(update={"plan": timed_sizes(profile)})
 
 
 def timed_sizes(profile: Profile) -> Plan:
@@ -40,7 +34,7 @@ def timed_sizes(profile: Profile) -> Plan:
     try:
         known["training_tflops"] = _training(profile, model, encoded)
         known["writing_tflops"] = known["training_tflops"] / 10
-        if any(profile.metrics.get(task, "exact_match") == "exact_match" for task in profile.tasks):
+        if any(profile.metric_of(task) == "exact_match" for task in profile.tasks):
             known["writing_tflops"] = _writing(model, test[:WRITERS])
     finally:
         torch.set_num_threads(threads)

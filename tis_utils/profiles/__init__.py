@@ -97,6 +97,9 @@ class Less(_Strict):
         return value if value in ("auto", "all-linear") or not isinstance(value, str) else value.split(",")
 
 
+FORWARD, BACKWARD = 2, 4  # floating-point operations per parameter and token (Kaplan et al. 2020, table 1)
+
+
 class Plan(_Strict):
     """What ``--dry-run`` assumes; throughputs of one device are in 10^12 operations per second.
 
@@ -180,6 +183,10 @@ class Profile(_Strict):
     )
     needs: tuple[str, ...] = ()
     plan: Plan | None = None
+
+    def metric_of(self, task: str | None) -> str:
+        """The metric of a task; exact match where none is named."""
+        return self.metrics.get(task or "", "exact_match")
 
     @field_validator("tasks", "seeds", "budgets", "sweep_budgets", "representations")
     @classmethod
