@@ -142,7 +142,12 @@ class Similarities:
         """Features of the whole pool under one representation, shard by shard."""
         queries = [query for task in self.profile.tasks for query in self.data.queries[task]]
         warmup_set = self._warmup_set if name.startswith("less") else None
-        return PoolFeatures(name, self.representation(name), self.data.pool, queries, self.store, warmup_set)
+        made = self.representation(name)
+        return PoolFeatures(name, made, self.data.pool, queries, self.store, warmup_set, self._pool_digest)
+
+    @functools.cached_property
+    def _pool_digest(self) -> str:
+        return digest(self.data.pool)
 
     @functools.cached_property
     def _warmup_set(self) -> list[Example] | None:
@@ -186,5 +191,5 @@ class Similarities:
     def feature_recipe(self, name: str) -> Any:
         """What the features of a representation depend on; the pool's digest where none is used."""
         if name not in self._recipes:
-            self._recipes[name] = digest(self.data.pool) if name == NONE else self.pool_features(name).key
+            self._recipes[name] = self._pool_digest if name == NONE else self.pool_features(name).key
         return self._recipes[name]

@@ -48,11 +48,12 @@ class PoolFeatures:
     queries: Sequence[Query]  # those of all tasks, one after the other
     store: Store
     warmup_set: Sequence[Example] | None = None  # what LESS warms up on; None: a random share of the pool
+    pool_digest: str = ""  # where it is known already
 
     def __post_init__(self) -> None:
         self.pool_key = {
             **self.representation.settings,
-            "pool": digest(self.pool),
+            "pool": self.pool_digest or digest(self.pool),
             "versions": versions(kind_of(self.name)),
             **({"warmup_set": digest(self.warmup_set)} if self.warmup_set else {}),
         }

@@ -1,5 +1,6 @@
 """The classroom: one pool for several target tasks, with queries and held-out test examples."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from random import Random
 
@@ -51,7 +52,7 @@ def build(
     _check_sizes(pool_size=(pool_size, MIN_POOL), n_queries=(n_queries, 1), n_test=(n_test, 1), seed=(seed, 0))
     _check_tasks(tasks)
     return Data(
-        pool=_pool(pool_size, seed),
+        pool=list(_pool(pool_size, seed)),
         queries={task: _queries(SKILLS[task], n_queries, "query", seed) for task in tasks},
         test={task: _queries(SKILLS[task], n_test, "test", seed) for task in tasks},
     )
@@ -65,6 +66,7 @@ def composition(pool: Sequence[Example]) -> pd.DataFrame:
     return rows.groupby(["source", "kind"], as_index=False).size().rename(columns={"size": "n"})
 
 
+@functools.lru_cache(maxsize=4)  # several models share one pool, and it takes seconds
 def _pool(size: int, seed: int) -> list[Example]:
     examples = [example for skill in SKILLS.values() for example in _group(skill, size, seed)]
     examples += filler(size - len(examples), "pool", seed)

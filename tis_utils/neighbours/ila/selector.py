@@ -189,10 +189,9 @@ def _candidate_losses(model: LanguageModel, encoded: list[Encoded]) -> Floats:
     return result
 
 
-@functools.lru_cache(maxsize=4)
-def embed_key(study: Study) -> dict[str, Any]:
+def embed_key(study: Study) -> Any:
     """What the embeddings of the pool depend on."""
-    return dict(study.pool_features("embed").key)
+    return study.feature_recipe("embed")
 
 
 def _map(study: Study, settings: Settings, index: Ints) -> tuple[Ints, Floats]:
