@@ -75,7 +75,7 @@ def represent(
 
 @app.command()
 def grid(
-    name: Annotated[str, Argument(help="quantiles, focus, budgets, cross, tsds, tokens, resample, insta, …")],
+    name: Annotated[str, Argument(help="quantiles, focus, budgets, cross, insta, ila …; a wrong name lists all.")],
     profile: ProfileName = "classroom",
     task: Annotated[Texts, Option("--task", "-t", help="Only this task; repeatable. Default: all.")] = None,
     jobs: Annotated[int | None, Option("--jobs", "-j", min=1, help="Worker processes; default one per core.")] = None,
@@ -166,7 +166,7 @@ def select(
         ),
     ],
     queries: Annotated[
-        Texts, Option(help="Examples of your task, as --pool; repeatable. random and ila need none.")
+        Texts, Option(help="Examples of your task, as --pool; repeatable. random, ila, deita need none.")
     ] = None,
     representation: Annotated[str, Option("--representation", "-R", help="embed, rds, less or lexical.")] = "embed",
     selector: Annotated[

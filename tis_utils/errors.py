@@ -1,5 +1,6 @@
 """The two errors meant for users, each one plain paragraph that the command line prints without a traceback."""
 
+import difflib
 from collections.abc import Iterable
 
 
@@ -23,7 +24,9 @@ def check_choice(what: str, name: str, known: Iterable[str]) -> None:
     """Refuse a name that is none of the known ones."""
     choices = list(known)
     if not isinstance(name, str) or name not in choices:
-        raise InputError(f"Unknown {what} {name!r:.60}; known: {', '.join(choices)}.")
+        near = difflib.get_close_matches(str(name), choices, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise InputError(f"Unknown {what} {name!r:.60}; known: {', '.join(choices)}.{hint}")
 
 
 MEMORY = ("can't allocate memory", "cannot allocate memory", "not enough memory")  # as libraries put it

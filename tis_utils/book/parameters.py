@@ -127,9 +127,9 @@ def explain_parameters(notebook: Path, profile: str | None) -> list[str]:
     known, code = inspect(notebook), _code(notebook)
     chosen = profile or _profile_of(known, {}, code)
     settings = load_profile(chosen) if chosen else None
-    fields: dict[str, str] = {}  # the last name under which a parameter goes into the profile
-    for call in re.findall(r"load_profile\(([^()]*)\)", code):
-        fields |= {value: key for key, value in re.findall(r"(\w+)=(\w+)", call)}
+    given = re.findall(r"(\w+)=(\w+)", " ".join(re.findall(r"load_profile\(([^()]*)\)", code)))
+    given += re.findall(r'"(\w+)": (\w+)', code)  # a dictionary that is unpacked there
+    fields = {value: key for key, value in given if getattr(settings, key, None)}  # its last name there
     lines = []
     for name, about in known.items():
         text, default = about.written, getattr(settings, fields.get(name, ""), None)

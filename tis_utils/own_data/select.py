@@ -161,7 +161,7 @@ def _check(representation: str, selector: str, targeted: bool) -> None:
     if not targeted and method not in UNTARGETED:
         raise InputError(
             f"{selector} selects for a task, so it needs --queries: a file with some examples of the task, the "
-            f"wanted answers included. Only {' and '.join(UNTARGETED)} do without."
+            f"wanted answers included. These do without: {', '.join(UNTARGETED)}."
         )
 
 

@@ -233,12 +233,16 @@ def load_profile(profile: str | Path, **overrides: Any) -> Profile:
     try:
         return Profile(**data)
     except ValidationError as error:
-        raise InputError(f"Profile {path.name}: {_explain(error)}") from error
+        given = ", ".join(key for key, value in overrides.items() if value is not None)
+        changed = f" with other {given}" if given else ""
+        raise InputError(f"Profile {path.name}{changed}: {_explain(error)}") from error
 
 
 def _explain(error: ValidationError) -> str:
     """One sentence per fault; where no known key is near an unknown one, all known keys, once."""
     faults = error.errors()
+    inner = {fault["loc"][:-1] for fault in faults}  # a list whose items are wrong is not too short as well
+    faults = [fault for fault in faults if fault["loc"] not in inner]
     sentences = [_sentence(fault) for fault in faults[:_MOST_FAULTS]]
     if len(faults) > _MOST_FAULTS:
         sentences.append(f"There are {len(faults) - _MOST_FAULTS} more such faults.")
