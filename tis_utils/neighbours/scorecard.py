@@ -33,7 +33,7 @@ def neighbour_scorecard(sources: Sequence[str] = MODELS) -> pd.DataFrame:
             rows[source], subsets = pd.DataFrame(columns=ROW_COLUMNS), pd.DataFrame(columns=designed_subsets.COLUMNS)
         by_coverage.append(ila_claims.judge(rows[source], subsets, source, study.profile.pool_size))
     parts = {
-        "INSTA": [*(insta_claims.judge(part, source=source) for source, part in rows.items()), insta_claims.gaps(rows)],
+        "INSTA": [insta_claims.judge_models(rows)],
         "ILA": [*by_coverage, ila_claims.gaps(rows), table_claims.judge(tables)],
     }
     table = pd.concat([part.assign(method=method) for method, judged in parts.items() for part in judged])
