@@ -168,7 +168,7 @@ def _machine() -> dict[str, str]:
     import peft
     import transformers
 
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "none: a rehearsal on the CPU"
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
     versions = {m.__name__: str(m.__version__) for m in (torch, transformers, peft)}
     return {"device": device, "python": platform.python_version(), **versions}
 
@@ -281,7 +281,11 @@ def _keep_runs(study: Study, out: Path, runs: list[dict], seconds: float, machin
             columns = [*SPEC_COLUMNS, "metric", "value", "status", "subset", "key"]
             before = read_manifest(stored_results.table_file(study.profile.name, name)) or {"seconds": 0}
             spent = before["seconds"] + seconds * len(new) / len(done)
-            stored_results.write_runs(study.profile.name, name, rows[columns], spent, environment=machine)
+            first = before.get("environment", machine)
+            about = {"environment": first}
+            if first["device"] != machine["device"]:
+                about["elsewhere"] = [*before.get("elsewhere", []), {"runs": len(new), **machine}]
+            stored_results.write_runs(study.profile.name, name, rows[columns], spent, **about)
 
 
 def main() -> int:
