@@ -29,8 +29,15 @@ def test_parameters_are_read_in_order(folder: Path) -> None:
     assert parameters(path) == {"profile": "smoke", "budgets": None, "tasks": None, "word": "a"}
 
 
-def test_parameters_are_explained_with_their_values_under_a_profile(folder: Path) -> None:
-    path = notebook(folder / "00_x.ipynb", "settings = load_profile(\n    profile, sweep_budgets=budgets\n)")
+@pytest.mark.parametrize(
+    "code",
+    [
+        "settings = load_profile(\n    profile, sweep_budgets=budgets\n)",
+        'own = {"budgets": budgets, "sweep_budgets": budgets}\nsettings = load_profile(profile, **own)',
+    ],
+)
+def test_parameters_are_explained_with_their_values_under_a_profile(folder: Path, code: str) -> None:
+    path = notebook(folder / "00_x.ipynb", code)
     book = nbformat.read(path, as_version=4)
     book.cells[1].source = 'profile = "smoke"  # how large\nbudgets = None  # how many\nword = "a"'
     nbformat.write(book, path)

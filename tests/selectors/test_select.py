@@ -120,6 +120,7 @@ TSDS = {"candidates": np.eye(4)}
 MISUSE: list[tuple[tuple[Any, ...], dict[str, Any], str]] = [
     (("lss", SQUARE, 2), {}, f"Unknown selector 'lss'; known: {', '.join(NAMES)}."),
     ((SQUARE, "random", 2), {}, "Unknown selector array("),
+    (("roundrobin", SQUARE, 2), {}, "Did you mean 'round_robin'?"),
     (("uot", np.ones(4), 2), {}, "got float64 of shape (4,)"),
     (("uot", np.ones((2, 2, 2)), 2), {}, "got float64 of shape (2, 2, 2)"),
     (("uot", [["a", "b"]], 2), {}, "must be a matrix of real numbers"),
