@@ -111,8 +111,8 @@ def top_tasks(scores: np.ndarray, k: int) -> np.ndarray:
         raise InputError(f"{int((~np.isfinite(scores)).sum())} of {len(scores)} task scores are not finite.")
     if not 1 <= k <= len(scores):
         raise InputError(
-            f"Asked for the {k} nearest tasks, and there are {len(scores)}: ask for fewer, as `insta@1` does, or give the "
-            "candidates a key `family` or `source` that names their task."
+            f"Asked for the {k} nearest tasks, and there are {len(scores)}: ask for fewer, as `insta@1` does, or give "
+            "the candidates a key `family` or `source` that names their task."
         )
     return np.argsort(-np.round(scores, DECIMALS), kind="stable")[:k].astype(np.int64)
 
