@@ -44,10 +44,7 @@ def test_overrides_replace_values_and_none_keeps_them() -> None:
         ({"bugdets": [1]}, r"unknown key 'bugdets'; did you mean 'budgets'\?"),
         ({"less": {"rnk": 3}}, r"unknown key 'less\.rnk'"),
         ({"budgets": [-5]}, r"budgets\.0 = -5 is not possible"),
-        (
-            {"budgets": 0},
-            r"with other budgets: budgets\.0 = 0 is not possible: [^.]*\.$",
-        ),
+        ({"budgets": 0}, r"with other budgets: budgets\.0 = 0 is not possible: [^.]*\.$"),
         ({"budgets": []}, "budgets"),
         ({"pool_size": "many"}, "pool_size = 'many' is not possible"),
         ({"seeds": [-1]}, r"seeds\.0 = -1"),
