@@ -109,6 +109,9 @@ def test_the_figure_of_rivals_has_every_choice_by_k_and_every_seed() -> None:
     assert len(seeds) == 2 * len(table)
     first = seeds.query("choice == 'INSTA by prompts' and seed == 0")["value"].item()
     assert first == pytest.approx(100 * (1 - 2 ** (-1 / 3) / 1.005))  # against the mean of Random's two runs
+    part = rows[(rows["selector"] != "insta@5") | (rows["seed"] == 0) | (rows["task"] == rows["task"].iloc[0])]
+    _, some = by_count(part)  # a seed that lacks tasks would stand for other ones
+    assert some.query("choice == 'INSTA by prompts'")["seed"].tolist() == [0]
     nothing = by_count(rows[rows["selector"] != "random"])
     assert [len(part) for part in nothing] == [0, 0]
 

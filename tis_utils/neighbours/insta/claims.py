@@ -138,7 +138,7 @@ def by_count(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     leads : DataFrame
         Columns choice, k, value, low, high: mean over targets, interval over targets.
     seeds : DataFrame
-        Columns choice, k, seed, value: the runs of one seed against the mean of all runs of Random.
+        Columns choice, k, seed, value: the runs of one seed that has all tasks, against the mean of all runs of Random.
     """
     loss = rows[(rows["metric"] == "test_loss") & rows["value"].notna()]
     every = loss[loss["selector"] == "random"].groupby(["task", "budget"])["value"].mean()
@@ -152,7 +152,9 @@ def by_count(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         means = part.groupby(["task", "budget"]).agg({"value": "mean", "all": "first"})
         line = judged_leads(_log(means).groupby("task").mean().to_numpy())
         leads.append((name, k, line["estimate"], line.get("low", np.nan), line.get("high", np.nan)))
-        seeds += [(name, k, seed, of_larger(lead)) for seed, lead in _log(part).groupby(part["seed"]).mean().items()]
+        met = part.groupby("seed")["task"].transform("nunique") == part["task"].nunique()
+        by_seed = _log(part[met]).groupby(part["seed"]).mean()
+        seeds += [(name, k, seed, of_larger(lead)) for seed, lead in by_seed.items()]
     return (
         pd.DataFrame(leads, columns=["choice", "k", "value", "low", "high"]),
         pd.DataFrame(seeds, columns=["choice", "k", "seed", "value"]).astype({"value": float}),
