@@ -83,9 +83,7 @@ def grid(
     shard: Annotated[Text, Option(metavar="I/N", help="Only part I of N of the runs, one part per GPU.")] = None,
     output: Annotated[Path | None, Option("--output", "-o", help="CSV file for the rows, or for the plan.")] = None,
     ship: Annotated[bool, Option("--ship", help="Also store the rows in data/results/<profile>.")] = False,
-    run_code: Annotated[
-        bool, Option("--run-code", help="Let pass@k run programs of the model (in a container!).")
-    ] = False,
+    run_code: Annotated[bool, Option("--run-code", help="pass@k may run the model's programs (container!).")] = False,
     dry_run: Annotated[bool, Option("--dry-run", help="Run nothing; list jobs, hours and disk.")] = False,
 ) -> None:
     """Fine-tune and evaluate every run of one experiment; finished runs are kept, a stopped grid continues.
@@ -275,6 +273,7 @@ def main() -> None:
     try:
         app(join_pairs(dotted(sys.argv[1:])))
     except Exception as error:
+        limits.lift()
         if _debug:
             raise
         _stop(in_words(error), error.exit_code if isinstance(error, TisError) else 1)
