@@ -51,6 +51,15 @@ def test_the_ceiling_can_be_lifted_to_say_so() -> None:
     assert run(code).returncode == 0
 
 
+@LIMITED
+@pytest.mark.skipif(not limits.STATUS.exists(), reason="only Linux says how much counts towards the ceiling")
+def test_who_comes_near_the_ceiling_is_stopped_before_it() -> None:
+    code = "import time\nfrom tis_utils.book.limits import limit; limit(0.25); kept = []\n"
+    done = run(code + "while True: kept.append(bytes(10**5)); time.sleep(0.001)")  # as files are read
+    assert done.returncode == 1
+    assert done.stderr.rstrip().endswith("MemoryError")
+
+
 def test_who_says_that_memory_ran_out() -> None:
     assert is_exhausted(MemoryError())
     assert is_exhausted(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"))
