@@ -78,7 +78,7 @@ def test_bad_names_and_counts_are_errors(study: Study) -> None:
         with pytest.raises(InputError, match="number of tasks"):
             study.recipe(spec(name))
     for name in ("transfer@999", "retrieval@999"):  # nothing is measured for it
-        with pytest.raises(InputError, match="sked for the 999 nearest"):
+        with pytest.raises(InputError, match="Asked for the 999 nearest"):
             study.picks(spec(name))
 
 
